@@ -1,0 +1,141 @@
+//! What an adapter implements, and the broker handle that applications hold.
+
+use std::any::Any;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use crate::consumer::{Consumer, Subscription};
+use crate::error::Result;
+use crate::guarantees::Guarantees;
+use crate::publisher::{Publisher, PublisherOptions};
+use crate::topic::{Group, Topic, Topology};
+
+/// A message broker, connected.
+///
+/// # For implementors
+/// - Every method has a deadline of its own; nothing hangs on a dead server.
+/// - [`publisher`](Self::publisher) and [`consumer`](Self::consumer) verify the options' requirements against
+///   [`guarantees`](Self::guarantees) before they return, and again after every reconnect.
+/// - What the broker cannot do fails with `Unsupported` before any I/O; nothing is emulated silently.
+/// - `docs/adding-a-backend.md` walks through a whole one.
+#[async_trait]
+pub trait Backend: fmt::Debug + Send + Sync + 'static {
+    /// Opens a publisher.
+    ///
+    /// # Errors
+    /// `Unmet`, `NotFound` (the topic), `PermissionDenied`, `Disconnected`, `TimedOut`.
+    ///
+    /// # Cancel safety
+    /// Cancel safe.
+    async fn publisher(&self, options: PublisherOptions) -> Result<Arc<dyn Publisher>>;
+
+    /// Opens a consumer, which joins its group.
+    ///
+    /// # Errors
+    /// As [`publisher`](Self::publisher), and `Unsupported` for a start that the broker does not have.
+    ///
+    /// # Cancel safety
+    /// Cancel safe; a cancelled call may have joined the group for a moment.
+    async fn consumer(&self, subscription: Subscription) -> Result<Box<dyn Consumer>>;
+
+    /// What holds for the configuration that runs: probed where the protocol can tell.
+    ///
+    /// # Errors
+    /// `Disconnected`, `TimedOut`; `NotFound` if the topic does not exist and the mode is to check.
+    ///
+    /// # Cancel safety
+    /// Cancel safe.
+    async fn guarantees(&self, topic: Option<&Topic>, group: Option<&Group>) -> Result<Guarantees>;
+
+    /// Topics and groups.
+    fn admin(&self) -> &dyn Admin;
+
+    /// The native client, for what the contract does not have. Using it leaves the guarantees.
+    fn native(&self) -> Option<&(dyn Any + Send + Sync)> {
+        None
+    }
+
+    /// Closes every publisher and consumer and the connections, within a deadline.
+    ///
+    /// # Errors
+    /// `TimedOut` if something did not flush; it is closed all the same.
+    ///
+    /// # Cancel safety
+    /// Not cancel safe.
+    async fn close(&self) -> Result<()>;
+}
+
+/// Topics and groups. Every method has a deadline and fails with `Disconnected`, `TimedOut`, `PermissionDenied`.
+#[async_trait]
+pub trait Admin: Send + Sync {
+    /// Makes sure that topic and groups exist as stated. Existing ones must fit.
+    ///
+    /// # Errors
+    /// `InvalidConfiguration` if what is there differs, with the difference.
+    ///
+    /// # Cancel safety
+    /// A cancelled call may have created a part; calling again completes it.
+    async fn declare(&self, topology: &Topology) -> Result<()>;
+
+    /// Deletes the topic with its messages and groups.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    ///
+    /// # Cancel safety
+    /// A cancelled call may have deleted it.
+    async fn delete(&self, topic: &Topic) -> Result<()>;
+
+    /// Deletes the topic's messages and keeps the topic.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    ///
+    /// # Cancel safety
+    /// A cancelled call may have deleted some.
+    async fn purge(&self, topic: &Topic) -> Result<()>;
+
+    /// The topics that this client can see.
+    ///
+    /// # Errors
+    /// `Unsupported` where the protocol cannot list, saying what would.
+    ///
+    /// # Cancel safety
+    /// Cancel safe.
+    async fn topics(&self) -> Result<Vec<TopicInfo>>;
+
+    /// How many messages the group has not acknowledged.
+    ///
+    /// # Errors
+    /// `NotFound` for the topic or the group.
+    ///
+    /// # Cancel safety
+    /// Cancel safe.
+    async fn backlog(&self, topic: &Topic, group: &Group) -> Result<u64>;
+
+    /// Asks the server for a sign of life, with the round trip's time.
+    ///
+    /// # Errors
+    /// As stated for all.
+    ///
+    /// # Cancel safety
+    /// Cancel safe.
+    async fn health(&self) -> Result<Duration>;
+}
+
+/// A topic as `topics list` shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TopicInfo {
+    /// Its name.
+    pub topic: String,
+    /// How many partitions it has.
+    pub partitions: Option<u32>,
+    /// Its groups, where the broker tells.
+    pub groups: Vec<String>,
+}
+
+/// A shared backend: what applications hold and pass around.
+pub type Broker = Arc<dyn Backend>;

@@ -1,0 +1,148 @@
+//! All partitions of one consumer session: who may be handed what, and how much more fits.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::partition::{Handout, Incoming, Partition, fenced};
+use crate::delivery::{Token, Verdict};
+use crate::error::Result;
+
+/// Acknowledged records behind an unsettled one keep only their place; that many times the prefetch fit.
+const SLOTS_PER_PREFETCH: usize = 10;
+
+/// How much more a session takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Room {
+    /// Messages.
+    pub messages: usize,
+}
+
+#[derive(Debug)]
+pub(super) struct Ledger {
+    partitions: BTreeMap<u32, Partition>,
+    generation: u32,
+    /// The partition that is served next.
+    turn: u32,
+    prefetch: usize,
+    prefetch_bytes: usize,
+    lease: Option<Duration>,
+    /// Hand-outs in order of time, for finding the ones whose lease lapses.
+    leases: VecDeque<(Instant, Token)>,
+}
+
+impl Ledger {
+    pub(super) fn new(prefetch: usize, prefetch_bytes: usize, lease: Option<Duration>) -> Self {
+        Ledger {
+            partitions: BTreeMap::new(),
+            generation: 0,
+            turn: 0,
+            prefetch,
+            prefetch_bytes,
+            lease,
+            leases: VecDeque::new(),
+        }
+    }
+
+    pub(super) fn assign(&mut self, number: u32) -> u32 {
+        self.generation += 1;
+        self.partitions.insert(number, Partition::new(self.generation));
+        self.generation
+    }
+
+    pub(super) fn revoke(&mut self, number: u32) -> Option<Partition> {
+        self.partitions.remove(&number)
+    }
+
+    pub(super) fn partition(&mut self, number: u32) -> Option<&mut Partition> {
+        self.partitions.get_mut(&number)
+    }
+
+    pub(super) fn partitions(&self) -> impl Iterator<Item = (u32, &Partition)> {
+        self.partitions.iter().map(|(number, partition)| (*number, partition))
+    }
+
+    /// Takes a record in, unless its partition has been taken away since it was fetched.
+    pub(super) fn push(&mut self, number: u32, generation: u32, incoming: Incoming) -> bool {
+        let partition = self.partitions.get_mut(&number).filter(|p| p.generation == generation);
+        partition.map(|partition| partition.push(incoming)).is_some()
+    }
+
+    pub(super) fn room(&self) -> Room {
+        let (mut open, mut bytes, mut slots) = (0, 0, 0);
+        for partition in self.partitions.values() {
+            open += partition.open;
+            bytes += partition.bytes;
+            slots += partition.slots();
+        }
+        let full = bytes >= self.prefetch_bytes || slots >= self.prefetch * SLOTS_PER_PREFETCH;
+        Room { messages: if full { 0 } else { self.prefetch.saturating_sub(open) } }
+    }
+
+    /// Hands out the next record, taking the partitions in turn.
+    pub(super) fn next(&mut self, now: Instant) -> Option<Handout> {
+        self.lapse(now);
+        let turn = self.turn;
+        let after = self.partitions.range_mut(turn..).map(|(n, p)| (*n, p));
+        if let Some((number, handout)) = first(after, now) {
+            return Some(self.handed(number, handout, now));
+        }
+        let before = self.partitions.range_mut(..turn).map(|(n, p)| (*n, p));
+        let (number, handout) = first(before, now)?;
+        Some(self.handed(number, handout, now))
+    }
+
+    fn handed(&mut self, number: u32, handout: Handout, now: Instant) -> Handout {
+        // Stays with a partition for a batch at a time: the next call continues there until it is empty.
+        self.turn = number;
+        if let Some(lease) = self.lease {
+            self.leases.push_back((now + lease, handout.token));
+        }
+        handout
+    }
+
+    /// Moves the turn on, so that the next batch begins with another partition.
+    pub(super) fn end_batch(&mut self) {
+        self.turn = self.turn.wrapping_add(1);
+    }
+
+    fn lapse(&mut self, now: Instant) {
+        while let Some((_, token)) = self.leases.pop_front_if(|(until, _)| *until <= now) {
+            if let Some(partition) = self.partitions.get_mut(&token.partition) {
+                partition.lapse(token, now);
+            }
+        }
+    }
+
+    /// When something happens by itself: a delay ends or a lease lapses.
+    pub(super) fn next_due(&self) -> Option<Instant> {
+        let retries = self.partitions.values().filter(|p| !p.draining).filter_map(Partition::next_due);
+        retries.chain(self.leases.front().map(|(until, _)| *until)).min()
+    }
+
+    /// Applies a verdict; an acknowledgement gives the adapter's name for the record.
+    pub(super) fn apply(&mut self, token: Token, verdict: &Verdict, now: Instant) -> Result<Option<u64>> {
+        let partition = self.partitions.get_mut(&token.partition).ok_or_else(fenced)?;
+        match verdict {
+            Verdict::Ack | Verdict::DeadLetter { .. } => partition.ack(token).map(Some),
+            Verdict::Nack { delay } => partition.nack(token, now + *delay).map(|()| None),
+            Verdict::Release => partition.release(token, now).map(|()| None),
+        }
+    }
+}
+
+fn first<'a>(
+    partitions: impl Iterator<Item = (u32, &'a mut Partition)>,
+    now: Instant,
+) -> Option<(u32, Handout)> {
+    for (number, partition) in partitions {
+        if let Some(handout) = partition.next(number, now) {
+            return Some((number, handout));
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,49 @@
+//! What a session asks of its adapter.
+
+use async_trait::async_trait;
+
+use crate::delivery::Settled;
+use crate::error::Result;
+
+/// An acknowledgement on its way to the broker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ack {
+    /// The partition, as the adapter numbered it.
+    pub partition: u32,
+    /// The adapter's own name for the message (an offset, a delivery tag).
+    pub native: u64,
+}
+
+/// The adapter's side of a [`Session`](super::Session).
+///
+/// # For implementors
+/// Brokers that acknowledge the contiguous prefix keep the default of [`acknowledge`](Self::acknowledge) and read
+/// [`Session::take_acks`](super::Session::take_acks) from a task of their own.
+#[async_trait]
+pub trait Link: Send + Sync {
+    /// Acknowledges at the broker; one result for each, in order. The default has only recorded them.
+    ///
+    /// # Cancel safety
+    /// A cancelled call may have acknowledged some.
+    async fn acknowledge(&self, acks: &[Ack]) -> Vec<Result<Settled>> {
+        acks.iter().map(|_| Ok(Settled::Recorded)).collect()
+    }
+
+    /// Pushes every acknowledgement that can be pushed, and waits for the broker's answer where it gives one.
+    ///
+    /// # Errors
+    /// `TimedOut`, `Disconnected`, `Fenced`.
+    ///
+    /// # Cancel safety
+    /// Cancel safe.
+    async fn flush(&self) -> Result<()>;
+
+    /// Leaves the group within a deadline, handing back what is unsettled, in order.
+    ///
+    /// # Errors
+    /// `TimedOut`, `Disconnected`; the session has ended all the same.
+    ///
+    /// # Cancel safety
+    /// Not cancel safe.
+    async fn close(&self) -> Result<()>;
+}

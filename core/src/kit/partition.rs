@@ -1,0 +1,316 @@
+//! One partition's records in a consumer session: handed out in order, redelivered in order, acknowledged in any order.
+
+use std::collections::VecDeque;
+
+use tokio::time::Instant;
+
+use super::retries::Retries;
+use crate::delivery::{Provenance, Token};
+use crate::error::{Error, Kind, Result};
+use crate::message::Record;
+use crate::topic::Position;
+
+/// A record as the adapter's fetch task hands it in.
+#[derive(Clone, Debug)]
+pub struct Incoming {
+    /// The record.
+    pub record: Record,
+    /// The adapter's own name for it (an offset, a delivery tag); rises within a partition.
+    pub native: u64,
+    /// The offset that the broker keeps it at, if it says so.
+    pub offset: Option<u64>,
+    /// Milliseconds since 1970 at which the broker took it; 0 if it does not say.
+    pub stored: i64,
+    /// How often the broker knows it to have been handed out before.
+    pub attempts: u32,
+    /// The broker marks it as a redelivery.
+    pub redelivered: bool,
+}
+
+/// A record that goes back to the broker when a partition is let go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Returned {
+    /// The adapter's own name for it.
+    pub native: u64,
+    /// How often it has been handed out, including what the broker knew before.
+    pub attempts: u32,
+    /// Whether the application holds it at this moment.
+    pub held: bool,
+}
+
+/// What an adapter may acknowledge at the broker.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AckPlan {
+    /// Everything up to and including this one.
+    pub upto: Option<u64>,
+    /// These, which wait behind an unsettled one.
+    pub singles: Vec<u64>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    record: Record,
+    native: u64,
+    offset: Option<u64>,
+    stored: i64,
+    handout: u32,
+    /// Deliveries counted, including those that the broker knows of.
+    attempt: u32,
+    /// Attempts that failed by themselves; being overtaken by an earlier message of the key is none.
+    failures: u32,
+    redelivered: bool,
+    state: State,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum State {
+    Waiting,
+    Handed,
+    /// It waited too long in the application's hands; told apart so that the error can say so.
+    Lapsed,
+    Acked,
+    /// Acknowledged at the broker by itself, behind an unsettled one.
+    AckedSingly,
+}
+
+#[derive(Debug)]
+pub(super) struct Partition {
+    pub(super) generation: u32,
+    pub(super) draining: bool,
+    /// Records in the application's hands.
+    pub(super) handed: usize,
+    /// Records not acknowledged.
+    pub(super) open: usize,
+    /// Payload and metadata bytes of those.
+    pub(super) bytes: usize,
+    entries: VecDeque<Entry>,
+    /// The sequence of the first entry.
+    base: u64,
+    /// The sequence of the next entry never handed out.
+    cursor: u64,
+    retries: Retries,
+    /// The last entry before `base`, if the broker has not been told.
+    prefix: Option<u64>,
+}
+
+/// What is handed out.
+#[derive(Debug)]
+pub(super) struct Handout {
+    pub(super) record: Record,
+    pub(super) token: Token,
+    pub(super) provenance: Provenance,
+    pub(super) failures: u32,
+}
+
+impl Partition {
+    pub(super) fn new(generation: u32) -> Self {
+        Partition {
+            generation,
+            draining: false,
+            handed: 0,
+            open: 0,
+            bytes: 0,
+            entries: VecDeque::new(),
+            base: 0,
+            cursor: 0,
+            retries: Retries::default(),
+            prefix: None,
+        }
+    }
+
+    pub(super) fn push(&mut self, incoming: Incoming) {
+        self.open += 1;
+        self.bytes += incoming.record.size();
+        self.entries.push_back(Entry {
+            record: incoming.record,
+            native: incoming.native,
+            offset: incoming.offset,
+            stored: incoming.stored,
+            handout: 0,
+            attempt: incoming.attempts,
+            failures: incoming.attempts,
+            redelivered: incoming.redelivered,
+            state: State::Waiting,
+        });
+    }
+
+    /// Slots in use, including acknowledged records behind an unsettled one.
+    pub(super) fn slots(&self) -> usize {
+        self.entries.len()
+    }
+
+    pub(super) fn next_due(&self) -> Option<Instant> {
+        self.retries.next_due()
+    }
+
+    /// Hands out the next record: one that is due again, or one never handed out whose key waits for nothing.
+    pub(super) fn next(&mut self, number: u32, now: Instant) -> Option<Handout> {
+        if self.draining {
+            return None;
+        }
+        let sequence = self.retries.take_due(now).or_else(|| self.advance())?;
+        let generation = self.generation;
+        let entry = self.entry(sequence)?;
+        entry.state = State::Handed;
+        entry.handout = entry.handout.wrapping_add(1);
+        entry.attempt = entry.attempt.saturating_add(1);
+        let handout = Handout {
+            record: entry.record.clone(),
+            token: Token {
+                partition: number,
+                generation,
+                sequence,
+                handout: entry.handout,
+                attempt: entry.attempt,
+            },
+            provenance: Provenance {
+                position: entry.offset.map(|offset| Position { partition: number, offset }),
+                stored: entry.stored,
+                redelivered: entry.redelivered,
+            },
+            failures: entry.failures,
+        };
+        self.handed += 1;
+        Some(handout)
+    }
+
+    fn advance(&mut self) -> Option<u64> {
+        loop {
+            let sequence = self.cursor;
+            let entry = self.entries.get((sequence - self.base) as usize)?;
+            let waits = self.retries.queue_behind(entry.record.key(), sequence);
+            self.cursor += 1;
+            if !waits {
+                return Some(sequence);
+            }
+        }
+    }
+
+    /// Marks the record of `token` as done.
+    pub(super) fn ack(&mut self, token: Token) -> Result<u64> {
+        let entry = self.held(token)?;
+        entry.state = State::Acked;
+        let native = entry.native;
+        let record = std::mem::take(&mut entry.record);
+        self.handed -= 1;
+        self.open -= 1;
+        self.bytes -= record.size();
+        while let Some(front) = self.entries.front() {
+            match front.state {
+                State::Acked => self.prefix = Some(front.native),
+                State::AckedSingly => {}
+                _ => break,
+            }
+            self.entries.pop_front();
+            self.base += 1;
+        }
+        Ok(native)
+    }
+
+    /// Puts the record of `token` back, to come again at `due`, before the later ones of its key.
+    pub(super) fn nack(&mut self, token: Token, due: Instant) -> Result<()> {
+        let entry = self.held(token)?;
+        entry.failures = entry.failures.saturating_add(1);
+        entry.state = State::Waiting;
+        self.put_back(token.sequence, due);
+        Ok(())
+    }
+
+    /// Puts the record of `token` back without counting the attempt.
+    pub(super) fn release(&mut self, token: Token, now: Instant) -> Result<()> {
+        let entry = self.held(token)?;
+        entry.attempt -= 1;
+        entry.state = State::Waiting;
+        self.put_back(token.sequence, now);
+        Ok(())
+    }
+
+    /// Takes the record of `token` out of the application's hands, if it still is in them.
+    pub(super) fn lapse(&mut self, token: Token, now: Instant) {
+        if let Ok(entry) = self.held(token) {
+            entry.failures = entry.failures.saturating_add(1);
+            entry.state = State::Lapsed;
+            self.put_back(token.sequence, now);
+        }
+    }
+
+    /// The failed record, and every later one of its key that had been handed out, come again in order.
+    fn put_back(&mut self, sequence: u64, due: Instant) {
+        self.handed -= 1;
+        let at = (sequence - self.base) as usize;
+        let key = self.entries[at].record.to_key();
+        let mut again = vec![sequence];
+        if let Some(key) = &key {
+            let handed_later = self.entries.iter_mut().enumerate().skip(at + 1);
+            for (later, entry) in handed_later.filter(|(_, e)| e.state == State::Handed) {
+                if entry.record.key() == Some(key.as_bytes()) {
+                    entry.state = State::Waiting;
+                    self.handed -= 1;
+                    again.push(self.base + later as u64);
+                }
+            }
+        }
+        for sequence in &again {
+            let entry = &mut self.entries[(sequence - self.base) as usize];
+            entry.redelivered |= entry.attempt > 0;
+        }
+        self.retries.put_back(key, due, &again);
+    }
+
+    /// What may be acknowledged; `singles` includes records behind an unsettled one.
+    pub(super) fn take_acks(&mut self, singles: bool) -> AckPlan {
+        let mut plan = AckPlan { upto: self.prefix.take(), singles: Vec::new() };
+        if singles {
+            for entry in self.entries.iter_mut().filter(|e| e.state == State::Acked) {
+                entry.state = State::AckedSingly;
+                plan.singles.push(entry.native);
+            }
+        }
+        plan
+    }
+
+    /// Acknowledged records that wait behind an unsettled one and that the broker has not been told of.
+    pub(super) fn held_back(&self) -> usize {
+        self.entries.iter().filter(|e| e.state == State::Acked).count()
+    }
+
+    /// The first record not acknowledged, with the attempts it has had.
+    pub(super) fn head(&self) -> Option<(u64, u32)> {
+        self.entries.front().map(|entry| (entry.native, entry.attempt))
+    }
+
+    /// Everything not acknowledged, in order.
+    pub(super) fn returned(&self) -> Vec<Returned> {
+        let open = self.entries.iter().filter(|e| !matches!(e.state, State::Acked | State::AckedSingly));
+        let returned =
+            |e: &Entry| Returned { native: e.native, attempts: e.attempt, held: e.state == State::Handed };
+        open.map(returned).collect()
+    }
+
+    fn entry(&mut self, sequence: u64) -> Option<&mut Entry> {
+        self.entries.get_mut(sequence.checked_sub(self.base)? as usize)
+    }
+
+    fn held(&mut self, token: Token) -> Result<&mut Entry> {
+        if token.generation != self.generation {
+            return Err(fenced());
+        }
+        match self.entry(token.sequence) {
+            Some(entry) if entry.handout == token.handout && entry.state == State::Handed => Ok(entry),
+            Some(entry) if entry.handout == token.handout && entry.state == State::Lapsed => Err(Error::new(
+                Kind::LeaseExpired,
+                "settle",
+                "it was held for longer than its lease, and comes again",
+            )),
+            _ => {
+                let text = "an earlier message of its key is delivered again first, and this one after it";
+                Err(Error::new(Kind::Superseded, "settle", text))
+            }
+        }
+    }
+}
+
+pub(super) fn fenced() -> Error {
+    let text = "its partition was taken away, and the new owner receives it";
+    Error::new(Kind::Fenced, "settle", text)
+}

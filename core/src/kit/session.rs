@@ -1,0 +1,391 @@
+//! A consumer session: the bounded buffer between an adapter's fetch task and the application.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use super::dead_letter::DeadLetters;
+use super::ledger::{Ledger, Room};
+use super::link::{Ack, Link};
+use super::partition::{AckPlan, Handout, Incoming, Returned};
+use crate::consumer::{Consumer, Subscription};
+use crate::delivery::{Delivery, Held, SettleError, Settled, Settlement, Settler, Token, Verdict};
+use crate::error::{Error, Kind, Result};
+use crate::publisher::Publisher;
+use crate::topic::{Group, Topic};
+
+/// The state of one consumer, shared by the application, the fetch task and everybody who settles.
+pub struct Session {
+    subscription: Subscription,
+    ledger: Mutex<Ledger>,
+    ended: OnceLock<Error>,
+    link: OnceLock<Arc<dyn Link>>,
+    dead_letters: Option<DeadLetters>,
+    arrived: Notify,
+    /// Wakes everybody who waits for a state of the session.
+    settled: Notify,
+    /// Wakes the adapter's task that acknowledges; remembers one wake-up.
+    acks: Notify,
+}
+
+impl Session {
+    /// A session for `subscription`. `lease` bounds how long a delivery may be held; `dead_letters` publishes to the
+    /// subscription's dead letter topic.
+    pub fn new(
+        subscription: Subscription,
+        lease: Option<Duration>,
+        dead_letters: Option<Arc<dyn Publisher>>,
+    ) -> Arc<Self> {
+        Arc::new(Session {
+            ledger: Mutex::new(Ledger::new(subscription.prefetch, subscription.prefetch_bytes, lease)),
+            dead_letters: dead_letters.map(|publisher| DeadLetters::new(publisher, &subscription)),
+            subscription,
+            ended: OnceLock::new(),
+            link: OnceLock::new(),
+            arrived: Notify::new(),
+            settled: Notify::new(),
+            acks: Notify::new(),
+        })
+    }
+
+    /// Joins the session with its adapter; once, before anything is received.
+    pub fn connect(self: &Arc<Self>, link: Arc<dyn Link>) -> SessionConsumer {
+        let _ = self.link.set(link);
+        SessionConsumer { session: self.clone(), closed: false }
+    }
+
+    /// The subscription that it serves.
+    pub fn subscription(&self) -> &Subscription {
+        &self.subscription
+    }
+
+    /// A partition is ours from now on. Records are pushed with the generation that this returns.
+    pub fn assign(&self, partition: u32) -> u32 {
+        self.ledger().assign(partition)
+    }
+
+    /// A partition is no longer ours: its deliveries are void. Says what goes back, in order.
+    pub fn revoke(&self, partition: u32) -> Vec<Returned> {
+        let revoked = self.ledger().revoke(partition);
+        self.settled.notify_waiters();
+        revoked.map(|p| p.returned()).unwrap_or_default()
+    }
+
+    /// Takes a record in; says whether its partition is still ours.
+    pub fn push(&self, partition: u32, generation: u32, incoming: Incoming) -> bool {
+        let taken = self.ledger().push(partition, generation, incoming);
+        self.arrived.notify_one();
+        taken
+    }
+
+    /// Takes many records in under one lock.
+    pub fn push_all(&self, partition: u32, generation: u32, incoming: impl IntoIterator<Item = Incoming>) {
+        let mut ledger = self.ledger();
+        for incoming in incoming {
+            ledger.push(partition, generation, incoming);
+        }
+        drop(ledger);
+        self.arrived.notify_one();
+    }
+
+    /// How much more fits: the back-pressure that the fetch task passes on to the broker.
+    pub fn room(&self) -> Room {
+        self.ledger().room()
+    }
+
+    /// Waits for room.
+    ///
+    /// # Cancel safety
+    /// Cancel safe.
+    pub async fn wait_for_room(&self) -> Room {
+        self.wait_until(|session| Some(session.room()).filter(|room| room.messages > 0)).await
+    }
+
+    /// Stops handing out from a partition, which is about to be taken away.
+    pub fn drain(&self, partition: u32) {
+        if let Some(partition) = self.ledger().partition(partition) {
+            partition.draining = true;
+        }
+        self.settled.notify_waiters();
+    }
+
+    /// Whether the application holds nothing of the partition.
+    pub fn is_drained(&self, partition: u32) -> bool {
+        self.ledger().partition(partition).is_none_or(|p| p.handed == 0)
+    }
+
+    /// Waits until the application holds nothing of the partition, or for `limit`; says which it was.
+    ///
+    /// # Cancel safety
+    /// Cancel safe.
+    pub async fn drained(&self, partition: u32, limit: Duration) -> bool {
+        let drained = self.wait_until(|session| session.is_drained(partition).then_some(()));
+        tokio::time::timeout(limit, drained).await.is_ok()
+    }
+
+    /// What may be acknowledged at the broker; each acknowledgement is given out once. With `singles`, also those
+    /// that wait behind an unsettled message.
+    pub fn take_acks(&self, partition: u32, singles: bool) -> AckPlan {
+        self.ledger().partition(partition).map(|p| p.take_acks(singles)).unwrap_or_default()
+    }
+
+    /// The first record of a partition that is not acknowledged, with the attempts it has had.
+    pub fn head(&self, partition: u32) -> Option<(u64, u32)> {
+        self.ledger().partition(partition)?.head()
+    }
+
+    /// The partitions that are ours.
+    pub fn partitions(&self) -> Vec<u32> {
+        self.ledger().partitions().map(|(number, _)| number).collect()
+    }
+
+    /// Waits for a settlement since the last call: the moment to take acknowledgements. For one task only.
+    ///
+    /// # Cancel safety
+    /// Cancel safe.
+    pub async fn settlement(&self) {
+        self.acks.notified().await;
+    }
+
+    /// Waits until `ready` gives a value, looking again after every settlement.
+    ///
+    /// # Cancel safety
+    /// Cancel safe.
+    pub async fn wait_until<T>(&self, ready: impl Fn(&Self) -> Option<T>) -> T {
+        loop {
+            let mut settled = std::pin::pin!(self.settled.notified());
+            settled.as_mut().enable();
+            if let Some(value) = ready(self) {
+                return value;
+            }
+            settled.await;
+        }
+    }
+
+    /// Ends the session: everything that waits, and every later call, fails with `error`.
+    pub fn fail(&self, error: Error) {
+        let _ = self.ended.set(error);
+        self.wake();
+    }
+
+    /// Why the session has ended, if it has.
+    pub fn ended(&self) -> Option<Error> {
+        self.ended.get().map(Error::duplicate)
+    }
+
+    fn wake(&self) {
+        self.arrived.notify_one();
+        self.acks.notify_one();
+        self.settled.notify_waiters();
+    }
+
+    fn ledger(&self) -> MutexGuard<'_, Ledger> {
+        self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn delivery(self: &Arc<Self>, handout: Handout) -> Delivery {
+        Delivery::new(handout.record, handout.token, handout.provenance, self.clone())
+    }
+
+    /// Takes up to `max` records; stops before one that has used up its attempts, or gives that one alone.
+    fn take(self: &Arc<Self>, max: usize) -> Taken {
+        let limit = self.subscription.dead_letter.as_ref().and_then(|policy| policy.max_attempts);
+        let now = Instant::now();
+        let mut batch = Vec::new();
+        let mut ledger = self.ledger();
+        while batch.len() < max {
+            let Some(handout) = ledger.next(now) else { break };
+            let exhausted = limit.is_some_and(|limit| handout.failures >= limit);
+            let (failures, token) = (handout.failures, handout.token);
+            if !exhausted {
+                batch.push(self.delivery(handout));
+            } else if batch.is_empty() {
+                return Taken::Exhausted(self.delivery(handout), failures);
+            } else {
+                // It was not seen by anybody: back it goes, to be the next batch's first.
+                let _ = ledger.apply(token, &Verdict::Release, now);
+                break;
+            }
+        }
+        ledger.end_batch();
+        match batch.is_empty() {
+            true => Taken::Nothing(ledger.next_due()),
+            false => Taken::Batch(batch),
+        }
+    }
+
+    async fn receive(self: &Arc<Self>, max: usize) -> Result<Vec<Delivery>> {
+        loop {
+            let arrived = self.arrived.notified();
+            if let Some(error) = self.ended() {
+                return Err(error);
+            }
+            match self.take(max.max(1)) {
+                Taken::Batch(batch) => return Ok(batch),
+                Taken::Exhausted(delivery, failures) => self.give_up(delivery, failures).await,
+                Taken::Nothing(None) => arrived.await,
+                Taken::Nothing(Some(due)) => {
+                    let _ = tokio::time::timeout_at(due, arrived).await;
+                }
+            }
+        }
+    }
+
+    /// Dead-letters a message that has used up its attempts. While that fails, the message and its key wait.
+    async fn give_up(self: &Arc<Self>, delivery: Delivery, failures: u32) {
+        let reason = format!("it failed {failures} times, and the subscription allows no more");
+        let settlement = Settlement { delivery, verdict: Verdict::DeadLetter { reason } };
+        let Some(Err(refused)) = self.settle(vec![settlement]).await.pop() else { return };
+        let (error, mut delivery) = refused.into_parts();
+        tracing::warn!(%error, "a message that used up its attempts could not be dead-lettered; trying again");
+        delivery.take_settler();
+        let again = Verdict::Nack { delay: DEAD_LETTER_RETRY };
+        let _ = self.ledger().apply(delivery.token(), &again, Instant::now());
+    }
+}
+
+/// How long a message waits when the dead letter topic could not be reached.
+const DEAD_LETTER_RETRY: Duration = Duration::from_secs(1);
+
+enum Taken {
+    Batch(Vec<Delivery>),
+    Exhausted(Delivery, u32),
+    Nothing(Option<Instant>),
+}
+
+#[async_trait]
+impl Settler for Session {
+    async fn settle(&self, batch: Vec<Settlement>) -> Vec<Result<Settled, SettleError>> {
+        if let Some(error) = self.ended() {
+            return batch.into_iter().map(|s| Err(SettleError::new(error.duplicate(), s.delivery))).collect();
+        }
+        let refused = self.publish_dead_letters(&batch).await;
+        let mut results = Vec::with_capacity(batch.len());
+        let mut acks = Vec::new();
+        let mut acked = Vec::new();
+        {
+            let now = Instant::now();
+            let mut ledger = self.ledger();
+            for (at, Settlement { mut delivery, verdict }) in batch.into_iter().enumerate() {
+                let applied = match refused.iter().find(|(refused, _)| *refused == at) {
+                    Some((_, error)) => Err(error.duplicate()),
+                    None => ledger.apply(delivery.token(), &verdict, now),
+                };
+                match applied {
+                    Ok(native) => {
+                        delivery.take_settler();
+                        if let Some(native) = native {
+                            acks.push(Ack { partition: delivery.token().partition, native });
+                            acked.push((at, delivery));
+                        }
+                        results.push(Ok(Settled::Recorded));
+                    }
+                    Err(error) => results.push(Err(SettleError::new(error, delivery))),
+                }
+            }
+        }
+        self.wake();
+        if let (Some(link), false) = (self.link.get(), acks.is_empty()) {
+            let answers = link.acknowledge(&acks).await;
+            for ((at, delivery), answer) in acked.into_iter().zip(answers) {
+                results[at] = answer.map_err(|error| SettleError::new(error, delivery));
+            }
+        }
+        results
+    }
+
+    async fn flush(&self) -> Result<Held> {
+        if let Some(link) = self.link.get() {
+            link.flush().await?;
+        }
+        Ok(Held { messages: self.ledger().partitions().map(|(_, p)| p.held_back()).sum() })
+    }
+
+    fn release(&self, token: Token) {
+        // A delivery that is void already has nothing to release.
+        let _ = self.ledger().apply(token, &Verdict::Release, Instant::now());
+        self.wake();
+    }
+
+    fn topic(&self) -> &Topic {
+        &self.subscription.topic
+    }
+
+    fn group(&self) -> &Group {
+        &self.subscription.group
+    }
+}
+
+impl Session {
+    /// Publishes the batch's dead letters, confirmed; says which failed.
+    async fn publish_dead_letters(&self, batch: &[Settlement]) -> Vec<(usize, Error)> {
+        let mut refused = Vec::new();
+        for (at, settlement) in batch.iter().enumerate() {
+            let Verdict::DeadLetter { reason } = &settlement.verdict else { continue };
+            let published = match &self.dead_letters {
+                Some(dead_letters) => dead_letters.publish(&settlement.delivery, reason).await,
+                None => Err(Error::new(
+                    Kind::InvalidConfiguration,
+                    "dead-letter",
+                    "there is no dead letter topic",
+                )
+                .advice("name one in the subscription: Subscription::dead_letter")),
+            };
+            refused.extend(published.err().map(|error| (at, error)));
+        }
+        refused
+    }
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session").field("subscription", &self.subscription).finish_non_exhaustive()
+    }
+}
+
+/// The [`Consumer`] of a [`Session`]. Dropping it without closing ends the session as a crash would.
+#[derive(Debug)]
+pub struct SessionConsumer {
+    session: Arc<Session>,
+    closed: bool,
+}
+
+#[async_trait]
+impl Consumer for SessionConsumer {
+    async fn receive(&mut self, max: usize) -> Result<Vec<Delivery>> {
+        self.session.receive(max).await
+    }
+
+    fn settler(&self) -> Arc<dyn Settler> {
+        self.session.clone()
+    }
+
+    async fn close(mut self: Box<Self>) -> Result<()> {
+        self.closed = true;
+        let result = match self.session.link.get() {
+            Some(link) => link.close().await,
+            None => Ok(()),
+        };
+        self.session.fail(closed());
+        result
+    }
+}
+
+impl Drop for SessionConsumer {
+    fn drop(&mut self) {
+        if !self.closed {
+            self.session.fail(closed());
+        }
+    }
+}
+
+fn closed() -> Error {
+    Error::new(Kind::Closed, "receive", "the consumer is closed")
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,135 @@
+//! What is published: a payload with a key, headers and CloudEvents attributes.
+
+mod attributes;
+mod headers;
+mod id;
+mod key;
+mod record;
+mod typed;
+
+use std::time::SystemTime;
+
+use bytes::Bytes;
+use bytestring::ByteString;
+
+pub use attributes::Attribute;
+use headers::MAX_NAME;
+pub use headers::{Headers, IntoValue};
+pub use id::MessageId;
+pub use key::Key;
+pub use record::{Record, RecordBuffer, RecordWriter};
+pub use typed::Event;
+
+use crate::error::{Error, Kind, Result};
+
+/// A message to publish. Cloning shares the payload.
+///
+/// ```
+/// use anybroker_core::Message;
+/// let message = Message::new("42 apples").with_key("order-7").with_header("tenant", "acme");
+/// assert_eq!(message.payload, "42 apples");
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct Message {
+    /// Identity and deduplication id.
+    pub id: MessageId,
+    /// What it is ordered by; without a key no order is promised.
+    pub key: Option<Key>,
+    /// The application's own headers.
+    pub headers: Headers,
+    /// The content, byte for byte.
+    pub payload: Bytes,
+    /// CloudEvents' `type`. With a type, the message goes out as a complete CloudEvent in binary mode.
+    pub event_type: Option<ByteString>,
+    /// The version of the payload's schema (extension attribute `schemaversion`).
+    pub schema_version: Option<u32>,
+    /// CloudEvents' `source`: who made it. [`DEFAULT_SOURCE`] stands in where a type is set and this is not.
+    pub source: Option<ByteString>,
+    /// The media type of the payload.
+    pub content_type: Option<ByteString>,
+    /// When it happened; carried in milliseconds.
+    pub time: Option<SystemTime>,
+}
+
+/// The `source` of CloudEvents whose message names none.
+pub const DEFAULT_SOURCE: &str = "/anybroker";
+
+impl Message {
+    /// A message with a new id and nothing but a payload.
+    pub fn new(payload: impl Into<Bytes>) -> Self {
+        Message {
+            id: MessageId::new(),
+            key: None,
+            headers: Headers::new(),
+            payload: payload.into(),
+            event_type: None,
+            schema_version: None,
+            source: None,
+            content_type: None,
+            time: None,
+        }
+    }
+
+    /// Sets the ordering key.
+    pub fn with_key(mut self, key: impl Into<Key>) -> Self {
+        self.key = Some(key.into());
+        self
+    }
+
+    /// Sets the id, which is also the deduplication id.
+    pub fn with_id(mut self, id: impl Into<MessageId>) -> Self {
+        self.id = id.into();
+        self
+    }
+
+    /// Appends a header.
+    pub fn with_header(mut self, name: impl Into<ByteString>, value: impl IntoValue) -> Self {
+        self.headers.append(name, value);
+        self
+    }
+
+    /// Sets the event type: the message becomes a complete CloudEvent.
+    pub fn with_type(mut self, event_type: impl Into<ByteString>) -> Self {
+        self.event_type = Some(event_type.into());
+        self
+    }
+
+    /// Sets the media type of the payload.
+    pub fn with_content_type(mut self, content_type: impl Into<ByteString>) -> Self {
+        self.content_type = Some(content_type.into());
+        self
+    }
+
+    /// Bytes that count towards windows and limits: payload, key, headers and a flat share for attributes.
+    pub fn size(&self) -> usize {
+        const ATTRIBUTES: usize = 64;
+        let key = self.key.as_ref().map_or(0, |k| k.as_bytes().len());
+        self.payload.len() + key + self.headers.size() + ATTRIBUTES
+    }
+
+    /// Refuses what no backend could carry, before anything is sent.
+    ///
+    /// # Errors
+    /// [`Kind::InvalidConfiguration`]: a header name, an empty id, or an empty or unprintable attribute.
+    pub fn validate(&self) -> Result<()> {
+        self.headers.validate()?;
+        let id = if let MessageId::Text(id) = &self.id { Some(id) } else { None };
+        let texts = [
+            ("id", id),
+            ("type", self.event_type.as_ref()),
+            ("source", self.source.as_ref()),
+            ("content type", self.content_type.as_ref()),
+        ];
+        for (name, text) in texts {
+            let Some(text) = text else { continue };
+            if text.is_empty() || text.len() > MAX_NAME || text.chars().any(char::is_control) {
+                return Err(Error::new(
+                    Kind::InvalidConfiguration,
+                    "publish",
+                    format!("the message's {name} must be 1 to {MAX_NAME} bytes without control characters"),
+                ));
+            }
+        }
+        Ok(())
+    }
+}
