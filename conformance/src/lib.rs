@@ -1,1 +1,3 @@
-//! Under construction.
+//! Proves the guarantees of a broker adapter.
+
+pub mod brokers;
