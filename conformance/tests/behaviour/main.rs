@@ -69,6 +69,7 @@ fn run(target: &Target, case: Case) -> Result<Finding, Failed> {
         connect: target.connect(),
         spawn_member: target.spawn_member(),
         faults: target.faults(),
+        quiet: Duration::from_secs(25),
         seed: seed(),
     };
     let finding = runtime.block_on(async {
