@@ -42,7 +42,7 @@ pub(crate) fn test(options: &TestOptions) -> ExitCode {
 
 pub(crate) fn docs() -> ExitCode {
     match cargo(
-        "test -p anybroker-cli --test documents",
+        "test -p anybroker-conformance --test documents",
         &Environment::from([("ANYBROKER_WRITE_DOCS".into(), "1".into())]),
     ) {
         Ok(_) => ExitCode::SUCCESS,
