@@ -204,6 +204,11 @@ impl EngineCell {
         }
     }
 
+    #[cfg(test)]
+    pub(crate) fn found(engine: ContainerEngine) -> Self {
+        Self(OnceCell::new_with(Some(Ok(engine))))
+    }
+
     pub(crate) async fn get(&self) -> Result<ContainerEngine, Error> {
         let found = self.0.get_or_init(ContainerEngine::find).await;
         found.clone().map_err(|tried| Error::NoEngine { tried })
