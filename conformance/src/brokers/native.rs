@@ -107,13 +107,14 @@ pub(crate) mod tests {
         let options = Options {
             cache: folder.join("cache"),
             stop_within: Duration::from_millis(300),
+            ready_within: Duration::from_millis(1_500),
             ..Options::default()
         };
         let site = Site { broker, folder, options: Arc::new(options), reporter: Arc::new(|_| {}) };
         (site, held)
     }
 
-    fn shell(site: &Site, script: &str) -> ProcessId {
+    pub(crate) fn shell(site: &Site, script: &str) -> ProcessId {
         let mut command = Command::new("sh");
         command.args(["-c", script]);
         spawn(&command, &site.mark(), &site.log()).unwrap()

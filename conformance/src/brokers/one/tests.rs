@@ -7,10 +7,8 @@ use std::{
     process::Command,
 };
 
-use async_trait::async_trait;
-
 use super::*;
-use crate::brokers::{container::ContainerEngine, native::tests::site, ports::PortUse};
+use crate::brokers::{catalogue::fake::Fake, container::ContainerEngine, native::tests::site};
 
 /// Keeps the container's state in a file, and answers as docker and podman do.
 const ENGINE: &str = r#"#!/bin/sh
@@ -26,43 +24,13 @@ case "$*" in
 esac
 "#;
 
-struct Answering;
-
-#[async_trait]
-impl LocalBroker for Answering {
-    fn name(&self) -> &'static str {
-        "kafka"
-    }
-    fn ports(&self) -> &'static [PortUse] {
-        const { &[PortUse::listening("client", 9092)] }
-    }
-    fn url(&self, ports: &Ports) -> String {
-        format!("kafka://127.0.0.1:{}", ports.get("client"))
-    }
-    fn image_version(&self) -> &'static str {
-        "1.2.3"
-    }
-    fn native_version(&self, _: &Path) -> Option<String> {
-        None
-    }
-    async fn fetch(&self, _: &Site) -> Result<(), Error> {
-        panic!("nothing is fetched for a container")
-    }
-    async fn prepare(&self, _: &Site, _: &Ports) -> Result<Command, Error> {
-        panic!("nothing is prepared for a container")
-    }
-    async fn probe(&self, _: &Ports) -> Result<(), String> {
-        Ok(())
-    }
-}
-
 #[tokio::test]
 async fn a_container_is_started_paused_killed_and_removed_through_compose() {
     let (site, folder) = site("kafka");
     let site = Site { folder: folder.path().join("kafka"), ..site };
     let program = engine(&site.folder);
     let engine = EngineCell::found(ContainerEngine::named(program.display().to_string().leak()));
-    let one = One { broker: &Answering, site, engine: &engine };
+    let one = One { broker: &Fake(Ok(())), site, engine: &engine };
 
     let up = one.up().await.unwrap();
     assert_eq!((up.state, up.mode, up.pid), (State::Ready, Some(Mode::Container), None));
