@@ -1,0 +1,8 @@
+//! One file or folder for each command.
+
+pub(crate) mod check;
+pub(crate) mod completions;
+pub(crate) mod guarantees;
+pub(crate) mod publish;
+pub(crate) mod subscribe;
+pub(crate) mod topics;
