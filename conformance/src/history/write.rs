@@ -53,6 +53,23 @@ impl<W: Write> HistoryWriter<W> {
         self.write_line(&line)
     }
 
+    /// Writes an event that another process wrote as a line, at this clock's `time`.
+    ///
+    /// # Errors
+    ///
+    /// [`io::ErrorKind::InvalidData`] if the line is no JSON object; otherwise as [`HistoryWriter::write`].
+    pub fn relay(&mut self, time: u64, line: &str) -> io::Result<()> {
+        let mut event: serde_json::Map<String, serde_json::Value> = serde_json::from_str(line)?;
+        self.time = self.time.max(time.min(i64::MAX as u64));
+        event.insert("t".to_owned(), self.time.into());
+        self.write_line(&event)
+    }
+
+    /// What the history is written to.
+    pub fn get_mut(&mut self) -> &mut W {
+        &mut self.to
+    }
+
     /// Writes out what `W` has buffered.
     ///
     /// # Errors

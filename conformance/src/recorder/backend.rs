@@ -4,8 +4,8 @@ use std::any::Any;
 use std::sync::Arc;
 
 use anybroker_core::{
-    Admin, Backend, Broker, Consumer, Group, Guarantees, Publisher, PublisherOptions, Result, Subscription, Topic,
-    async_trait,
+    Admin, Backend, Broker, Consumer, Group, Guarantees, Publisher, PublisherOptions, Result, Subscription,
+    Topic, async_trait,
 };
 
 use super::Recorder;

@@ -32,7 +32,11 @@ struct RecordedSettler {
 }
 
 impl RecordedConsumer {
-    pub(super) async fn open(broker: &Broker, subscription: Subscription, recorder: Arc<Recorder>) -> Result<Self> {
+    pub(super) async fn open(
+        broker: &Broker,
+        subscription: Subscription,
+        recorder: Arc<Recorder>,
+    ) -> Result<Self> {
         let session = recorder.name("session-");
         // A new group starts with the earliest message kept for it.
         let start = match subscription.start {
@@ -132,7 +136,10 @@ impl RecordedSettler {
 
     /// A token is unique within its session, and so names the delivery.
     fn name(&self, token: Token) -> String {
-        format!("{}:{}.{}.{}.{}", self.session, token.partition, token.generation, token.sequence, token.handout)
+        format!(
+            "{}:{}.{}.{}.{}",
+            self.session, token.partition, token.generation, token.sequence, token.handout
+        )
     }
 
     fn close(&self, cause: CloseCause) {

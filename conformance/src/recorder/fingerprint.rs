@@ -18,7 +18,13 @@ pub(super) fn payload(payload: &[u8]) -> String {
 pub(super) fn published(message: &Message) -> String {
     let headers = message.headers.iter().map(|(name, value)| (name, &value[..]));
     let key = message.key.as_ref().map(|key| key.as_bytes());
-    meta(&message.id.to_string(), key, headers, message.event_type.as_deref(), message.content_type.as_deref())
+    meta(
+        &message.id.to_string(),
+        key,
+        headers,
+        message.event_type.as_deref(),
+        message.content_type.as_deref(),
+    )
 }
 
 /// As [`published`], of what came; the headers that dead lettering adds are left out.

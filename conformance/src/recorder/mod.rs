@@ -21,25 +21,63 @@ use crate::properties::{Report, check};
 
 /// Writes one history; shared by everything that records into it.
 pub struct Recorder {
-    writer: Mutex<HistoryWriter<Vec<u8>>>,
+    writer: Mutex<HistoryWriter<Sink>>,
     began: Instant,
     names: AtomicU64,
-    /// Stands in front of every name that this recorder gives, so that several processes' names differ.
     prefix: String,
     groups: Mutex<HashSet<Group>>,
 }
 
+/// Where the lines go.
+enum Sink {
+    Memory(Vec<u8>),
+    Stream(Box<dyn Write + Send>),
+}
+
+impl Write for Sink {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        match self {
+            Sink::Memory(lines) => lines.write(bytes),
+            Sink::Stream(stream) => stream.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        match self {
+            Sink::Memory(_) => Ok(()),
+            Sink::Stream(stream) => stream.flush(),
+        }
+    }
+}
+
 impl Recorder {
-    /// Begins a history held to what `header` promises.
+    /// Begins a history, kept in memory, that is held to what `header` promises.
     ///
     /// # Errors
-    /// None in practice: the history is kept in memory.
-    pub fn new(header: &Header, prefix: impl Into<String>) -> std::io::Result<Arc<Self>> {
+    /// None in practice.
+    pub fn new(header: &Header) -> std::io::Result<Arc<Self>> {
+        Self::begin(Sink::Memory(Vec::new()), header, String::new())
+    }
+
+    /// Begins a history whose lines go to `stream` at once, for a process whose parent relays them. `prefix` stands in
+    /// front of every name, so that several processes' names differ.
+    ///
+    /// # Errors
+    /// Whatever writing fails with.
+    pub fn stream(
+        stream: Box<dyn Write + Send>,
+        header: &Header,
+        prefix: String,
+    ) -> std::io::Result<Arc<Self>> {
+        Self::begin(Sink::Stream(stream), header, prefix)
+    }
+
+    fn begin(sink: Sink, header: &Header, prefix: String) -> std::io::Result<Arc<Self>> {
         Ok(Arc::new(Recorder {
-            writer: Mutex::new(HistoryWriter::new(Vec::new(), header)?),
+            writer: Mutex::new(HistoryWriter::new(sink, header)?),
             began: Instant::now(),
             names: AtomicU64::new(0),
-            prefix: prefix.into(),
+            prefix,
             groups: Mutex::default(),
         }))
     }
@@ -68,15 +106,12 @@ impl Recorder {
         writer.relay(self.began.elapsed().as_nanos() as u64, line)
     }
 
-    /// The lines written since the last call, for a process that passes them on.
-    pub fn take_lines(&self) -> Vec<u8> {
-        let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
-        std::mem::take(writer.get_mut())
-    }
-
-    /// The history so far.
+    /// The history so far; empty where it is streamed.
     pub fn history(&self) -> Vec<u8> {
-        self.writer.lock().unwrap_or_else(PoisonError::into_inner).get_mut().clone()
+        match self.writer.lock().unwrap_or_else(PoisonError::into_inner).get_mut() {
+            Sink::Memory(lines) => lines.clone(),
+            Sink::Stream(_) => Vec::new(),
+        }
     }
 
     /// Holds the history so far to its promises.

@@ -54,7 +54,9 @@ impl Publisher for RecordedPublisher {
         let ids: Vec<_> = batch.iter().map(|message| message.id.to_string()).collect();
         let recorder = self.recorder.clone();
         self.publisher.enqueue(permit, batch).inspect(move |outcomes| {
-            recorder.batch(|write| ids.iter().zip(outcomes).for_each(|(m, outcome)| write(&came_back(m, outcome))));
+            recorder.batch(|write| {
+                ids.iter().zip(outcomes).for_each(|(m, outcome)| write(&came_back(m, outcome)))
+            });
         })
     }
 
