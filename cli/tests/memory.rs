@@ -1,5 +1,6 @@
 //! The command line where no broker is needed: usage, exit codes, `memory://`, histories.
 
+#[cfg(test)]
 mod command;
 
 use command::anybroker;

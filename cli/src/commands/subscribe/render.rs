@@ -172,3 +172,76 @@ impl Iterator for Printable {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use anybroker::{
+        Group, Held, Message, Position, Provenance, Record, RecordBuffer, Result, SettleError, Settled,
+        Settlement, Settler, Token, async_trait,
+    };
+
+    use super::*;
+
+    /// Settles nothing.
+    struct NoSettler;
+
+    #[async_trait]
+    impl Settler for NoSettler {
+        async fn settle(&self, _: Vec<Settlement>) -> Vec<Result<Settled, SettleError>> {
+            Vec::new()
+        }
+        async fn flush(&self) -> Result<Held> {
+            Ok(Held::default())
+        }
+        fn release(&self, _: Token) {}
+        fn topic(&self) -> &Topic {
+            unreachable!()
+        }
+        fn group(&self) -> &Group {
+            unreachable!()
+        }
+    }
+
+    fn delivery(record: Record, provenance: Provenance) -> Delivery {
+        let token = Token { partition: 3, generation: 1, sequence: 0, handout: 1, attempt: 1 };
+        Delivery::new(record, token, provenance, std::sync::Arc::new(NoSettler))
+    }
+
+    fn line(message: &Message, provenance: Provenance) -> String {
+        let delivery = delivery(RecordBuffer::new().encode(message), provenance);
+        serde_json::to_string(&Line::of(&delivery, &Topic::new("t").unwrap())).unwrap()
+    }
+
+    #[test]
+    fn the_form_that_others_script_against() {
+        let mut message = Message::new("☃").with_id("m").with_key("k").with_type("y").with_header("b", "1");
+        message = message.with_header("a", "1").with_header("b", &b"\xff"[..]);
+        let position = Some(Position { partition: 3, offset: 7 });
+        let provenance = Provenance { position, stored: 1_500, redelivered: true };
+        assert_eq!(
+            line(&message, provenance),
+            r#"{"id":"m","topic":"t","key":"k","headers":{"b":["1",{"base64":"/w=="}],"a":"1"},"type":"y","payload":"☃","position":{"partition":3,"offset":7},"attempt":1,"redelivered":true,"time":"1970-01-01T00:00:01.500Z"}"#
+        );
+    }
+
+    #[test]
+    fn what_is_absent_is_null_and_what_is_binary_is_base64() {
+        let message = Message::new(&b"\xff"[..]).with_id("m");
+        assert_eq!(
+            line(&message, Provenance::default()),
+            r#"{"id":"m","topic":"t","key":null,"headers":{},"type":null,"payload_base64":"/w==","position":null,"attempt":1,"redelivered":false,"time":null}"#
+        );
+        let message = message.with_key(&b"\xfe"[..]);
+        assert!(line(&message, Provenance::default()).contains(r#""key_base64":"/g==""#));
+        let foreign = delivery(RecordBuffer::new().record().finish_copying(b"x"), Provenance::default());
+        let json = serde_json::to_value(Line::of(&foreign, &Topic::new("t").unwrap())).unwrap();
+        assert!(json["id"].is_null());
+    }
+
+    #[test]
+    fn a_terminal_is_told_nothing() {
+        let message = Message::new("a\x1b[31m\nb ☃").with_key(&b"\xff"[..]);
+        let human = human(&delivery(RecordBuffer::new().encode(&message), Provenance::default()));
+        assert_eq!(human, "key=<1 bytes>  a\\u{1b}[31m\\nb ☃");
+    }
+}
