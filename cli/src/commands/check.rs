@@ -10,6 +10,7 @@ use anybroker_conformance::properties::{self, Finding, Property, Report, Verdict
 use crate::args::Format;
 use crate::failure::{Done, Failure};
 use crate::output;
+use crate::progress;
 
 /// Violations of one property that are shown to a person.
 const SHOWN: usize = 5;
@@ -51,8 +52,12 @@ fn open(path: &Path) -> Result<Box<dyn BufRead>, Failure> {
     if path == Path::new("-") {
         return Ok(Box::new(io::stdin().lock()));
     }
-    let file = File::open(path).map_err(|e| Failure::file(path, &e))?;
-    Ok(Box::new(BufReader::with_capacity(256 << 10, file)))
+    let fail = |error: io::Error| Failure::file(path, &error);
+    let file = File::open(path).map_err(fail)?;
+    let metadata = file.metadata().map_err(fail)?;
+    let bar = progress::bytes(metadata.is_file().then_some(metadata.len()), false);
+    bar.set_message("reading");
+    Ok(Box::new(BufReader::with_capacity(256 << 10, bar.wrap_read(file))))
 }
 
 fn text(report: &Report) -> String {
@@ -60,7 +65,7 @@ fn text(report: &Report) -> String {
     let promised = report.properties.iter().filter(|(_, f)| f.verdict != Verdict::NotPromised);
     for (property, finding) in promised {
         table.add_row([
-            format!("{property}"),
+            format!("{property} {}", property.words()),
             words(finding.verdict),
             finding.opportunities.to_string(),
             finding.violation_count().to_string(),
