@@ -2,7 +2,7 @@
 
 use clap::{Parser, Subcommand, ValueEnum};
 
-use crate::commands::{check, completions, guarantees, publish, subscribe, topics};
+use crate::commands::{brokers, check, completions, guarantees, publish, subscribe, topics};
 
 /// One messaging API over Kafka, RabbitMQ and an in-memory broker: publish, consume, and see what is guaranteed.
 #[derive(Debug, Parser)]
@@ -35,6 +35,8 @@ pub(crate) enum Command {
     Topics(topics::Args),
     /// Check a recorded history against the properties that it promises.
     Check(check::Args),
+    /// Start, stop and break real brokers on this machine.
+    Brokers(brokers::Args),
     /// Print a completion script for a shell.
     Completions(completions::Args),
 }

@@ -44,3 +44,9 @@ impl From<anybroker::Error> for Failure {
         Failure(error.to_string())
     }
 }
+
+impl From<anybroker_conformance::brokers::Error> for Failure {
+    fn from(error: anybroker_conformance::brokers::Error) -> Self {
+        Failure(error.to_string())
+    }
+}

@@ -34,6 +34,7 @@ fn run(command: Command) -> Result<Done, Failure> {
         Command::Pub(args) => block_on(commands::publish::run(args)),
         Command::Sub(args) => block_on(commands::subscribe::run(args)),
         Command::Guarantees(args) => block_on(commands::guarantees::run(args)),
+        Command::Brokers(args) => block_on(commands::brokers::run(args)),
         Command::Topics(args) => block_on(commands::topics::run(args.command)),
     }
 }

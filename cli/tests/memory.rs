@@ -47,7 +47,7 @@ fn no_secret_is_printed() {
 
 #[test]
 fn help_has_examples() {
-    for command in ["pub", "sub", "guarantees", "topics", "check", "completions"] {
+    for command in ["pub", "sub", "guarantees", "topics", "check", "brokers", "completions"] {
         let ran = anybroker(&[command, "--help"], "");
         assert_eq!(ran.code, Some(0));
         assert!(
@@ -145,6 +145,24 @@ fn topics_are_created_and_a_missing_one_is_named() {
     assert_eq!(ran.code, Some(2));
     assert!(ran.err.contains("missing"), "{}", ran.err);
     assert_eq!(anybroker(&["topics", "list", "memory://"], "").code, Some(0));
+}
+
+#[test]
+fn brokers_that_do_not_run_are_said_to_be_down() {
+    let state = tempfile::tempdir().unwrap();
+    let brokers = |args: &[&str]| {
+        let state = ["--state", state.path().to_str().unwrap(), "--format", "json"];
+        anybroker(&[&["brokers"], args, &state].concat(), "")
+    };
+    let ran = brokers(&["status", "kafka"]);
+    assert_eq!(ran.code, Some(0), "{}", ran.err);
+    assert_eq!((&ran.json()[0]["name"], &ran.json()[0]["state"]), (&json!("kafka"), &json!("down")));
+    assert_eq!(brokers(&["kill"]).code, Some(0), "none runs, so none is killed");
+    for (args, hint) in [(["kill", "kafka"], "brokers up kafka"), (["up", "kafak"], "there are: kafka")] {
+        let ran = brokers(&args);
+        assert_eq!((ran.code, ran.out.as_str()), (Some(2), ""));
+        assert!(ran.err.contains(hint), "{}", ran.err);
+    }
 }
 
 #[test]
