@@ -114,11 +114,11 @@ async fn receive(broker: &Broker, args: &Args, signals: &mut Signals) -> Result<
     let ended = reception.run(&mut *consumer, signals).await;
     let refused = reception.finish().await;
     // Closing pushes the acknowledgements and waits for the broker to have them.
-    within("close", consumer.close()).await?;
+    let closed = within("close", consumer.close()).await;
     if ended? == Ended::Full {
-        let text = "stopped: --no-ack holds what it prints, and can hold no more; see --prefetch";
-        output::note(text);
+        output::note("stopped: --no-ack holds what it prints, and can hold no more; see --prefetch");
     }
+    closed?;
     if let Some((count, error)) = refused {
         output::note(&format!(
             "{count} messages that were printed could not be acknowledged and come again: {error}"
