@@ -7,7 +7,7 @@ use anybroker::Position;
 use comfy_table::presets;
 use comfy_table::{ColumnConstraint, ContentArrangement, Table};
 use serde::Serialize;
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncWrite, AsyncWriteExt};
 
 use crate::failure::Failure;
 use crate::signals::Signals;
@@ -76,7 +76,7 @@ impl From<Position> for Place {
 
 /// Lines printed while other work goes on: a reader who is slow or gone holds up nothing but the printing.
 pub(crate) struct Lines {
-    out: tokio::io::Stdout,
+    out: Box<dyn AsyncWrite + Send + Unpin>,
     buffer: Vec<u8>,
 }
 
@@ -93,8 +93,13 @@ pub(crate) enum Printed {
 }
 
 impl Lines {
+    /// Lines on stdout.
     pub(crate) fn new() -> Self {
-        Lines { out: tokio::io::stdout(), buffer: Vec::new() }
+        Self::to(tokio::io::stdout())
+    }
+
+    pub(crate) fn to(out: impl AsyncWrite + Send + Unpin + 'static) -> Self {
+        Lines { out: Box::new(out), buffer: Vec::new() }
     }
 
     /// Adds a line; [`flush`](Self::flush) writes it.

@@ -11,7 +11,7 @@ use clap::ValueEnum;
 use crate::args::Format;
 use crate::connect::{close, connect_to_keep, within};
 use crate::failure::{Done, Failure};
-use crate::output;
+use crate::output::{self, Lines};
 use crate::signals::Signals;
 use reception::{Ended, Reception};
 
@@ -110,7 +110,7 @@ async fn receive(broker: &Broker, args: &Args, signals: &mut Signals) -> Result<
         () = signals.next() => return Ok(Done::Holds),
     };
     let mut consumer = opened?;
-    let mut reception = Reception::new(args, consumer.settler());
+    let mut reception = Reception::new(args, consumer.settler(), Lines::new());
     let ended = reception.run(&mut *consumer, signals).await;
     let refused = reception.finish().await;
     // Closing pushes the acknowledgements and waits for the broker to have them.

@@ -47,11 +47,11 @@ pub(super) struct Reception {
 }
 
 impl Reception {
-    pub(super) fn new(args: &Args, settler: Arc<dyn Settler>) -> Self {
+    pub(super) fn new(args: &Args, settler: Arc<dyn Settler>, lines: Lines) -> Self {
         let left = args.max.unwrap_or(u64::MAX);
         Reception {
             format: args.format,
-            lines: Lines::new(),
+            lines,
             settler,
             acknowledge: !args.no_ack,
             idle: args.idle,
@@ -145,3 +145,6 @@ async fn until(deadline: Option<Instant>) {
         None => std::future::pending().await,
     }
 }
+
+#[cfg(test)]
+mod tests;
