@@ -8,6 +8,7 @@
 
 pub mod brokers;
 pub mod cases;
+pub mod guarantees_table;
 pub mod history;
 pub mod properties;
 pub mod recorder;

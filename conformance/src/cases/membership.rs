@@ -32,7 +32,7 @@ pub(super) async fn members_join_and_leave(context: Context) -> CaseResult {
     let (stayed, published) = tokio::join!(comings_and_goings, published);
     published?;
     let stayed = stayed?;
-    progress.finished(&stage.groups).await;
+    progress.finished(&stage.groups, context.quiet).await;
     for member in stayed {
         member.leave().await?;
     }
@@ -65,7 +65,7 @@ pub(super) async fn member_killed(context: Context) -> CaseResult {
     let (stayed, published) = tokio::join!(killings, flow::publish(&stage, load, context.seed, &progress));
     published?;
     let stayed = stayed?;
-    progress.finished(&stage.groups).await;
+    progress.finished(&stage.groups, context.quiet).await;
     for member in stayed {
         member.leave().await?;
     }

@@ -40,7 +40,7 @@ pub(super) async fn broker_killed_and_restarted(context: Context) -> CaseResult 
     let (crashed, published) = tokio::join!(crash, flow::publish(&stage, load, context.seed, &progress));
     crashed?;
     published?;
-    progress.finished(&stage.groups).await;
+    progress.finished(&stage.groups, context.quiet).await;
     for member in members {
         member.leave().await?;
     }

@@ -41,11 +41,17 @@ fn trial(target: Arc<Target>, case: Case) -> Trial {
             report::add(&name, format!("not run: {reason}"));
             return Ok(());
         }
+        if let Some(missing) = &target.missing {
+            return Err(Failed::from(missing));
+        }
         let finding = run(&target, case)?;
-        report::add(&name, match finding {
-            Finding::Holds(evidence) => format!("holds: {evidence}"),
-            Finding::NotPromised(row) => format!("not promised: {row}"),
-        });
+        report::add(
+            &name,
+            match finding {
+                Finding::Holds(evidence) => format!("holds: {evidence}"),
+                Finding::NotPromised(row) => format!("not promised: {row}"),
+            },
+        );
         Ok(())
     })
 }
@@ -63,6 +69,7 @@ fn run(target: &Target, case: Case) -> Result<Finding, Failed> {
         connect: target.connect(),
         spawn_member: target.spawn_member(),
         faults: target.faults(),
+        quiet: Duration::from_secs(25),
         seed: seed(),
     };
     let finding = runtime.block_on(async {

@@ -15,5 +15,7 @@ pub(crate) fn print() {
     println!("findings:");
     findings.iter().for_each(|(name, finding)| println!("  {name}: {finding}"));
     let (holds, not_promised, not_run) = (count("holds"), count("not promised"), count("not run"));
-    println!("{holds} hold, {not_promised} not promised by the backend's guarantees, {not_run} excluded by name");
+    println!(
+        "{holds} hold, {not_promised} not promised by the backend's guarantees, {not_run} excluded by name"
+    );
 }

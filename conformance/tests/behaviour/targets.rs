@@ -3,6 +3,7 @@
 use std::process::Stdio;
 use std::sync::Arc;
 
+use anybroker_conformance::brokers::{Brokers, Options, State, default_state};
 use anybroker_conformance::cases::{Connect, Faults, MEMBER_VARIABLE, SpawnMember};
 
 /// A backend in one configuration.
@@ -14,8 +15,10 @@ pub(crate) struct Target {
     process: Option<&'static str>,
     /// The only cases that this configuration is for; all if empty.
     pub(crate) only: &'static [&'static str],
-    /// Why it is not run.
+    /// Why it is left out on purpose.
     pub(crate) excluded: Option<String>,
+    /// Why it cannot be had, which fails its cases.
+    pub(crate) missing: Option<String>,
 }
 
 impl Target {
@@ -43,32 +46,68 @@ impl Target {
     }
 
     pub(crate) fn faults(&self) -> Option<Arc<dyn Faults>> {
-        None
+        Some(Arc::new(Starter { process: self.process? }))
     }
+}
+
+/// Kills and restarts a broker that the starter has started.
+struct Starter {
+    process: &'static str,
+}
+
+fn starter() -> Brokers {
+    Brokers::open(default_state(), Options::default()).expect("the brokers' state can be read")
+}
+
+#[async_trait::async_trait]
+impl Faults for Starter {
+    async fn kill(&self) -> Result<(), String> {
+        starter().kill(self.process).await.map_err(|e| e.to_string())
+    }
+
+    async fn restart(&self) -> Result<(), String> {
+        starter().up(&[self.process]).await.map(|_| ()).map_err(|e| e.to_string())
+    }
+}
+
+/// Where the starter runs a broker, or why it does not.
+fn running(process: &'static str) -> Result<String, String> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let status = runtime.block_on(async { starter().status(&[process]).await }).map_err(|e| e.to_string())?;
+    let ready = status.into_iter().find(|status| status.state == State::Ready);
+    ready.and_then(|status| status.url).ok_or_else(|| {
+        format!(
+            "{process} is not running; start it: anybroker brokers up {process}, or run all tests by cargo xtask test. \
+             ANYBROKER_TEST_EXCLUDE={process} leaves it out by name"
+        )
+    })
 }
 
 /// Every backend, in the configurations that differ in what they promise.
 pub(crate) fn all() -> Vec<Arc<Target>> {
-    let local = |name, url: &str, only| Target { name, url: url.to_owned(), process: None, only, excluded: None };
-    let server = |name, process: &'static str, default: &str, parameters: &str| {
-        let variable = format!("ANYBROKER_{}_URL", process.to_uppercase());
-        let base = std::env::var(variable).unwrap_or_else(|_| default.to_owned());
-        Target {
-            name,
-            url: format!("{base}?{parameters}"),
-            process: Some(process),
-            only: &[],
-            excluded: excluded(process),
-        }
+    let local = |name, url: &str, only| Target {
+        name,
+        url: url.to_owned(),
+        process: None,
+        only,
+        excluded: None,
+        missing: None,
+    };
+    let server = |name, process: &'static str, parameters: &str| {
+        let excluded = excluded(process);
+        let found = if excluded.is_some() { Ok(String::new()) } else { running(process) };
+        let missing = found.as_ref().err().cloned();
+        let url = format!("{}?{parameters}", found.unwrap_or_default());
+        Target { name, url, process: Some(process), only: &[], excluded, missing }
     };
     let targets = [
         local("memory", "memory://behaviour?topology=check&partitions=4", &[]),
         local("memory-lease", "memory://lease?topology=check&lease=300ms", &["lease_lapses"]),
         // A killed member is noticed after 6 s and not after 45.
-        server("kafka", "kafka", "kafka://127.0.0.1:9092", "partitions=6&x.session.timeout.ms=6000"),
-        server("rabbitmq", "rabbitmq", "amqp://guest:guest@127.0.0.1:5672", "partitions=4"),
-        server("rabbitmq-one-queue", "rabbitmq", "amqp://guest:guest@127.0.0.1:5672", ""),
-        server("rabbitmq4", "rabbitmq4", "amqp://guest:guest@127.0.0.1:5673", "partitions=4"),
+        server("kafka", "kafka", "partitions=6&x.session.timeout.ms=6000"),
+        server("rabbitmq", "rabbitmq", "partitions=4"),
+        server("rabbitmq-one-queue", "rabbitmq", ""),
+        server("rabbitmq4", "rabbitmq4", "partitions=4"),
     ];
     targets.into_iter().map(Arc::new).collect()
 }
