@@ -115,7 +115,8 @@ impl Delivery {
     /// The effect has happened: this message is done.
     ///
     /// # Errors
-    /// `Superseded`, `Fenced`, `LeaseExpired`: it is no longer ours, and comes again; `Closed`. The delivery comes back.
+    /// `Superseded`, `Fenced`, `LeaseExpired`: it is no longer ours, and comes again; `Closed`. The delivery comes
+    /// back; one that is no longer ours has nothing left to settle or release.
     ///
     /// # Cancel safety
     /// A cancelled call has either recorded the acknowledgement or released the delivery.

@@ -1,1 +1,104 @@
-//! Under construction.
+//! The in-memory broker: anybroker's reference model.
+//!
+//! Partitions, consumer groups with rebalancing, leases, attempt counts, deduplication, retention and replay, all in
+//! this process and with the semantics of the contract at their strongest. Time is tokio's, so that tests can pause
+//! and advance it. Every connection to one name in a process reaches the same broker, as with a real one:
+//!
+//! ```
+//! # use anybroker_core::{BrokerUrl, ConsumerExt, Group, Message, PublisherExt, PublisherOptions, Subscription, Topic};
+//! # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+//! let broker = anybroker_memory::connect(&"memory://example".parse::<BrokerUrl>()?).await?;
+//! let topic = Topic::new("orders")?;
+//! let publisher = broker.publisher(PublisherOptions::new(topic.clone())).await?;
+//! publisher.publish(Message::new("1 apple").with_key("order-1")).await?;
+//!
+//! let mut consumer = broker.consumer(Subscription::new(topic, Group::new("billing")?)).await?;
+//! let delivery = consumer.next().await?;
+//! assert_eq!(delivery.payload(), "1 apple");
+//! delivery.ack().await?;
+//! # Ok::<(), anybroker_core::Error>(()) }).unwrap();
+//! ```
+
+mod admin;
+mod config;
+mod consumer;
+mod group;
+mod guarantees;
+mod log;
+mod member;
+mod publisher;
+mod store;
+
+use std::sync::Arc;
+
+use anybroker_core::{
+    Admin, Backend, Broker, BrokerUrl, Consumer, Group, Guarantees, Publisher, PublisherOptions, Result,
+    Subscription, Topic, async_trait,
+};
+
+pub use config::MemoryConfig;
+use store::Store;
+
+/// The URL schemes of this backend.
+pub const SCHEMES: &[&str] = &["memory"];
+
+/// Opens the broker named by the URL: `memory://name?partitions=8`. See [`MemoryConfig`] for the parameters.
+///
+/// # Errors
+/// `InvalidConfiguration` for an unknown or unreadable parameter.
+///
+/// # Cancel safety
+/// Cancel safe.
+pub async fn connect(url: &BrokerUrl) -> Result<Broker> {
+    Ok(Arc::new(Memory::open(MemoryConfig::from_url(url)?)))
+}
+
+/// A connection to an in-memory broker.
+#[derive(Debug)]
+pub struct Memory {
+    store: Arc<Store>,
+    config: MemoryConfig,
+}
+
+impl Memory {
+    /// Opens the broker that `config` names, creating it if this is its first connection. It ends with its last one.
+    pub fn open(config: MemoryConfig) -> Self {
+        Memory { store: Store::named(&config.name), config }
+    }
+}
+
+#[async_trait]
+impl Backend for Memory {
+    async fn publisher(&self, options: PublisherOptions) -> Result<Arc<dyn Publisher>> {
+        let topic = self.store.open_topic(&options.topic, &self.config)?;
+        options.requirements.verify(&guarantees::of(&self.config), &format!("topic `{}`", options.topic))?;
+        Ok(Arc::new(publisher::MemoryPublisher::new(topic, options)))
+    }
+
+    async fn consumer(&self, subscription: Subscription) -> Result<Box<dyn Consumer>> {
+        let topic = self.store.open_topic(&subscription.topic, &self.config)?;
+        let place = format!("topic `{}`, group `{}`", subscription.topic, subscription.group);
+        subscription.requirements.verify(&guarantees::of(&self.config), &place)?;
+        let dead_letters = match &subscription.dead_letter {
+            Some(policy) => Some(self.publisher(PublisherOptions::new(policy.topic.clone())).await?),
+            None => None,
+        };
+        consumer::open(topic, subscription, &self.config, dead_letters)
+    }
+
+    async fn guarantees(&self, topic: Option<&Topic>, _group: Option<&Group>) -> Result<Guarantees> {
+        if let Some(topic) = topic {
+            self.store.open_topic(topic, &self.config)?;
+        }
+        Ok(guarantees::of(&self.config))
+    }
+
+    fn admin(&self) -> &dyn Admin {
+        self
+    }
+
+    async fn close(&self) -> Result<()> {
+        // Publishers and consumers hold the store themselves and end with their own handles.
+        Ok(())
+    }
+}

@@ -21,18 +21,40 @@ use crate::publisher::{Outcome, PublishError, Receipt};
 /// Dropping it neither stops the messages nor frees their room in the window before they are confirmed.
 pub struct Confirmations {
     batch: Arc<Batch>,
+    observer: Option<Observer>,
+}
+
+type Observer = Box<dyn FnOnce(&[Outcome]) + Send>;
+
+impl Confirmations {
+    /// Calls `observer` with the outcomes once they are there, before whoever awaits gets them: for wrappers that
+    /// measure or record.
+    pub fn inspect(mut self, observer: impl FnOnce(&[Outcome]) + Send + 'static) -> Self {
+        self.observer = Some(match self.observer.take() {
+            None => Box::new(observer),
+            Some(first) => Box::new(move |outcomes: &[Outcome]| {
+                first(outcomes);
+                observer(outcomes);
+            }),
+        });
+        self
+    }
 }
 
 impl Future for Confirmations {
     type Output = Vec<Outcome>;
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Vec<Outcome>> {
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Vec<Outcome>> {
         self.batch.waker.register(cx.waker());
         if self.batch.left.load(Ordering::Acquire) > 0 {
             return Poll::Pending;
         }
         let slots = std::mem::take(&mut *self.batch.slots());
-        Poll::Ready(slots.into_iter().flatten().collect())
+        let outcomes: Vec<_> = slots.into_iter().flatten().collect();
+        if let Some(observer) = self.observer.take() {
+            observer(&outcomes);
+        }
+        Poll::Ready(outcomes)
     }
 }
 
@@ -87,7 +109,7 @@ pub(super) fn batch(
         batch: batch.clone(),
         index: index as u32,
     });
-    (pending.collect(), Confirmations { batch })
+    (pending.collect(), Confirmations { batch, observer: None })
 }
 
 /// A message on its way to the broker. Dropped without a word, it ends as unknown.

@@ -218,11 +218,25 @@ impl Partition {
 
     /// Puts the record of `token` back without counting the attempt.
     pub(super) fn release(&mut self, token: Token, now: Instant) -> Result<()> {
-        let entry = self.held(token)?;
-        entry.attempt -= 1;
-        entry.state = State::Waiting;
-        self.put_back(token.sequence, now);
-        Ok(())
+        match self.held(token) {
+            Ok(entry) => {
+                entry.attempt -= 1;
+                entry.state = State::Waiting;
+                self.put_back(token.sequence, now);
+                Ok(())
+            }
+            Err(error) => {
+                // It was overtaken and is already waiting; it was not an attempt either.
+                let generation = self.generation;
+                let void = self.entry(token.sequence).filter(|e| e.state == State::Waiting);
+                if let Some(entry) =
+                    void.filter(|e| e.handout == token.handout && token.generation == generation)
+                {
+                    entry.attempt -= 1;
+                }
+                Err(error)
+            }
+        }
     }
 
     /// Takes the record of `token` out of the application's hands, if it still is in them.
@@ -249,10 +263,6 @@ impl Partition {
                     again.push(self.base + later as u64);
                 }
             }
-        }
-        for sequence in &again {
-            let entry = &mut self.entries[(sequence - self.base) as usize];
-            entry.redelivered |= entry.attempt > 0;
         }
         self.retries.put_back(key, due, &again);
     }

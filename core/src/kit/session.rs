@@ -271,13 +271,14 @@ impl Settler for Session {
             let now = Instant::now();
             let mut ledger = self.ledger();
             for (at, Settlement { mut delivery, verdict }) in batch.into_iter().enumerate() {
-                let applied = match refused.iter().find(|(refused, _)| *refused == at) {
-                    Some((_, error)) => Err(error.duplicate()),
-                    None => ledger.apply(delivery.token(), &verdict, now),
-                };
-                match applied {
+                if let Some((_, error)) = refused.iter().find(|(refused, _)| *refused == at) {
+                    results.push(Err(SettleError::new(error.duplicate(), delivery)));
+                    continue;
+                }
+                // Settled or void, there is nothing left to release.
+                delivery.take_settler();
+                match ledger.apply(delivery.token(), &verdict, now) {
                     Ok(native) => {
-                        delivery.take_settler();
                         if let Some(native) = native {
                             acks.push(Ack { partition: delivery.token().partition, native });
                             acked.push((at, delivery));

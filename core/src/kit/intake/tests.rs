@@ -1,1 +1,89 @@
+use super::*;
+use crate::publisher::{OnFailure, Receipt};
 
+fn options() -> PublisherOptions {
+    PublisherOptions::new(Topic::new("t").unwrap())
+}
+
+fn keyed(key: &str) -> Message {
+    Message::new("x").with_key(key)
+}
+
+async fn accept(intake: &Intake, batch: Vec<Message>) -> (Vec<Pending>, Confirmations) {
+    let permit = intake.ready(batch.len(), 1).await.unwrap();
+    intake.accept(permit, batch)
+}
+
+#[tokio::test]
+async fn outcomes_come_in_call_order_whatever_order_the_broker_confirms_in() {
+    let intake = Intake::new(&options(), 1_000);
+    let (mut pending, confirmations) = accept(&intake, vec![keyed("a"), keyed("b")]).await;
+    let position = |offset| Some(crate::Position { partition: 0, offset });
+    pending.pop().unwrap().confirm(Receipt { position: position(2), duplicate: false });
+    pending.pop().unwrap().confirm(Receipt { position: position(1), duplicate: false });
+    let offsets: Vec<_> =
+        confirmations.await.into_iter().map(|o| o.unwrap().position.unwrap().offset).collect();
+    assert_eq!(offsets, [1, 2]);
+}
+
+#[tokio::test]
+async fn a_failure_holds_its_key_until_resumed() {
+    let intake = Intake::new(&options(), 1_000);
+    let (mut pending, confirmations) = accept(&intake, vec![keyed("a"), keyed("a"), keyed("b")]).await;
+    pending.remove(0).fail(Error::new(Kind::TimedOut, "publish", "no answer"));
+    assert_eq!(pending[0].refusal().unwrap().kind(), Kind::KeyHeld, "not yet sent, so it must not be");
+    assert!(pending[1].refusal().is_none(), "other keys go on");
+    drop(pending);
+    let outcomes = confirmations.await;
+    let fates: Vec<_> = outcomes.iter().map(|o| o.as_ref().unwrap_err().error().fate()).collect();
+    assert_eq!(fates, [Fate::Unknown; 3], "dropped without a word means unknown");
+    let (pending, confirmations) = accept(&intake, vec![keyed("a")]).await;
+    assert!(pending.is_empty());
+    let held = confirmations.await.pop().unwrap().unwrap_err();
+    assert_eq!((held.error().kind(), held.error().fate()), (Kind::KeyHeld, Fate::NotApplied));
+    assert_eq!(held.message().key, Some("a".into()), "the message comes back");
+    intake.resume(&"a".into());
+    assert_eq!(accept(&intake, vec![keyed("a")]).await.0.len(), 1);
+}
+
+#[tokio::test]
+async fn continue_leaves_the_key_open() {
+    let intake = Intake::new(&options().on_failure(OnFailure::Continue), 1_000);
+    let (mut pending, _) = accept(&intake, vec![keyed("a")]).await;
+    pending.remove(0).fail(Error::new(Kind::TimedOut, "publish", "no answer"));
+    assert_eq!(accept(&intake, vec![keyed("a")]).await.0.len(), 1);
+}
+
+#[tokio::test]
+async fn what_no_broker_takes_is_refused_alone() {
+    let intake = Intake::new(&options(), 100);
+    let batch =
+        vec![keyed("a"), keyed("b").with_header("ce_id", "x"), Message::new(vec![0; 100]), keyed("c")];
+    let (pending, confirmations) = accept(&intake, batch).await;
+    assert_eq!(pending.len(), 2);
+    pending.into_iter().for_each(|p| p.confirm(Receipt::default()));
+    let kinds: Vec<_> = confirmations.await.into_iter().map(|o| o.err().map(|e| e.error().kind())).collect();
+    assert_eq!(kinds, [None, Some(Kind::InvalidConfiguration), Some(Kind::TooLarge), None]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_window_is_the_back_pressure() {
+    let intake = Intake::new(&PublisherOptions { window_messages: 2, ..options() }, 1_000);
+    let (pending, confirmations) = accept(&intake, vec![keyed("a"), keyed("b")]).await;
+    drop(confirmations);
+    let full = tokio::time::timeout(Duration::from_secs(1), intake.ready(1, 1)).await;
+    assert!(full.is_err(), "dropping the confirmations frees no room");
+    let flush = intake.idle(Duration::from_secs(1)).await.unwrap_err();
+    assert_eq!(flush.kind(), Kind::TimedOut);
+    pending.into_iter().for_each(|p| p.confirm(Receipt::default()));
+    intake.idle(Duration::from_secs(1)).await.unwrap();
+    intake.ready(5, 1).await.expect("more than the window gets the whole of it");
+    assert!(intake.close());
+    assert_eq!(intake.ready(1, 1).await.unwrap_err().kind(), Kind::Closed);
+}
+
+#[tokio::test]
+async fn an_empty_batch_is_done_at_once() {
+    let intake = Intake::new(&options(), 1_000);
+    assert!(accept(&intake, Vec::new()).await.1.await.is_empty());
+}

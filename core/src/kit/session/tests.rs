@@ -1,1 +1,188 @@
+use std::sync::atomic::{AtomicBool, Ordering};
 
+use super::*;
+use crate::consumer::DeadLetterPolicy;
+use crate::kit::{Confirmations, Intake, Permit};
+use crate::message::{Key, Message, RecordBuffer};
+use crate::publisher::{PublisherOptions, Receipt};
+
+struct NoLink;
+
+#[async_trait]
+impl Link for NoLink {
+    async fn flush(&self) -> Result<()> {
+        Ok(())
+    }
+    async fn close(&self) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// Publishes into nothing, or refuses.
+#[derive(Debug)]
+struct Sink {
+    intake: Intake,
+    refuse: AtomicBool,
+    taken: Mutex<Vec<Message>>,
+}
+
+#[async_trait]
+impl Publisher for Sink {
+    async fn ready(&self, messages: usize, bytes: usize) -> Result<Permit> {
+        self.intake.ready(messages, bytes).await
+    }
+    fn enqueue(&self, permit: Permit, batch: Vec<Message>) -> Confirmations {
+        let (accepted, confirmations) = self.intake.accept(permit, batch);
+        for pending in accepted {
+            if self.refuse.load(Ordering::Relaxed) {
+                pending.fail(Error::new(Kind::Disconnected, "publish", "gone"));
+            } else {
+                self.taken.lock().unwrap().push(pending.message().unwrap().clone());
+                pending.confirm(Receipt::default());
+            }
+        }
+        confirmations
+    }
+    async fn flush(&self) -> Result<()> {
+        Ok(())
+    }
+    fn resume(&self, key: &Key) {
+        self.intake.resume(key);
+    }
+    fn topic(&self) -> &Topic {
+        self.intake.topic()
+    }
+    async fn close(&self) -> Result<()> {
+        Ok(())
+    }
+}
+
+fn subscription() -> Subscription {
+    Subscription::new(Topic::new("t").unwrap(), Group::new("g").unwrap())
+}
+
+fn incoming(native: u64, key: &str) -> Incoming {
+    let record = RecordBuffer::new().encode(&Message::new(native.to_string()).with_key(key));
+    Incoming { record, native, offset: Some(native), stored: 0, attempts: 0, redelivered: false }
+}
+
+/// A session with one partition that holds a message for each key.
+fn session(keys: &[&str]) -> (Arc<Session>, Box<SessionConsumer>) {
+    let session = Session::new(subscription(), None, None);
+    let consumer = Box::new(session.connect(Arc::new(NoLink)));
+    fill(&session, keys);
+    (session, consumer)
+}
+
+fn fill(session: &Session, keys: &[&str]) {
+    let generation = session.assign(0);
+    session.push_all(0, generation, keys.iter().enumerate().map(|(at, key)| incoming(at as u64, key)));
+}
+
+fn payloads(batch: &[Delivery]) -> Vec<&[u8]> {
+    batch.iter().map(|d| &d.payload()[..]).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cancelled_receive_strands_nothing() {
+    let (session, mut consumer) = session(&[]);
+    let generation = session.assign(0);
+    let cancelled = tokio::time::timeout(Duration::from_secs(1), consumer.receive(9)).await;
+    assert!(cancelled.is_err());
+    session.push(0, generation, incoming(0, "a"));
+    assert_eq!(payloads(&consumer.receive(9).await.unwrap()), [b"0"]);
+}
+
+#[tokio::test]
+async fn dropping_releases_in_order_and_counts_no_attempt() {
+    let (_, mut consumer) = session(&["a", "b", "a"]);
+    drop(consumer.receive(9).await.unwrap());
+    let again = consumer.receive(9).await.unwrap();
+    assert_eq!(payloads(&again), [b"0", b"1", b"2"]);
+    assert!(again.iter().all(|d| d.attempt() == 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_nack_waits_for_its_delay_while_other_keys_go_on() {
+    let (session, mut consumer) = session(&["a", "b", "a"]);
+    let mut batch = consumer.receive(9).await.unwrap().into_iter();
+    let started = tokio::time::Instant::now();
+    batch.next().unwrap().nack(Duration::from_secs(60)).await.unwrap();
+    assert_eq!(batch.next().unwrap().ack().await.unwrap(), Settled::Recorded);
+    let void = batch.next().unwrap().ack().await.unwrap_err();
+    assert_eq!(void.error().kind(), Kind::Superseded);
+    drop(void);
+    let again = consumer.receive(9).await.unwrap();
+    assert_eq!(payloads(&again), [b"0", b"2"]);
+    assert_eq!((again[0].attempt(), again[0].redelivered()), (2, true));
+    assert!(started.elapsed() >= Duration::from_secs(60));
+    assert_eq!(session.flush().await.unwrap().messages, 1, "the acknowledgement of b waits behind a");
+}
+
+#[tokio::test]
+async fn after_close_settling_fails_and_hands_the_delivery_back() {
+    let (_, mut consumer) = session(&["a"]);
+    let delivery = consumer.receive(1).await.unwrap().remove(0);
+    consumer.close().await.unwrap();
+    let (error, delivery) = delivery.ack().await.unwrap_err().into_parts();
+    assert_eq!((error.kind(), &delivery.payload()[..]), (Kind::Closed, &b"0"[..]));
+}
+
+#[tokio::test]
+async fn draining_hands_nothing_out_and_ends_when_everything_is_settled() {
+    let (session, mut consumer) = session(&["a", "b"]);
+    let held = consumer.receive(1).await.unwrap().remove(0);
+    session.drain(0);
+    assert!(!session.drained(0, Duration::from_millis(10)).await);
+    let drained = session.drained(0, Duration::from_secs(10));
+    let (drained, settled) = tokio::join!(drained, held.ack());
+    assert!(drained && settled.is_ok());
+    assert_eq!(session.revoke(0).len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn used_up_attempts_end_in_the_dead_letter_topic_before_the_key_goes_on() {
+    let dead = Topic::new("dead").unwrap();
+    let sink = Arc::new(Sink {
+        intake: Intake::new(&PublisherOptions::new(dead.clone()), 1 << 20),
+        refuse: AtomicBool::new(true),
+        taken: Mutex::default(),
+    });
+    let policy = DeadLetterPolicy { topic: dead, max_attempts: Some(2) };
+    let session = Session::new(subscription().dead_letter(policy), None, Some(sink.clone()));
+    let mut consumer = session.connect(Arc::new(NoLink));
+    fill(&session, &["a", "a"]);
+    for _ in 0..2 {
+        let mut batch = consumer.receive(1).await.unwrap();
+        batch.remove(0).nack(Duration::ZERO).await.unwrap();
+    }
+    let unreachable = tokio::time::timeout(Duration::from_secs(30), consumer.receive(9)).await;
+    assert!(unreachable.is_err(), "the key waits while the dead letter topic cannot be reached");
+    sink.refuse.store(false, Ordering::Relaxed);
+    assert_eq!(payloads(&consumer.receive(9).await.unwrap()), [b"1"]);
+    let letters = sink.taken.lock().unwrap();
+    assert_eq!(letters.len(), 1);
+    assert_eq!((&letters[0].payload[..], letters[0].key.clone()), (&b"0"[..], Some("a".into())));
+    for (name, value) in
+        [("dead-letter-topic", "t"), ("dead-letter-group", "g"), ("dead-letter-position", "0/0")]
+    {
+        assert_eq!(letters[0].headers.get(name).map(|v| &v[..]), Some(value.as_bytes()));
+    }
+}
+
+#[tokio::test]
+async fn a_dead_letter_without_a_topic_is_refused_and_nothing_is_lost() {
+    let (_, mut consumer) = session(&["a"]);
+    let refused = consumer.receive(1).await.unwrap().remove(0).dead_letter("bad").await.unwrap_err();
+    assert_eq!(refused.error().kind(), Kind::InvalidConfiguration);
+    let (_, delivery) = refused.into_parts();
+    delivery.ack().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_failed_session_ends_the_wait_with_its_error() {
+    let (session, mut consumer) = session(&[]);
+    let fail = async { session.fail(Error::new(Kind::PermissionDenied, "receive", "no longer allowed")) };
+    let (received, ()) = tokio::join!(consumer.receive(1), fail);
+    assert_eq!(received.unwrap_err().kind(), Kind::PermissionDenied);
+}

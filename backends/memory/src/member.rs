@@ -1,0 +1,174 @@
+//! One member of a group: takes its partitions, hands over what others ought to have, and fills its session.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use anybroker_core::kit::{Ack, Incoming, Link, Session};
+use anybroker_core::{Error, Kind, Result, Settled, async_trait};
+use tokio::time::Instant;
+
+use crate::group::GroupState;
+use crate::store::{TopicInner, TopicState};
+
+#[derive(Debug)]
+pub(crate) struct Member {
+    pub(crate) id: u64,
+    pub(crate) topic: Arc<TopicState>,
+    pub(crate) session: Arc<Session>,
+}
+
+/// Partitions that the fetch task serves: their generation, and until when those that are handed over may drain.
+#[derive(Debug, Default)]
+struct Owned {
+    generations: HashMap<usize, u32>,
+    draining: HashMap<usize, Instant>,
+}
+
+impl Member {
+    /// Fills the session until it ends; then leaves the group, if `close` has not done so.
+    pub(crate) async fn fetch(self: Arc<Self>) {
+        let mut owned = Owned::default();
+        loop {
+            let mut changed = std::pin::pin!(self.topic.changed.notified());
+            changed.as_mut().enable();
+            if self.session.ended().is_some() {
+                return self.leave();
+            }
+            if let Err(error) = self.step(&mut owned) {
+                self.session.fail(error);
+                return self.leave();
+            }
+            let deadline = owned.draining.values().min().copied();
+            tokio::select! {
+                () = changed => {}
+                () = self.session.settlement() => {}
+                () = sleep_until(deadline) => {}
+            }
+        }
+    }
+
+    fn step(&self, owned: &mut Owned) -> Result<()> {
+        let mut inner = self.topic.lock();
+        if inner.deleted {
+            return Err(Error::new(Kind::NotFound, "receive", "the topic was deleted"));
+        }
+        let TopicInner { logs, groups, .. } = &mut *inner;
+        let Some(group) = groups.get_mut(&self.session.subscription().group) else { return Ok(()) };
+        let handed_over = self.hand_over(group, owned);
+        self.take_over(group, owned);
+        let mut room = self.session.room().messages;
+        for (partition, generation) in &owned.generations {
+            let (cursor, log) = (&mut group.cursors[*partition], &logs[*partition]);
+            while room > 0 && !owned.draining.contains_key(partition) && cursor.next < log.end() {
+                let offset = cursor.next;
+                cursor.next += 1;
+                let Some(stored) = log.get(offset).filter(|_| !cursor.is_done(offset)) else { continue };
+                let attempts = cursor.attempts(offset);
+                let incoming = Incoming {
+                    record: stored.record.clone(),
+                    native: offset,
+                    offset: Some(offset),
+                    stored: stored.time,
+                    attempts,
+                    redelivered: attempts > 0,
+                };
+                self.session.push(*partition as u32, *generation, incoming);
+                room -= 1;
+            }
+        }
+        if handed_over {
+            self.topic.changed.notify_waiters();
+        }
+        Ok(())
+    }
+
+    /// Drains the partitions that another member ought to own, and lets go of the drained ones.
+    fn hand_over(&self, group: &mut GroupState, owned: &mut Owned) -> bool {
+        let now = Instant::now();
+        let mut let_go = false;
+        for partition in owned.generations.keys().copied().collect::<Vec<_>>() {
+            if group.target(partition) == Some(self.id) {
+                continue;
+            }
+            let limit = now + self.session.subscription().drain;
+            let deadline = *owned.draining.entry(partition).or_insert(limit);
+            self.session.drain(partition as u32);
+            if self.session.is_drained(partition as u32) || deadline <= now {
+                let returned = self.session.revoke(partition as u32);
+                group.cursors[partition].let_go(&returned);
+                owned.generations.remove(&partition);
+                owned.draining.remove(&partition);
+                let_go = true;
+            }
+        }
+        let_go
+    }
+
+    /// Takes the partitions that are this member's and that nobody owns.
+    fn take_over(&self, group: &mut GroupState, owned: &mut Owned) {
+        for partition in 0..group.cursors.len() {
+            // A partition that was to be handed over is ours again: its session drains, so it begins anew.
+            if owned.draining.contains_key(&partition) && group.target(partition) == Some(self.id) {
+                let returned = self.session.revoke(partition as u32);
+                group.cursors[partition].let_go(&returned);
+                owned.draining.remove(&partition);
+            }
+            if group.target(partition) == Some(self.id) && group.cursors[partition].owner.is_none() {
+                group.cursors[partition].owner = Some(self.id);
+                owned.generations.insert(partition, self.session.assign(partition as u32));
+            }
+        }
+    }
+
+    /// Leaves the group: everything unsettled goes back, in order.
+    fn leave(&self) {
+        let mut inner = self.topic.lock();
+        let Some(group) = inner.groups.get_mut(&self.session.subscription().group) else { return };
+        group.members.retain(|member| *member != self.id);
+        for (partition, cursor) in group.cursors.iter_mut().enumerate() {
+            if cursor.owner == Some(self.id) {
+                cursor.let_go(&self.session.revoke(partition as u32));
+            }
+        }
+        drop(inner);
+        self.topic.changed.notify_waiters();
+    }
+}
+
+#[async_trait]
+impl Link for Member {
+    async fn acknowledge(&self, acks: &[Ack]) -> Vec<Result<Settled>> {
+        let mut inner = self.topic.lock();
+        let group = inner.groups.get_mut(&self.session.subscription().group);
+        let Some(group) = group else { return acks.iter().map(|_| Err(fenced())).collect() };
+        let acknowledge = |ack: &Ack| {
+            let cursor = &mut group.cursors[ack.partition as usize];
+            if cursor.owner != Some(self.id) {
+                return Err(fenced());
+            }
+            cursor.acknowledge(ack.native);
+            Ok(Settled::Confirmed)
+        };
+        acks.iter().map(acknowledge).collect()
+    }
+
+    async fn flush(&self) -> Result<()> {
+        Ok(())
+    }
+
+    async fn close(&self) -> Result<()> {
+        self.leave();
+        Ok(())
+    }
+}
+
+fn fenced() -> Error {
+    Error::new(Kind::Fenced, "settle", "the partition belongs to another member now")
+}
+
+async fn sleep_until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline).await,
+        None => std::future::pending().await,
+    }
+}

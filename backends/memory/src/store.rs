@@ -1,0 +1,206 @@
+//! The broker's state: topics with their logs and groups, shared by every connection to one name.
+
+use std::collections::hash_map::{Entry, HashMap};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use anybroker_core::{
+    Error, Group, Kind, MessageId, Position, Receipt, Record, Result, Topic, Topology, TopologyMode,
+};
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use crate::config::MemoryConfig;
+use crate::group::{Cursor, GroupState};
+use crate::log::{Log, Stored};
+
+static BROKERS: LazyLock<Mutex<HashMap<String, Weak<Store>>>> = LazyLock::new(Mutex::default);
+
+#[derive(Debug, Default)]
+pub(crate) struct Store {
+    topics: Mutex<HashMap<Topic, Arc<TopicState>>>,
+}
+
+impl Store {
+    pub(crate) fn named(name: &str) -> Arc<Self> {
+        let mut brokers = lock(&BROKERS);
+        brokers.retain(|_, broker| broker.strong_count() > 0);
+        if let Some(store) = brokers.get(name).and_then(Weak::upgrade) {
+            return store;
+        }
+        let store = Arc::new(Store::default());
+        brokers.insert(name.to_owned(), Arc::downgrade(&store));
+        store
+    }
+
+    /// The topic as publishers and consumers find it: created, if the mode says so.
+    pub(crate) fn open_topic(&self, topic: &Topic, config: &MemoryConfig) -> Result<Arc<TopicState>> {
+        match config.topology {
+            TopologyMode::Create => self.declare(&Topology::new(topic.clone()), config),
+            TopologyMode::Check | TopologyMode::Ignore => self.topic(topic),
+        }
+    }
+
+    pub(crate) fn topic(&self, topic: &Topic) -> Result<Arc<TopicState>> {
+        lock(&self.topics).get(topic).cloned().ok_or_else(|| missing(topic))
+    }
+
+    pub(crate) fn declare(&self, topology: &Topology, config: &MemoryConfig) -> Result<Arc<TopicState>> {
+        let state = match lock(&self.topics).entry(topology.topic.clone()) {
+            Entry::Occupied(existing) => existing.get().clone(),
+            Entry::Vacant(vacant) => {
+                let partitions = topology.partitions.unwrap_or(config.partitions);
+                vacant.insert(Arc::new(TopicState::new(topology.topic.clone(), partitions, config))).clone()
+            }
+        };
+        let mut inner = state.lock();
+        let existing = inner.logs.len();
+        if let Some(wanted) = topology.partitions.filter(|wanted| *wanted as usize != existing) {
+            let text = format!("it has {existing} partitions, and {wanted} are declared");
+            return Err(Error::new(Kind::InvalidConfiguration, "declare", text)
+                .on(format!("topic `{}`", topology.topic))
+                .advice("declare what is there, or delete the topic first"));
+        }
+        topology.groups.iter().for_each(|group| inner.group(group));
+        drop(inner);
+        Ok(state)
+    }
+
+    pub(crate) fn delete(&self, topic: &Topic) -> Result<()> {
+        let state = lock(&self.topics).remove(topic).ok_or_else(|| missing(topic))?;
+        state.lock().deleted = true;
+        state.changed.notify_waiters();
+        Ok(())
+    }
+
+    pub(crate) fn topics(&self) -> Vec<Arc<TopicState>> {
+        lock(&self.topics).values().cloned().collect()
+    }
+}
+
+fn missing(topic: &Topic) -> Error {
+    Error::new(Kind::NotFound, "open", "the topic does not exist")
+        .on(format!("topic `{topic}`"))
+        .advice("declare it first, or add topology=create to the URL")
+}
+
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[derive(Debug)]
+pub(crate) struct TopicState {
+    pub(crate) topic: Topic,
+    /// Wakes every member: something was published, or a group has changed.
+    pub(crate) changed: Notify,
+    inner: Mutex<TopicInner>,
+    deduplication: Option<std::time::Duration>,
+    retention: usize,
+}
+
+#[derive(Debug)]
+pub(crate) struct TopicInner {
+    pub(crate) logs: Vec<Log>,
+    pub(crate) groups: HashMap<Group, GroupState>,
+    pub(crate) deleted: bool,
+    /// Ids stored within the deduplication window.
+    ids: HashMap<MessageId, (Instant, Position)>,
+    /// Where the next message without a key goes.
+    turn: usize,
+}
+
+impl TopicState {
+    fn new(topic: Topic, partitions: u32, config: &MemoryConfig) -> Self {
+        TopicState {
+            topic,
+            changed: Notify::new(),
+            inner: Mutex::new(TopicInner {
+                logs: (0..partitions).map(|_| Log::default()).collect(),
+                groups: HashMap::new(),
+                deleted: false,
+                ids: HashMap::new(),
+                turn: 0,
+            }),
+            deduplication: config.deduplication,
+            retention: config.retention,
+        }
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, TopicInner> {
+        lock(&self.inner)
+    }
+
+    /// Stores a message, or says that it is there already.
+    pub(crate) fn append(&self, inner: &mut TopicInner, id: &MessageId, record: Record) -> Result<Receipt> {
+        if inner.deleted {
+            return Err(missing(&self.topic));
+        }
+        let now = Instant::now();
+        if let Some(window) = self.deduplication {
+            inner.ids.retain(|_, (stored, _)| now - *stored < window);
+            if let Some((_, position)) = inner.ids.get(id) {
+                return Ok(Receipt { position: Some(*position), duplicate: true });
+            }
+        }
+        let partition = inner.partition_of(record.key());
+        inner.make_room(partition, self.retention).map_err(|e| e.on(format!("topic `{}`", self.topic)))?;
+        let time = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis() as i64);
+        let offset = inner.logs[partition].append(Stored { record, time });
+        let position = Position { partition: partition as u32, offset };
+        if self.deduplication.is_some() {
+            inner.ids.insert(id.clone(), (now, position));
+        }
+        Ok(Receipt { position: Some(position), duplicate: false })
+    }
+}
+
+impl TopicInner {
+    /// Creates the group if it is new; it gets what the topic still keeps, and everything from now on.
+    pub(crate) fn group(&mut self, group: &Group) {
+        if !self.groups.contains_key(group) {
+            let cursors = self.logs.iter().map(|log| Cursor::at(log.start())).collect();
+            self.groups.insert(group.clone(), GroupState { cursors, members: Vec::new() });
+        }
+    }
+
+    fn partition_of(&mut self, key: Option<&[u8]>) -> usize {
+        let Some(key) = key else {
+            self.turn = (self.turn + 1) % self.logs.len();
+            return self.turn;
+        };
+        let mut hasher = DefaultHasher::new();
+        key.hash(&mut hasher);
+        (hasher.finish() % self.logs.len() as u64) as usize
+    }
+
+    /// Lets the oldest messages go that every group has acknowledged; refuses where there are none.
+    fn make_room(&mut self, partition: usize, retention: usize) -> Result<()> {
+        if self.logs[partition].len() < retention {
+            return Ok(());
+        }
+        let start = self.logs[partition].start();
+        let acknowledged =
+            self.groups.values().map(|g| g.cursors[partition].done_below).min().unwrap_or(start);
+        if acknowledged == start {
+            let text =
+                format!("the partition keeps {retention} messages that some group has not acknowledged");
+            return Err(Error::new(Kind::Throttled, "publish", text)
+                .advice("consume them, or raise retention= in the URL"));
+        }
+        // A tenth at a time, so that a full partition is not trimmed for every message.
+        let upto = acknowledged.min(start + (retention as u64).div_ceil(10));
+        self.logs[partition].trim(upto);
+        self.groups.values_mut().for_each(|group| group.cursors[partition].trimmed(upto));
+        Ok(())
+    }
+
+    /// Drops all messages.
+    pub(crate) fn purge(&mut self) {
+        for (partition, log) in self.logs.iter_mut().enumerate() {
+            let end = log.end();
+            log.trim(end);
+            self.groups.values_mut().for_each(|group| group.cursors[partition].trimmed(end));
+        }
+    }
+}

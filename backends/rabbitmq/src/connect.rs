@@ -1,0 +1,239 @@
+//! A supervised connection: it comes back by itself, and says so; what rides on it opens its channels anew.
+//!
+//! lapin's own recovery stays off: it is young, and resuming is ours to decide (what was in flight is unknown).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anybroker_core::kit::{Supervision, within};
+use anybroker_core::{Error, Kind, Result};
+use futures::{Stream, StreamExt};
+use lapin::uri::{AMQPAuthority, AMQPQueryString, AMQPScheme, AMQPUri, AMQPUserInfo};
+use lapin::{Channel, Connection, ConnectionProperties, Event};
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinHandle;
+
+use crate::config::RabbitConfig;
+use crate::error::typed;
+use crate::server::{self, Server};
+
+/// A connection that stands, or stood a moment ago.
+#[derive(Clone, Debug)]
+pub(crate) struct Live {
+    pub(crate) connection: Arc<Connection>,
+    pub(crate) server: Arc<Server>,
+    /// Grows with every reconnect.
+    pub(crate) epoch: u64,
+    pub(crate) deadline: Duration,
+}
+
+impl Live {
+    /// Opens a channel.
+    pub(crate) async fn channel(&self, operation: &'static str) -> Result<Channel> {
+        within(self.deadline, operation, async {
+            self.connection.create_channel().await.map_err(|e| typed(operation, e))
+        })
+        .await
+    }
+
+    pub(crate) fn is_connected(&self) -> bool {
+        self.connection.status().connected()
+    }
+}
+
+#[derive(Clone, Debug)]
+enum State {
+    Up(Live),
+    Down(Arc<Error>),
+    Closed,
+}
+
+/// The handle of one supervised connection.
+#[derive(Debug)]
+pub(crate) struct Link {
+    state: watch::Receiver<State>,
+    suspect: Arc<Notify>,
+    closing: Arc<Notify>,
+    task: JoinHandle<()>,
+    deadline: Duration,
+}
+
+impl Link {
+    /// Connects, and keeps connecting from then on.
+    pub(crate) async fn open(config: Arc<RabbitConfig>, purpose: &'static str) -> Result<Arc<Self>> {
+        let live = connect(&config, purpose, 0).await?;
+        let (sender, state) = watch::channel(State::Up(live.clone()));
+        let (suspect, closing) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+        let deadline = config.deadline;
+        let keeper = Keeper { config, purpose, state: sender, suspect: suspect.clone() };
+        let ended = closing.clone();
+        let task = tokio::spawn(async move {
+            tokio::select! {
+                () = keeper.run(live) => {}
+                () = ended.notified() => keeper.close().await,
+            }
+        });
+        Ok(Arc::new(Link { state, suspect, closing, task, deadline }))
+    }
+
+    /// The connection, waiting up to `patience` for it to come back.
+    ///
+    /// # Errors
+    /// `Closed`; after `patience`, why the last attempt failed.
+    ///
+    /// # Cancel safety
+    /// Cancel safe.
+    pub(crate) async fn live(&self, patience: Duration) -> Result<Live> {
+        let mut state = self.state.clone();
+        let up = tokio::time::timeout(patience, state.wait_for(|s| !matches!(s, State::Down(_)))).await;
+        let known = match up {
+            Ok(Ok(state)) => state.clone(),
+            Ok(Err(_)) => State::Closed,
+            Err(_) => self.state.borrow().clone(),
+        };
+        match known {
+            State::Up(live) => Ok(live),
+            State::Down(error) => Err(error.duplicate()),
+            State::Closed => Err(Error::new(Kind::Closed, "connect", "the broker handle is closed")),
+        }
+    }
+
+    /// The connection, within the usual deadline.
+    pub(crate) async fn now(&self) -> Result<Live> {
+        self.live(self.deadline).await
+    }
+
+    /// Waits until the connection `epoch` is gone.
+    pub(crate) async fn lost(&self, epoch: u64) {
+        let mut state = self.state.clone();
+        let gone = |s: &State| !matches!(s, State::Up(live) if live.epoch == epoch);
+        // An error means that the keeper has ended, and the connection with it.
+        let _ = state.wait_for(gone).await;
+    }
+
+    /// Tells that a request on the connection failed, so that it is looked at.
+    pub(crate) fn suspect(&self) {
+        self.suspect.notify_one();
+    }
+
+    /// Closes the connection within the deadline.
+    pub(crate) async fn close(&self) {
+        self.closing.notify_one();
+        let mut state = self.state.clone();
+        let _ = tokio::time::timeout(self.deadline, state.wait_for(|s| matches!(s, State::Closed))).await;
+    }
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+struct Keeper {
+    config: Arc<RabbitConfig>,
+    purpose: &'static str,
+    state: watch::Sender<State>,
+    suspect: Arc<Notify>,
+}
+
+impl Keeper {
+    async fn run(&self, mut live: Live) {
+        loop {
+            let why = self.end_of(&live).await;
+            tracing::warn!(place = self.config.place(), purpose = self.purpose, %why, "the connection is lost");
+            self.state.send_replace(State::Down(Arc::new(why)));
+            live = self.reconnect(live.epoch + 1).await;
+            tracing::info!(place = self.config.place(), purpose = self.purpose, "connected again");
+            self.state.send_replace(State::Up(live.clone()));
+        }
+    }
+
+    /// Waits for the end of the connection and says why it ended.
+    async fn end_of(&self, live: &Live) -> Error {
+        let mut events = std::pin::pin!(live.connection.events_listener());
+        let mut why = None;
+        loop {
+            if !live.is_connected() {
+                let text = "the connection ended";
+                return why.unwrap_or_else(|| Error::new(Kind::Disconnected, "connect", text));
+            }
+            tokio::select! {
+                error = next_error(&mut events) => why = Some(error),
+                () = self.suspect.notified() => {}
+            }
+        }
+    }
+
+    async fn reconnect(&self, epoch: u64) -> Live {
+        let mut waits = Supervision::new();
+        loop {
+            tokio::time::sleep(waits.next_wait()).await;
+            match connect(&self.config, self.purpose, epoch).await {
+                Ok(live) => return live,
+                Err(error) => {
+                    tracing::debug!(%error, "reconnecting failed; trying again");
+                    self.state.send_replace(State::Down(Arc::new(error)));
+                }
+            }
+        }
+    }
+
+    async fn close(&self) {
+        let last = self.state.send_replace(State::Closed);
+        if let State::Up(live) = last {
+            let bye = live.connection.close(200, "closed by the application".into());
+            let _ = tokio::time::timeout(self.config.deadline, bye).await;
+        }
+    }
+}
+
+async fn next_error(events: &mut (impl Stream<Item = Event> + Unpin)) -> Error {
+    loop {
+        match events.next().await {
+            Some(Event::Error(error)) => return typed("connect", error),
+            Some(_) => {}
+            // lapin ends the stream only with the connection; the caller looks at that.
+            None => std::future::pending().await,
+        }
+    }
+}
+
+/// Tries every host in turn.
+async fn connect(config: &RabbitConfig, purpose: &'static str, epoch: u64) -> Result<Live> {
+    let mut last = Error::new(Kind::InvalidConfiguration, "connect", "there is no host to connect to");
+    for at in 0..config.hosts.len() {
+        let uri = uri(config, at);
+        match within(config.deadline, "connect", connect_one(config, purpose, uri, epoch)).await {
+            Ok(live) => return Ok(live),
+            Err(error) => last = error,
+        }
+    }
+    Err(last.on(config.place()))
+}
+
+async fn connect_one(config: &RabbitConfig, purpose: &str, uri: AMQPUri, epoch: u64) -> Result<Live> {
+    let server = server::ask(&uri).await?;
+    let name = format!("{} ({purpose})", config.name);
+    let properties = ConnectionProperties::default().with_connection_name(name.into());
+    let connection = Connection::connect_uri(uri, properties).await.map_err(|e| typed("connect", e))?;
+    Ok(Live { connection: Arc::new(connection), server: Arc::new(server), epoch, deadline: config.deadline })
+}
+
+fn uri(config: &RabbitConfig, at: usize) -> AMQPUri {
+    let (host, port) = &config.hosts[at];
+    AMQPUri {
+        scheme: if config.tls { AMQPScheme::AMQPS } else { AMQPScheme::AMQP },
+        authority: AMQPAuthority {
+            userinfo: AMQPUserInfo {
+                username: config.user.clone(),
+                password: config.password.expose().to_owned(),
+            },
+            // The resolver takes addresses of IPv6 without their brackets.
+            host: host.trim_matches(['[', ']']).to_owned(),
+            port: *port,
+        },
+        vhost: config.virtual_host.clone(),
+        query: AMQPQueryString { heartbeat: Some(config.heartbeat.as_secs() as u16), ..Default::default() },
+    }
+}

@@ -1,0 +1,237 @@
+//! The queues that a consumer consumes from, each on a channel of its own.
+//!
+//! A channel is closed and its consumer never cancelled: a cancel lets the next consumer start while we still hold
+//! unacknowledged messages, which would then come late. Closing returns them to the front of the queue, in order.
+
+use std::collections::BTreeMap;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use anybroker_core::kit::{Incoming, Session, within};
+use anybroker_core::{RecordBuffer, Result};
+use futures::stream::{self, SelectAll};
+use futures::{Stream, StreamExt, future};
+use lapin::message::Delivery;
+use lapin::options::{BasicAckOptions, BasicConsumeOptions, BasicQosOptions};
+use lapin::types::FieldTable;
+use lapin::{Channel, Consumer};
+use tokio::time::Instant;
+
+use crate::connect::Live;
+use crate::error::typed;
+use crate::names::Layout;
+use crate::record::{delivery_count, record};
+use crate::sharing::Held;
+use crate::wire::{Seen, look};
+
+/// Deliveries that are taken over at once.
+const CHUNK: usize = 128;
+
+/// One queue that we consume from.
+#[derive(Debug)]
+pub(crate) struct Lane {
+    pub(crate) channel: Channel,
+    generation: u32,
+    /// Certainly the active consumer: it was alone, or has received something.
+    pub(crate) active: bool,
+    /// Until when it waits for its deliveries to be settled before it is given away.
+    pub(crate) drain_until: Option<Instant>,
+}
+
+/// What a queue sends.
+#[derive(Debug)]
+pub(crate) enum Arrival {
+    Deliveries(Vec<Delivery>),
+    /// The channel or the queue is gone.
+    Ended(Option<lapin::Error>),
+}
+
+/// An arrival with the partition and the generation that it is for.
+pub(crate) type Arrived = (u32, u32, Arrival);
+
+type Arrivals = Pin<Box<dyn Stream<Item = Arrived> + Send + Sync>>;
+
+/// All lanes of one connection.
+pub(crate) struct Lanes {
+    session: Arc<Session>,
+    layout: Layout,
+    live: Live,
+    prefetch: u16,
+    lanes: BTreeMap<u32, Lane>,
+    arrivals: SelectAll<Arrivals>,
+    buffer: RecordBuffer,
+}
+
+impl Lanes {
+    pub(crate) fn new(session: Arc<Session>, layout: Layout, live: Live, prefetch: u16) -> Self {
+        let arrivals = SelectAll::new();
+        Lanes {
+            session,
+            layout,
+            live,
+            prefetch,
+            lanes: BTreeMap::new(),
+            arrivals,
+            buffer: RecordBuffer::new(),
+        }
+    }
+
+    /// Starts to consume from a partition.
+    pub(crate) async fn open(&mut self, partition: u32) -> Result<()> {
+        let channel = self.live.channel("receive").await?;
+        let queue = self.layout.queue(partition);
+        let consumer = within(self.live.deadline, "receive", async {
+            let prefetch = channel.basic_qos(self.prefetch, BasicQosOptions::default()).await;
+            prefetch.map_err(|e| typed("receive", e))?;
+            let (options, none) = (BasicConsumeOptions::default(), FieldTable::default());
+            let consumer = channel.basic_consume(queue.into(), "".into(), options, none).await;
+            consumer.map_err(|e| typed("receive", e))
+        })
+        .await?;
+        let generation = self.session.assign(partition);
+        self.arrivals.push(arrivals(consumer, partition, generation));
+        let lane = Lane { channel, generation, active: false, drain_until: None };
+        self.lanes.insert(partition, lane);
+        Ok(())
+    }
+
+    /// Waits for the next arrival; for ever, if there is no lane.
+    ///
+    /// # Cancel safety
+    /// Cancel safe.
+    pub(crate) async fn arrival(&mut self) -> Arrived {
+        match self.arrivals.next().await {
+            Some(arrived) => arrived,
+            None => future::pending().await,
+        }
+    }
+
+    /// Hands deliveries to the session.
+    pub(crate) fn push(&mut self, partition: u32, generation: u32, deliveries: Vec<Delivery>) {
+        if let Some(lane) = self.lanes.get_mut(&partition).filter(|lane| lane.generation == generation) {
+            lane.active = true;
+        }
+        let buffer = &mut self.buffer;
+        let incoming = deliveries.into_iter().map(|delivery| incoming(buffer, delivery));
+        self.session.push_all(partition, generation, incoming);
+    }
+
+    /// Forgets a lane whose channel has ended by itself; says whether it was one of ours.
+    pub(crate) fn ended(&mut self, partition: u32, generation: u32) -> bool {
+        let ours = self.lanes.get(&partition).is_some_and(|lane| lane.generation == generation);
+        if ours {
+            self.lanes.remove(&partition);
+            self.session.revoke(partition);
+        }
+        ours
+    }
+
+    /// Sends the acknowledgements that may be sent; with `singles` also those behind a gap.
+    pub(crate) async fn acknowledge(&self, singles: bool) {
+        for (partition, lane) in &self.lanes {
+            let plan = self.session.take_acks(*partition, singles);
+            if let Some(tag) = plan.upto {
+                acknowledge(&lane.channel, tag, true).await;
+            }
+            for tag in plan.singles {
+                acknowledge(&lane.channel, tag, false).await;
+            }
+        }
+    }
+
+    /// Sends all acknowledgements, and asks each queue something behind them: the answer comes when it has them.
+    pub(crate) async fn flush(&self) -> Result<()> {
+        self.acknowledge(true).await;
+        let asked = self.lanes.keys().map(|partition| self.look(*partition));
+        within(self.live.deadline, "flush", future::try_join_all(asked)).await.map(|_| ())
+    }
+
+    /// Looks at the queue of a lane, on its own channel.
+    pub(crate) async fn look(&self, partition: u32) -> Result<Seen> {
+        let Some(lane) = self.lanes.get(&partition) else {
+            return Ok(Seen { ready: 0, consumers: 0 });
+        };
+        within(self.live.deadline, "receive", async {
+            look(&lane.channel, &self.layout.queue(partition)).await.map_err(|e| typed("receive", e))
+        })
+        .await
+    }
+
+    /// Gives a partition away: what is acknowledged is told first, the rest goes back to the front of the queue.
+    pub(crate) async fn release(&mut self, partition: u32) {
+        self.acknowledge(true).await;
+        if let Some(lane) = self.lanes.remove(&partition) {
+            self.session.revoke(partition);
+            self.close_channel(&lane.channel).await;
+        }
+    }
+
+    /// Closes all lanes at once, without a word about what was acknowledged.
+    pub(crate) async fn close(&mut self) {
+        for partition in self.lanes.keys() {
+            self.session.revoke(*partition);
+        }
+        future::join_all(self.lanes.values().map(|lane| self.close_channel(&lane.channel))).await;
+        self.lanes.clear();
+    }
+
+    async fn close_channel(&self, channel: &Channel) {
+        // A channel that does not answer is gone with its connection.
+        let _ = within(self.live.deadline, "close", async {
+            channel.close(200, "".into()).await.map_err(|e| typed("close", e))
+        })
+        .await;
+    }
+
+    pub(crate) fn get_mut(&mut self, partition: u32) -> Option<&mut Lane> {
+        self.lanes.get_mut(&partition)
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, &Lane)> {
+        self.lanes.iter().map(|(partition, lane)| (*partition, lane))
+    }
+
+    /// What we have, in the order of the partitions.
+    pub(crate) fn held(&self) -> Vec<Held> {
+        let held = |(partition, lane): (u32, &Lane)| Held { partition, draining: lane.drain_until.is_some() };
+        self.iter().map(held).collect()
+    }
+}
+
+fn arrivals(consumer: Consumer, partition: u32, generation: u32) -> Arrivals {
+    let chunks = consumer.ready_chunks(CHUNK).flat_map(|chunk| {
+        let mut deliveries = Vec::with_capacity(chunk.len());
+        let mut ended = None;
+        for delivery in chunk {
+            match delivery {
+                Ok(delivery) => deliveries.push(delivery),
+                Err(error) => ended = Some(Arrival::Ended(Some(error))),
+            }
+        }
+        let deliveries = (!deliveries.is_empty()).then_some(Arrival::Deliveries(deliveries));
+        stream::iter(deliveries.into_iter().chain(ended))
+    });
+    let end = stream::iter([Arrival::Ended(None)]);
+    Box::pin(chunks.chain(end).map(move |arrival| (partition, generation, arrival)))
+}
+
+fn incoming(buffer: &mut RecordBuffer, delivery: Delivery) -> Incoming {
+    let count = delivery_count(&delivery.properties);
+    let stored = delivery.properties.timestamp().unwrap_or(0);
+    Incoming {
+        record: record(buffer, &delivery.properties, delivery.routing_key.as_str(), delivery.data),
+        native: delivery.delivery_tag,
+        offset: None,
+        stored: i64::try_from(stored).unwrap_or(0).saturating_mul(1_000),
+        // The flag is all that a classic queue gives.
+        attempts: count.unwrap_or(u32::from(delivery.redelivered)),
+        redelivered: delivery.redelivered,
+    }
+}
+
+async fn acknowledge(channel: &Channel, tag: u64, multiple: bool) {
+    // On a channel that is gone an acknowledgement is nothing: the broker delivers again.
+    if let Err(error) = channel.basic_ack(tag, BasicAckOptions { multiple }).await {
+        tracing::debug!(%error, "an acknowledgement found its channel closed");
+    }
+}

@@ -1,0 +1,260 @@
+//! Messages on the wire: AMQP 0-9-1 properties and headers.
+//!
+//! CloudEvents has a binding for AMQP 1.0 only; the same names are used here, as RabbitMQ's own conversion between
+//! the two protocols gives them: attributes are headers `cloudEvents_<name>`, the payload is the body, `content_type`
+//! is the property. Besides, `message_id` is the id, and `timestamp` the time in seconds.
+//! The key is the header `cloudEvents_partitionkey`, byte for byte, and decides the routing key.
+
+use std::time::UNIX_EPOCH;
+
+use anybroker_core::{Attribute, Bytes, Headers, Message, Record, RecordBuffer, RecordWriter};
+use lapin::BasicProperties;
+use lapin::types::{AMQPValue, FieldTable, LongString, ShortString};
+
+const PREFIX: &str = "cloudEvents_";
+/// The separator that the AMQP 1.0 binding also allows.
+const OTHER_PREFIX: &str = "cloudEvents:";
+const KEY: &str = "cloudEvents_partitionkey";
+/// The order of the application's headers, where the table (which is sorted by name) does not keep it.
+const ORDER: &str = "anybroker-order";
+/// Headers whose names the broker acts on are carried under this.
+const ESCAPE: &str = "anybroker-header-";
+/// Names that the broker reads or writes: it routes by the first two, and refuses values that it does not expect.
+const BROKERS_OWN: [&str; 5] = ["CC", "BCC", "x-death", "x-delivery-count", "x-acquired-count"];
+/// Headers that the broker adds when it dead-letters.
+const DEATHS: [&str; 2] = ["x-first-death-", "x-last-death-"];
+const PERSISTENT: u8 = 2;
+const MOST: usize = 255;
+
+/// Where a message goes: its key if that can be a routing key, else a text made of the key; a message without a
+/// key goes by its id, so that such messages spread over the partitions. Equal keys always give equal routing keys.
+pub(crate) fn routing_key(message: &Message) -> ShortString {
+    let Some(key) = &message.key else { return short(&message.id.to_string()) };
+    match std::str::from_utf8(key.as_bytes()) {
+        Ok(text) if text.len() <= MOST => short(text),
+        _ => short(&format!("{:032x}", fnv(key.as_bytes()))),
+    }
+}
+
+/// FNV-1a in 128 bits: short, and the same in every language and version.
+fn fnv(bytes: &[u8]) -> u128 {
+    bytes.iter().fold(0x6c62_272e_07bb_0142_62b8_2175_6295_c58d, |hash, byte| {
+        (hash ^ u128::from(*byte)).wrapping_mul(0x0000_0000_0100_0000_0000_0000_0000_013b)
+    })
+}
+
+/// Text that is short by construction; the contract checks names, ids and types before they come here.
+fn short(text: &str) -> ShortString {
+    ShortString::try_new(text).unwrap_or_default()
+}
+
+/// Everything of a message but its payload and routing key.
+pub(crate) fn properties(message: &Message) -> BasicProperties {
+    let mut table = FieldTable::default();
+    message.attributes(|attribute, value| {
+        table.insert(short(&format!("{PREFIX}{}", attribute.name())), long(value.as_bytes()));
+    });
+    if let Some(key) = &message.key {
+        table.insert(short(KEY), long(key.as_bytes()));
+    }
+    put_headers(&mut table, &message.headers);
+    let mut properties = BasicProperties::default()
+        .with_delivery_mode(PERSISTENT)
+        .with_message_id(short(&message.id.to_string()))
+        .with_headers(table);
+    if let Some(content_type) = &message.content_type {
+        properties = properties.with_content_type(short(content_type));
+    }
+    if let Some(time) = message.time.and_then(|time| time.duration_since(UNIX_EPOCH).ok()) {
+        properties = properties.with_timestamp(time.as_secs());
+    }
+    properties
+}
+
+fn long(bytes: &[u8]) -> AMQPValue {
+    AMQPValue::LongString(LongString::from(bytes))
+}
+
+fn put_headers(table: &mut FieldTable, headers: &Headers) {
+    // Sorted and distinct, as the table keeps them: the index of a header's name here is what `ORDER` holds.
+    let mut names: Vec<&str> = headers.iter().map(|(name, _)| name).collect();
+    names.sort_unstable();
+    names.dedup();
+    for name in &names {
+        let values: Vec<_> =
+            headers.iter().filter(|(n, _)| n == name).map(|(_, value)| long(value)).collect();
+        table.insert(short(&escaped(name)), one_or_many(values));
+    }
+    let order: Vec<usize> =
+        headers.iter().map(|(name, _)| names.partition_point(|other| *other < name)).collect();
+    if !order.is_sorted() {
+        let bytes: Vec<u8> = order.iter().flat_map(|at| (*at as u16).to_be_bytes()).collect();
+        table.insert(short(ORDER), long(&bytes));
+    }
+}
+
+fn one_or_many(mut values: Vec<AMQPValue>) -> AMQPValue {
+    match values.len() {
+        1 => values.pop().unwrap_or(AMQPValue::Void),
+        _ => AMQPValue::FieldArray(values.into()),
+    }
+}
+
+fn escaped(name: &str) -> String {
+    let brokers_own = BROKERS_OWN.contains(&name) || DEATHS.iter().any(|prefix| name.starts_with(prefix));
+    // A name that is too long for that is too long to be one of the broker's.
+    if brokers_own && name.len() + ESCAPE.len() <= MOST { format!("{ESCAPE}{name}") } else { name.to_owned() }
+}
+
+/// What the broker says of earlier deliveries: `x-delivery-count`, on quorum queues.
+pub(crate) fn delivery_count(properties: &BasicProperties) -> Option<u32> {
+    let count = properties.headers().as_ref()?.inner().get("x-delivery-count")?;
+    number(count).map(|count| count.clamp(0, u32::MAX.into()) as u32)
+}
+
+fn number(value: &AMQPValue) -> Option<i64> {
+    match value {
+        AMQPValue::ShortShortInt(n) => Some((*n).into()),
+        AMQPValue::ShortShortUInt(n) => Some((*n).into()),
+        AMQPValue::ShortInt(n) => Some((*n).into()),
+        AMQPValue::ShortUInt(n) => Some((*n).into()),
+        AMQPValue::LongInt(n) => Some((*n).into()),
+        AMQPValue::LongUInt(n) => Some((*n).into()),
+        AMQPValue::LongLongInt(n) => Some(*n),
+        AMQPValue::Timestamp(n) => i64::try_from(*n).ok(),
+        _ => None,
+    }
+}
+
+/// Reads a delivery.
+pub(crate) fn record(
+    buffer: &mut RecordBuffer,
+    properties: &BasicProperties,
+    routing_key: &str,
+    payload: Vec<u8>,
+) -> Record {
+    let empty = FieldTable::default();
+    let table = properties.headers().as_ref().unwrap_or(&empty);
+    let ours = table.contains_key("cloudEvents_id") || table.contains_key("cloudEvents:id");
+    let mut writer = buffer.record();
+    match key(table) {
+        Some(key) => writer.key(key),
+        // Another program's message: its routing key is the nearest thing to a key.
+        None if !ours && !routing_key.is_empty() => writer.key(routing_key.as_bytes()),
+        None => {}
+    }
+    for (name, value) in table {
+        if let Some(attribute) = attribute_name(name.as_str()).filter(|name| *name != "partitionkey") {
+            with_bytes(value, |bytes| writer.attribute(attribute, bytes));
+        }
+    }
+    if let (false, Some(id)) = (ours, properties.message_id()) {
+        writer.attribute(Attribute::Id.name(), id.as_str().as_bytes());
+    }
+    if let Some(content_type) = properties.content_type() {
+        writer.content_type(content_type.as_str().as_bytes());
+    }
+    read_headers(table, &mut writer);
+    writer.finish(Bytes::from(payload))
+}
+
+fn attribute_name(header: &str) -> Option<&str> {
+    header.strip_prefix(PREFIX).or_else(|| header.strip_prefix(OTHER_PREFIX))
+}
+
+fn key(table: &FieldTable) -> Option<&[u8]> {
+    let value = table.inner().get(KEY).or_else(|| table.inner().get("cloudEvents:partitionkey"))?;
+    match value {
+        AMQPValue::LongString(text) => Some(text.as_bytes()),
+        AMQPValue::ByteArray(bytes) => Some(bytes.as_slice()),
+        _ => None,
+    }
+}
+
+fn read_headers(table: &FieldTable, writer: &mut RecordWriter<'_>) {
+    let mut sorted: Vec<(&str, &[AMQPValue])> = table
+        .into_iter()
+        .filter_map(|(name, value)| Some((users_name(name.as_str())?, values(value))))
+        .collect();
+    // By the application's names, as the sender sorted them; the table has the escaped ones elsewhere.
+    sorted.sort_unstable_by_key(|(name, _)| *name);
+    let order = order(table).filter(|order| order.iter().all(|at| *at < sorted.len()));
+    let Some(order) = order else {
+        for (name, values) in sorted {
+            values.iter().for_each(|value| with_bytes(value, |bytes| writer.header(name, bytes)));
+        }
+        return;
+    };
+    let mut taken = vec![0; sorted.len()];
+    for at in order {
+        let (name, values) = sorted[at];
+        if let Some(value) = values.get(taken[at]) {
+            with_bytes(value, |bytes| writer.header(name, bytes));
+        }
+        taken[at] += 1;
+    }
+}
+
+/// The application's name of a header; none for the broker's, ours and CloudEvents'.
+fn users_name(name: &str) -> Option<&str> {
+    if let Some(name) = name.strip_prefix(ESCAPE) {
+        return Some(name);
+    }
+    let others = attribute_name(name).is_some()
+        || name == ORDER
+        || BROKERS_OWN.contains(&name)
+        || DEATHS.iter().any(|prefix| name.starts_with(prefix));
+    (!others).then_some(name)
+}
+
+fn values(value: &AMQPValue) -> &[AMQPValue] {
+    match value {
+        AMQPValue::FieldArray(values) => values.as_slice(),
+        value => std::slice::from_ref(value),
+    }
+}
+
+fn order(table: &FieldTable) -> Option<Vec<usize>> {
+    let AMQPValue::LongString(bytes) = table.inner().get(ORDER)? else { return None };
+    let (pairs, _) = bytes.as_bytes().as_chunks::<2>();
+    Some(pairs.iter().map(|pair| u16::from_be_bytes(*pair).into()).collect())
+}
+
+/// A value of another program as bytes: texts as they are, numbers and truth values written out.
+fn with_bytes(value: &AMQPValue, write: impl FnOnce(&[u8])) {
+    match value {
+        AMQPValue::LongString(text) => write(text.as_bytes()),
+        AMQPValue::ByteArray(bytes) => write(bytes.as_slice()),
+        AMQPValue::ShortString(text) => write(text.as_str().as_bytes()),
+        AMQPValue::Boolean(truth) => write(truth.to_string().as_bytes()),
+        AMQPValue::Float(number) => write(number.to_string().as_bytes()),
+        AMQPValue::Double(number) => write(number.to_string().as_bytes()),
+        AMQPValue::Void => write(b""),
+        value => match number(value) {
+            Some(number) => write(number.to_string().as_bytes()),
+            None => write(format!("{value:?}").as_bytes()),
+        },
+    }
+}
+
+/// How long the properties are on the wire: they must fit into one frame.
+pub(crate) fn header_bytes(properties: &BasicProperties) -> usize {
+    /// Frame, class, size, flags, and the short properties.
+    const FIXED: usize = 64 + 2 * (MOST + 1);
+    FIXED + properties.headers().as_ref().map_or(0, table_bytes)
+}
+
+fn table_bytes(table: &FieldTable) -> usize {
+    4 + table.into_iter().map(|(name, value)| 1 + name.as_str().len() + value_bytes(value)).sum::<usize>()
+}
+
+fn value_bytes(value: &AMQPValue) -> usize {
+    match value {
+        AMQPValue::LongString(text) => 5 + text.len(),
+        AMQPValue::FieldArray(values) => 5 + values.as_slice().iter().map(value_bytes).sum::<usize>(),
+        _ => 9,
+    }
+}
+
+#[cfg(test)]
+mod tests;

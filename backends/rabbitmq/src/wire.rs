@@ -1,0 +1,132 @@
+//! Single requests to the server, each on a channel of its own: a refusal closes the channel that it came on.
+
+use anybroker_core::kit::within;
+use anybroker_core::{Error, Result};
+use lapin::options::{
+    ExchangeDeclareOptions, ExchangeDeleteOptions, QueueBindOptions, QueueDeclareOptions, QueueDeleteOptions,
+    QueuePurgeOptions,
+};
+use lapin::types::{FieldTable, ShortString};
+use lapin::{Channel, ExchangeKind};
+
+use crate::connect::Live;
+use crate::error::{NOT_FOUND, code, typed};
+
+/// What a passive declaration of a queue tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Seen {
+    /// Messages ready for delivery; those in consumers' hands are not counted.
+    pub(crate) ready: u32,
+    /// Consumers, also those that wait behind the active one.
+    pub(crate) consumers: u32,
+}
+
+/// Requests for `operation`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Wire<'a> {
+    pub(crate) live: &'a Live,
+    pub(crate) operation: &'static str,
+}
+
+impl<'a> Wire<'a> {
+    pub(crate) fn new(live: &'a Live, operation: &'static str) -> Self {
+        Wire { live, operation }
+    }
+
+    /// Runs one request on a new channel.
+    async fn on_channel<T>(
+        &self,
+        request: impl AsyncFnOnce(&Channel) -> lapin::Result<T>,
+    ) -> Result<Reply<T>> {
+        let channel = self.live.channel(self.operation).await?;
+        within(self.live.deadline, self.operation, async {
+            let reply = request(&channel).await;
+            if reply.is_ok() {
+                // Nothing is left to do on it, and a broken connection shows by itself.
+                let _ = channel.close(200, ShortString::default()).await;
+            }
+            Ok(reply)
+        })
+        .await
+    }
+
+    async fn request<T>(&self, request: impl AsyncFnOnce(&Channel) -> lapin::Result<T>) -> Result<T> {
+        self.on_channel(request).await?.map_err(|e| self.refused(e))
+    }
+
+    /// As `request`, but what does not exist is none.
+    async fn find<T>(&self, request: impl AsyncFnOnce(&Channel) -> lapin::Result<T>) -> Result<Option<T>> {
+        match self.on_channel(request).await? {
+            Ok(found) => Ok(Some(found)),
+            Err(error) if code(&error) == NOT_FOUND => Ok(None),
+            Err(error) => Err(self.refused(error)),
+        }
+    }
+
+    fn refused(&self, error: lapin::Error) -> Error {
+        typed(self.operation, error)
+    }
+
+    pub(crate) async fn exchange_exists(&self, name: &str) -> Result<bool> {
+        let passive = ExchangeDeclareOptions { passive: true, ..Default::default() };
+        let declare = async |c: &Channel| {
+            c.exchange_declare(name.into(), ExchangeKind::Fanout, passive, FieldTable::default()).await
+        };
+        Ok(self.find(declare).await?.is_some())
+    }
+
+    pub(crate) async fn declare_exchange(&self, name: &str, kind: ExchangeKind) -> Result<()> {
+        let durable = ExchangeDeclareOptions { durable: true, ..Default::default() };
+        self.request(async |c| c.exchange_declare(name.into(), kind, durable, FieldTable::default()).await)
+            .await
+    }
+
+    pub(crate) async fn look(&self, queue: &str) -> Result<Option<Seen>> {
+        self.find(async |channel| look(channel, queue).await).await
+    }
+
+    /// Declares a queue; the reply to a difference is the caller's to explain.
+    pub(crate) async fn declare_queue(&self, name: &str, arguments: FieldTable) -> Result<Reply<()>> {
+        let durable = QueueDeclareOptions { durable: true, ..Default::default() };
+        self.on_channel(async |c| c.queue_declare(name.into(), durable, arguments).await.map(|_| ())).await
+    }
+
+    pub(crate) async fn bind_queue(&self, queue: &str, exchange: &str, key: &str) -> Result<()> {
+        let (options, none) = (QueueBindOptions::default(), FieldTable::default());
+        self.request(async |c| c.queue_bind(queue.into(), exchange.into(), key.into(), options, none).await)
+            .await
+    }
+
+    pub(crate) async fn bind_exchange(&self, destination: &str, source: &str) -> Result<()> {
+        let (options, none) = (Default::default(), FieldTable::default());
+        self.request(async |c| {
+            c.exchange_bind(destination.into(), source.into(), ShortString::default(), options, none).await
+        })
+        .await
+    }
+
+    pub(crate) async fn delete_exchange(&self, name: &str) -> Result<()> {
+        let options = ExchangeDeleteOptions::default();
+        self.request(async |c| c.exchange_delete(name.into(), options).await).await
+    }
+
+    pub(crate) async fn delete_queue(&self, name: &str) -> Result<()> {
+        let options = QueueDeleteOptions::default();
+        self.request(async |c| c.queue_delete(name.into(), options).await.map(|_| ())).await
+    }
+
+    pub(crate) async fn purge_queue(&self, name: &str) -> Result<()> {
+        let options = QueuePurgeOptions::default();
+        self.request(async |c| c.queue_purge(name.into(), options).await.map(|_| ())).await
+    }
+}
+
+/// The server's answer.
+pub(crate) type Reply<T> = lapin::Result<T>;
+
+/// Looks at a queue on a channel that is known to be good for it: the queue exists.
+pub(crate) async fn look(channel: &Channel, queue: &str) -> lapin::Result<Seen> {
+    let passive = QueueDeclareOptions { passive: true, ..Default::default() };
+    let found = channel.queue_declare(queue.into(), passive, FieldTable::default()).await?;
+    Ok(Seen { ready: found.message_count(), consumers: found.consumer_count() })
+}

@@ -1,0 +1,322 @@
+//! The workload that most cases share: publishers, members that settle as chance has it, and the wait for the end.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use anybroker_core::{
+    ConsumerExt as _, Delivery, Fate, Group, Kind, Message, Publisher, Result, Settlement, Settler,
+    Subscription,
+};
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+
+use super::{CaseResult, Finding, Stage, failed};
+use crate::history::{Drained, Event};
+use crate::properties::{Property, Verdict};
+
+/// How messages are published.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Load {
+    pub(super) publishers: usize,
+    /// Of each publisher.
+    pub(super) messages: usize,
+    pub(super) keys: usize,
+    /// The most in one call.
+    pub(super) batch: usize,
+    /// The time between two calls of one publisher, to stretch a run over what is done meanwhile.
+    pub(super) pause: Duration,
+}
+
+/// How a member settles: out of 100 deliveries.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Manners {
+    pub(super) nack: u64,
+    pub(super) release: u64,
+    pub(super) prefetch: usize,
+}
+
+/// Small numbers from a seed: the same every time.
+#[derive(Clone, Debug)]
+pub(super) struct Chance(u64);
+
+impl Chance {
+    pub(super) fn new(seed: u64) -> Self {
+        Chance(seed ^ 0x9e37_79b9_7f4a_7c15)
+    }
+
+    /// A number below `bound` (splitmix64).
+    pub(super) fn below(&mut self, bound: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (z ^ (z >> 31)) % bound.max(1)
+    }
+}
+
+/// What has been confirmed, and what each group has acknowledged.
+#[derive(Debug, Default)]
+pub(super) struct Progress {
+    confirmed: Mutex<HashSet<String>>,
+    unknown: Mutex<usize>,
+    acknowledged: Mutex<HashMap<Group, HashSet<String>>>,
+    moved: Notify,
+}
+
+impl Progress {
+    pub(super) fn confirmed(&self, id: String) {
+        lock(&self.confirmed).insert(id);
+        self.moved.notify_waiters();
+    }
+
+    pub(super) fn acknowledged(&self, group: &Group, id: String) {
+        lock(&self.acknowledged).entry(group.clone()).or_default().insert(id);
+        self.moved.notify_waiters();
+    }
+
+    pub(super) fn confirmed_count(&self) -> usize {
+        lock(&self.confirmed).len()
+    }
+
+    /// How many confirmed messages a group has not acknowledged.
+    fn missing(&self, group: &Group) -> usize {
+        let confirmed = lock(&self.confirmed);
+        let acknowledged = lock(&self.acknowledged);
+        let done = acknowledged.get(group).map_or(0, |done| confirmed.intersection(done).count());
+        confirmed.len() - done
+    }
+
+    /// Waits until every group has acknowledged every confirmed message, or nothing has moved for `quiet`.
+    pub(super) async fn finished(&self, groups: &[Group], quiet: Duration) {
+        let mut deadline = Instant::now() + quiet;
+        let mut before = usize::MAX;
+        loop {
+            let moved = self.moved.notified();
+            let missing = groups.iter().map(|group| self.missing(group)).sum();
+            if missing == 0 {
+                return;
+            }
+            if missing != before {
+                (before, deadline) = (missing, Instant::now() + quiet);
+            }
+            // Looked at four times a second at most: comparing the sets costs more than a message.
+            let pause = tokio::time::sleep(Duration::from_millis(250));
+            if tokio::time::timeout_at(deadline, async { tokio::join!(moved, pause) }).await.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Waits until this many messages are confirmed: the middle of a stream.
+    pub(super) async fn confirmed_at_least(&self, count: usize) {
+        loop {
+            let mut moved = std::pin::pin!(self.moved.notified());
+            moved.as_mut().enable();
+            if self.confirmed_count() >= count {
+                return;
+            }
+            moved.await;
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Publishes a load from several publishers at once; every outcome is recorded.
+pub(super) async fn publish(stage: &Stage, load: Load, seed: u64, progress: &Arc<Progress>) -> Result<()> {
+    let mut tasks = Vec::new();
+    for number in 0..load.publishers {
+        let publisher = stage.publisher().await?;
+        let chance = Chance::new(seed.wrapping_add(number as u64));
+        tasks.push(tokio::spawn(publish_one(publisher, load, number, chance, progress.clone())));
+    }
+    for task in tasks {
+        task.await.unwrap_or_else(|e| Err(panicked(e)))?;
+    }
+    Ok(())
+}
+
+fn panicked(error: tokio::task::JoinError) -> anybroker_core::Error {
+    anybroker_core::Error::new(Kind::Unexpected, "case", "a task panicked").with_source(error)
+}
+
+/// Portions of one publisher that wait for confirmation at once.
+const PIPELINE: usize = 4;
+
+async fn publish_one(
+    publisher: Arc<dyn Publisher>,
+    load: Load,
+    number: usize,
+    mut chance: Chance,
+    progress: Arc<Progress>,
+) -> Result<()> {
+    let mut waiting = std::collections::VecDeque::new();
+    let mut sent = 0;
+    while sent < load.messages {
+        let size = (1 + chance.below(load.batch as u64) as usize).min(load.messages - sent);
+        let batch: Vec<_> = (sent..sent + size)
+            .map(|at| {
+                let key = format!("key-{}", chance.below(load.keys as u64));
+                let message = Message::new(format!("{number}/{at}")).with_id(format!("m{number}-{at}-{key}"));
+                message.with_key(key)
+            })
+            .collect();
+        sent += size;
+        let ids: Vec<_> = batch.iter().map(|message| message.id.to_string()).collect();
+        let permit = publisher.ready(batch.len(), batch.iter().map(Message::size).sum()).await?;
+        waiting.push_back((ids, publisher.enqueue(permit, batch)));
+        if waiting.len() > PIPELINE {
+            settle(&*publisher, waiting.pop_front(), &progress).await;
+        }
+        if !load.pause.is_zero() {
+            tokio::time::sleep(load.pause).await;
+        }
+    }
+    while !waiting.is_empty() {
+        settle(&*publisher, waiting.pop_front(), &progress).await;
+    }
+    publisher.close().await
+}
+
+/// Waits for a portion's outcomes. A key that is held after a failure goes on: the messages that failed are not
+/// sent again, so that each is published once.
+async fn settle(
+    publisher: &dyn Publisher,
+    portion: Option<(Vec<String>, anybroker_core::kit::Confirmations)>,
+    progress: &Progress,
+) {
+    let Some((ids, confirmations)) = portion else { return };
+    for (id, outcome) in ids.into_iter().zip(confirmations.await) {
+        match outcome {
+            Ok(_) => progress.confirmed(id),
+            Err(error) => {
+                if error.error().fate() == Fate::Unknown {
+                    *lock(&progress.unknown) += 1;
+                }
+                if let Some(key) = &error.message().key {
+                    publisher.resume(key);
+                }
+            }
+        }
+    }
+}
+
+/// A member of a group, which settles until it is told to stop and then closes.
+pub(super) struct Member {
+    stop: watch::Sender<bool>,
+    task: JoinHandle<Result<()>>,
+}
+
+impl Member {
+    /// Joins the group.
+    pub(super) async fn join(
+        stage: &Stage,
+        group: usize,
+        manners: Manners,
+        seed: u64,
+        progress: &Arc<Progress>,
+    ) -> Result<Self> {
+        let subscription: Subscription = stage.subscription(group).prefetch(manners.prefetch);
+        let consumer = stage.recorded.consumer(subscription).await?;
+        let (stop, stopped) = watch::channel(false);
+        let (chance, progress) = (Chance::new(seed), progress.clone());
+        Ok(Member { stop, task: tokio::spawn(consume(consumer, manners, chance, progress, stopped)) })
+    }
+
+    /// Closes in order.
+    pub(super) async fn leave(self) -> Result<()> {
+        let _ = self.stop.send(true);
+        self.task.await.unwrap_or_else(|e| Err(panicked(e)))
+    }
+}
+
+async fn consume(
+    mut consumer: Box<dyn anybroker_core::Consumer>,
+    manners: Manners,
+    mut chance: Chance,
+    progress: Arc<Progress>,
+    mut stopped: watch::Receiver<bool>,
+) -> Result<()> {
+    let settler = consumer.settler();
+    loop {
+        let batch = tokio::select! {
+            _ = stopped.wait_for(|stop| *stop) => break,
+            batch = consumer.receive(1 + chance.below(40) as usize) => batch?,
+        };
+        let mut done = Vec::new();
+        for delivery in batch {
+            match chance.below(100) {
+                n if n < manners.nack => {
+                    let delay = Duration::from_millis(chance.below(20));
+                    // Void by now if an earlier message of its key failed in this batch: it comes again.
+                    let _ = delivery.nack(delay).await;
+                }
+                n if n < manners.nack + manners.release => drop(delivery),
+                _ => done.push(delivery),
+            }
+        }
+        acknowledge(&*settler, done, &progress).await;
+    }
+    settler.flush().await?;
+    consumer.close().await
+}
+
+async fn acknowledge(settler: &dyn Settler, deliveries: Vec<Delivery>, progress: &Progress) {
+    let id = |delivery: &Delivery| delivery.id().map(|id| id.to_string()).unwrap_or_default();
+    let ids: Vec<_> = deliveries.iter().map(id).collect();
+    let results = settler.settle(deliveries.into_iter().map(Settlement::ack).collect()).await;
+    for (id, result) in ids.into_iter().zip(results) {
+        if result.is_ok() {
+            progress.acknowledged(settler.group(), id);
+        }
+    }
+}
+
+/// Writes that nothing more will come, and holds the history to its promises.
+pub(super) fn judge(stage: &Stage, progress: &Progress, exercised: &[Property]) -> CaseResult {
+    for group in &stage.groups {
+        let drained = Drained { group: group.as_str().into(), topic: stage.topic.as_str().into() };
+        stage.recorder.record(&Event::Drained(drained));
+    }
+    verdict(stage, progress, exercised)
+}
+
+fn verdict(stage: &Stage, progress: &Progress, exercised: &[Property]) -> CaseResult {
+    let report = stage.recorder.check()?;
+    let kept = || save(stage);
+    if !matches!(report.verdict, Verdict::Pass) {
+        return failed(format!("{report}\n{}", kept()));
+    }
+    let mut evidence =
+        vec![format!("{} confirmed, {} unknown", progress.confirmed_count(), lock(&progress.unknown))];
+    for (property, finding) in &report.properties {
+        match finding.verdict {
+            Verdict::Pass => evidence.push(format!("{property} {}", finding.opportunities)),
+            Verdict::NotExercised if exercised.contains(property) => {
+                return failed(format!("{property} was not exercised: the case shows nothing\n{}", kept()));
+            }
+            _ => {}
+        }
+    }
+    Ok(Finding::Holds(evidence.join(", ")))
+}
+
+/// Keeps the history of a failed case for a person to look at.
+fn save(stage: &Stage) -> String {
+    let path = std::env::temp_dir().join(format!("anybroker-{}.history", stage.topic));
+    match stage.recorder.save(&path) {
+        Ok(()) => format!("the history is in {}: anybroker check {}", path.display(), path.display()),
+        Err(error) => format!("the history could not be kept: {error}"),
+    }
+}
+
+/// Takes one message with a deadline.
+pub(super) async fn next(
+    consumer: &mut Box<dyn anybroker_core::Consumer>,
+) -> std::result::Result<Delivery, Box<dyn std::error::Error + Send + Sync>> {
+    super::step("receive", consumer.next()).await
+}

@@ -1,0 +1,175 @@
+//! A member in a process of its own, which can be killed as a process.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anybroker_core::{Broker, Group, Result, Settlement, Subscription, Topic};
+use serde::{Deserialize, Serialize};
+use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
+use tokio::process::{Child, ChildStdout};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use super::flow::{Chance, Progress};
+use super::{Context, Stage};
+use crate::history::{Close, CloseCause, Event, Header, Promises};
+use crate::recorder::Recorder;
+
+/// The environment variable that makes a test program a member: it then calls [`run_member`].
+pub const MEMBER_VARIABLE: &str = "ANYBROKER_CONFORMANCE_MEMBER";
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Orders {
+    topic: String,
+    group: String,
+    name: String,
+    seed: u64,
+    prefetch: usize,
+}
+
+/// Receives and acknowledges until it is killed, and writes its history to standard output, every line before its
+/// effect.
+///
+/// # Errors
+/// Whatever the broker fails with; the text of [`MEMBER_VARIABLE`] does not read.
+///
+/// # Cancel safety
+/// As a crash.
+pub async fn run_member(broker: Broker, orders: &str) -> Result<()> {
+    let unreadable = |e: &dyn std::fmt::Display| {
+        anybroker_core::Error::new(anybroker_core::Kind::Unexpected, "member", e.to_string())
+    };
+    let orders: Orders = serde_json::from_str(orders).map_err(|e| unreadable(&e))?;
+    let header = Header::new("member", Promises::default());
+    let recorder = Recorder::stream(Box::new(std::io::stdout()), &header, format!("{}-", orders.name))
+        .map_err(|e| unreadable(&e))?;
+    let group = Group::new(&orders.group)?;
+    recorder.group_exists(&group);
+    let subscription = Subscription::new(Topic::new(&orders.topic)?, group).prefetch(orders.prefetch);
+    let mut consumer = recorder.wrap(broker).consumer(subscription).await?;
+    let settler = consumer.settler();
+    let mut chance = Chance::new(orders.seed);
+    loop {
+        let batch = consumer.receive(1 + chance.below(20) as usize).await?;
+        tokio::time::sleep(Duration::from_millis(chance.below(5))).await;
+        settler.settle(batch.into_iter().map(Settlement::ack).collect()).await;
+    }
+}
+
+/// A member process as its parent sees it. Its history is relayed as it comes, so that nothing that others see because
+/// of it is recorded first.
+pub(super) struct MemberProcess {
+    child: Child,
+    relayed: watch::Receiver<Relayed>,
+    relay: JoinHandle<std::io::Result<()>>,
+}
+
+/// How far the relay is.
+#[derive(Clone, Debug, Default)]
+struct Relayed {
+    lines: usize,
+    acknowledged: usize,
+    sessions: Vec<String>,
+}
+
+impl MemberProcess {
+    /// Starts a process; none if this backend lives in one process.
+    pub(super) fn start(
+        context: &Context,
+        stage: &Stage,
+        name: &str,
+        progress: &Arc<Progress>,
+    ) -> std::io::Result<Option<Self>> {
+        let Some(spawn) = &context.spawn_member else { return Ok(None) };
+        let orders = Orders {
+            topic: stage.topic.to_string(),
+            group: stage.groups[0].to_string(),
+            name: name.to_owned(),
+            seed: context.seed,
+            prefetch: 50,
+        };
+        let mut child = spawn(serde_json::to_string(&orders)?)?;
+        let stdout =
+            child.stdout.take().ok_or_else(|| std::io::Error::other("the member's output is not piped"))?;
+        let (told, relayed) = watch::channel(Relayed::default());
+        let relay = Relay {
+            recorder: stage.recorder.clone(),
+            progress: progress.clone(),
+            group: stage.groups[0].clone(),
+            deliveries: HashMap::new(),
+            told,
+        };
+        let relay = tokio::spawn(relay.run(BufReader::new(stdout).lines()));
+        Ok(Some(MemberProcess { child, relayed, relay }))
+    }
+
+    /// Waits until it has acknowledged this many messages.
+    pub(super) async fn acknowledged(&mut self, count: usize) -> std::io::Result<()> {
+        let enough = self.relayed.wait_for(|relayed| relayed.acknowledged >= count).await;
+        enough.map(|_| ()).map_err(|_| std::io::Error::other("the member process ended by itself"))
+    }
+
+    /// Kills it with SIGKILL. It is stopped first until its pipe is empty, so that nothing that it did is recorded after
+    /// what its death causes.
+    pub(super) async fn kill(mut self, stage: &Stage) -> std::io::Result<()> {
+        let pid = self.child.id().and_then(|id| rustix::process::Pid::from_raw(id as i32));
+        let pid = pid.ok_or_else(|| std::io::Error::other("the member process has ended"))?;
+        rustix::process::kill_process(pid, rustix::process::Signal::STOP)?;
+        while let Ok(Ok(())) = tokio::time::timeout(SILENCE, self.relayed.changed()).await {}
+        stage.recorder.fault("kill", "member");
+        self.child.kill().await?;
+        self.relay.await??;
+        for session in &self.relayed.borrow().sessions {
+            let close = Close { session: session.as_str().into(), cause: CloseCause::Killed };
+            stage.recorder.record(&Event::Close(close));
+        }
+        Ok(())
+    }
+}
+
+/// How long a stopped process's pipe is silent before it counts as empty.
+const SILENCE: Duration = Duration::from_millis(200);
+
+/// Passes a member's lines on to the recorder.
+struct Relay {
+    recorder: Arc<Recorder>,
+    progress: Arc<Progress>,
+    group: Group,
+    /// Which message each delivery is of.
+    deliveries: HashMap<String, String>,
+    told: watch::Sender<Relayed>,
+}
+
+impl Relay {
+    async fn run(mut self, mut lines: Lines<BufReader<ChildStdout>>) -> std::io::Result<()> {
+        while let Some(line) = lines.next_line().await? {
+            self.line(&line)?;
+        }
+        Ok(())
+    }
+
+    fn line(&mut self, line: &str) -> std::io::Result<()> {
+        let event: serde_json::Value = serde_json::from_str(line)?;
+        let text = |name: &str| event[name].as_str().unwrap_or_default().to_owned();
+        // The header of the member's own history has no kind.
+        if event["e"].is_string() {
+            self.recorder.relay(line)?;
+        }
+        if event["e"] == "deliver" {
+            self.deliveries.insert(text("d"), text("m"));
+        }
+        let acknowledged = event["e"] == "settle" && event["verdict"] == "ack";
+        if let (true, Some(m)) = (acknowledged, self.deliveries.get(&text("d"))) {
+            self.progress.acknowledged(&self.group, m.clone());
+        }
+        self.told.send_modify(|relayed| {
+            relayed.lines += 1;
+            relayed.acknowledged += usize::from(acknowledged);
+            if event["e"] == "open" {
+                relayed.sessions.push(text("session"));
+            }
+        });
+        Ok(())
+    }
+}

@@ -1,0 +1,82 @@
+//! Members join, leave and are killed while messages flow.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::flow::{self, Load, Manners, Member, Progress};
+use super::member::MemberProcess;
+use super::{CaseResult, Context, Finding};
+use crate::properties::Property;
+
+const MANNERS: Manners = Manners { nack: 3, release: 2, prefetch: 50 };
+
+pub(super) async fn members_join_and_leave(context: Context) -> CaseResult {
+    let stage = context.stage("membership", 1).await?;
+    let progress = Arc::new(Progress::default());
+    let load = Load { publishers: 3, messages: 500, keys: 40, batch: 5, pause: Duration::from_millis(20) };
+    let join = |number: u64| Member::join(&stage, 0, MANNERS, context.seed + number, &progress);
+    let comings_and_goings = async {
+        let first = join(0).await?;
+        progress.confirmed_at_least(100).await;
+        let second = join(1).await?;
+        progress.confirmed_at_least(400).await;
+        let third = join(2).await?;
+        progress.confirmed_at_least(700).await;
+        first.leave().await?;
+        progress.confirmed_at_least(1_000).await;
+        second.leave().await?;
+        let fourth = join(3).await?;
+        Ok::<_, anybroker_core::Error>([third, fourth])
+    };
+    let published = flow::publish(&stage, load, context.seed, &progress);
+    let (stayed, published) = tokio::join!(comings_and_goings, published);
+    published?;
+    let stayed = stayed?;
+    progress.finished(&stage.groups, context.quiet).await;
+    for member in stayed {
+        member.leave().await?;
+    }
+    let found = flow::judge(&stage, &progress, &[Property::P3, Property::P6, Property::P7])?;
+    stage.tidy().await?;
+    Ok(found)
+}
+
+/// How long a member process has for its part.
+const WORKED: Duration = Duration::from_secs(20);
+
+pub(super) async fn member_killed(context: Context) -> CaseResult {
+    if context.spawn_member.is_none() {
+        return Ok(Finding::NotPromised("the broker lives in one process, and ends with it".into()));
+    }
+    let stage = context.stage("member-killed", 1).await?;
+    let progress = Arc::new(Progress::default());
+    let load = Load { publishers: 2, messages: 800, keys: 40, batch: 5, pause: Duration::from_millis(10) };
+    let killings = async {
+        let mut stayed = Vec::new();
+        for number in 0..2 {
+            let name = format!("process-{number}");
+            let Some(mut process) = MemberProcess::start(&context, &stage, &name, &progress)? else { break };
+            // The first one must have worked; a later one may only wait, where one member at a time is active.
+            let worked = tokio::time::timeout(WORKED, process.acknowledged(150)).await;
+            if number == 0 {
+                worked
+                    .map_err(|_| format!("the member process acknowledged nothing within {WORKED:?}"))??;
+            }
+            stayed.push(Member::join(&stage, 0, MANNERS, context.seed + number, &progress).await?);
+            // Killed once it works beside the other, or has nothing left to do.
+            let _ = tokio::time::timeout(WORKED / 4, process.acknowledged(200)).await;
+            process.kill(&stage).await?;
+        }
+        Ok::<_, Box<dyn std::error::Error + Send + Sync>>(stayed)
+    };
+    let (stayed, published) = tokio::join!(killings, flow::publish(&stage, load, context.seed, &progress));
+    published?;
+    let stayed = stayed?;
+    progress.finished(&stage.groups, context.quiet).await;
+    for member in stayed {
+        member.leave().await?;
+    }
+    let found = flow::judge(&stage, &progress, &[Property::P3, Property::P6, Property::P7])?;
+    stage.tidy().await?;
+    Ok(found)
+}

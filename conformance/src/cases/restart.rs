@@ -1,0 +1,50 @@
+//! The broker is killed and comes back while messages flow.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anybroker_core::{Durability, Level as _};
+
+use super::flow::{self, Load, Manners, Member, Progress};
+use super::{CaseResult, Context, Finding};
+use crate::properties::Property;
+
+const MANNERS: Manners = Manners { nack: 3, release: 2, prefetch: 50 };
+
+pub(super) async fn broker_killed_and_restarted(context: Context) -> CaseResult {
+    let stage = context.stage("broker-killed", 1).await?;
+    if !stage.guarantees.durability_on_confirm.value.satisfies(Durability::PageCache) {
+        return Ok(Finding::NotPromised(
+            "durability-on-confirm = memory: it ends with the broker's process".into(),
+        ));
+    }
+    let Some(faults) = context.faults.clone() else {
+        return super::failed(
+            "the broker cannot be killed from here; give the case a way to, or exclude the backend",
+        );
+    };
+    let progress = Arc::new(Progress::default());
+    let load = Load { publishers: 3, messages: 1_000, keys: 40, batch: 5, pause: Duration::from_millis(15) };
+    let members = [
+        Member::join(&stage, 0, MANNERS, context.seed, &progress).await?,
+        Member::join(&stage, 0, MANNERS, context.seed + 1, &progress).await?,
+    ];
+    let crash = async {
+        progress.confirmed_at_least(500).await;
+        stage.recorder.fault("kill", &context.name);
+        faults.kill().await?;
+        faults.restart().await?;
+        stage.recorder.fault("restart", &context.name);
+        Ok::<_, String>(())
+    };
+    let (crashed, published) = tokio::join!(crash, flow::publish(&stage, load, context.seed, &progress));
+    crashed?;
+    published?;
+    progress.finished(&stage.groups, context.quiet).await;
+    for member in members {
+        member.leave().await?;
+    }
+    let found = flow::judge(&stage, &progress, &[Property::P3, Property::P6, Property::P7])?;
+    stage.tidy().await?;
+    Ok(found)
+}

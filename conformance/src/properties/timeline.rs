@@ -1,0 +1,120 @@
+//! Says in words what stands on the lines of the listed violations.
+
+use std::collections::HashMap;
+
+use super::report::{Report, Step};
+use crate::history::{At, Delivery, History, Message, MessageId, SettleVerdict};
+
+/// Adds to every listed violation what stands on its lines.
+pub(crate) fn draw(history: &History, report: &mut Report) {
+    let mut steps = HashMap::new();
+    let violations = || report.properties.values().flat_map(|finding| &finding.violations);
+    for line in violations().flat_map(|violation| &violation.lines) {
+        steps.insert(*line, None);
+    }
+    if !steps.is_empty() {
+        describe(history, &mut |at, text: &dyn Fn() -> String| {
+            if let Some(step) = steps.get_mut(&history.line(at)) {
+                *step = Some(Step { line: history.line(at), time: history.time(at), text: text() });
+            }
+        });
+    }
+    for violation in report.properties.values_mut().flat_map(|finding| &mut finding.violations) {
+        let known = violation.lines.iter().filter_map(|line| steps.get(line).cloned().flatten());
+        violation.timeline = known.collect();
+    }
+}
+
+type Visit<'a> = &'a mut dyn FnMut(At, &dyn Fn() -> String);
+
+/// Visits every event that a violation can name.
+fn describe(history: &History, visit: Visit<'_>) {
+    for (id, message, publish) in history.published() {
+        publishing(history, id, message, publish, visit);
+    }
+    for (_, delivery) in history.all_deliveries() {
+        delivering(history, delivery, visit);
+    }
+    for session in history.all_sessions() {
+        let consumer = history.name(session.consumer);
+        let group = history.name(history.group(session.group).name);
+        visit(session.opened, &|| format!("{consumer} opens a session of group {group}"));
+        if let Some((at, cause)) = session.closed {
+            visit(at, &|| format!("the session of {consumer} ends ({cause:?})").to_lowercase());
+        }
+    }
+    for (_, group) in history.all_groups() {
+        let name = history.name(group.name);
+        optionally(group.drained, visit, &|| format!("group {name} is drained"));
+    }
+    for fault in history.faults() {
+        let (kind, target) = (history.name(fault.kind), history.name(fault.target));
+        visit(fault.at, &|| format!("fault: {kind} {target}"));
+    }
+    for (_, transaction) in history.all_transactions() {
+        let id = history.name(transaction.id);
+        visit(transaction.begin, &|| format!("transaction {id} begins"));
+        optionally(transaction.commit, visit, &|| format!("transaction {id}: commit"));
+        optionally(transaction.abort, visit, &|| format!("transaction {id}: abort"));
+        let outcome = transaction.outcome;
+        optionally(transaction.end, visit, &|| format!("transaction {id} ended{}", word(outcome)));
+    }
+}
+
+/// Visits an event that need not have happened.
+fn optionally(at: Option<At>, visit: Visit<'_>, text: &dyn Fn() -> String) {
+    if let Some(at) = at {
+        visit(at, text);
+    }
+}
+
+fn publishing(history: &History, id: MessageId, message: &Message, publish: At, visit: Visit<'_>) {
+    let name = history.message_id(id);
+    let publisher = history.name(message.publisher);
+    let key = message.key.map_or(String::new(), |key| format!(", key {}", history.name(key)));
+    visit(publish, &|| format!("{publisher} publishes {name}{key}"));
+    if let Some(at) = message.published {
+        let duplicate = if message.duplicate { ", a duplicate" } else { "" };
+        visit(at, &|| format!("{name} published{}{duplicate}", word(message.outcome)));
+    }
+}
+
+fn delivering(history: &History, delivery: &Delivery, visit: Visit<'_>) {
+    let name = history.message_id(delivery.message);
+    let session = history.session(delivery.session);
+    let consumer = history.name(session.consumer);
+    visit(delivery.at, &|| format!("{name} delivered to {consumer}{}", marks(delivery)));
+    if let Some((at, verdict)) = delivery.settle.zip(delivery.verdict) {
+        let verdict = match verdict {
+            SettleVerdict::Ack => "acknowledges",
+            SettleVerdict::Nack => "negatively acknowledges",
+            SettleVerdict::DeadLetter => "dead-letters",
+            SettleVerdict::Release => "releases",
+        };
+        visit(at, &|| format!("{consumer} {verdict} {name}"));
+    }
+    if let Some(at) = delivery.settled {
+        visit(at, &|| format!("{name} settled{}", word(delivery.outcome)));
+    }
+}
+
+fn marks(delivery: &Delivery) -> String {
+    let mut marks = String::new();
+    if let Some(position) = delivery.position() {
+        marks += &format!(" from {}:{}", position.partition, position.offset);
+    }
+    if delivery.redelivered {
+        marks += ", redelivered";
+    }
+    if delivery.attempt > 0 {
+        marks += &format!(", attempt {}", delivery.attempt);
+    }
+    if delivery.dead_letter {
+        marks += ", a dead letter";
+    }
+    marks
+}
+
+fn word(outcome: Option<crate::history::Outcome>) -> String {
+    outcome.map_or(String::new(), |outcome| format!(": {outcome:?}").to_lowercase())
+}

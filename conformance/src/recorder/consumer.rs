@@ -1,0 +1,241 @@
+//! The recorded consumer, and the settler that its deliveries carry.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+use anybroker_core::{
+    Broker, Consumer, Delivery, Group, Held, Kind, Result, SettleError, Settled, Settlement, Settler, Start,
+    Subscription, Token, Topic, Verdict, async_trait,
+};
+
+use super::{Recorder, fingerprint};
+use crate::history;
+use crate::history::{Assign, Close, CloseCause, Deliver, Event, Open, Outcome, Settle, SettleVerdict};
+
+#[derive(Debug)]
+pub(super) struct RecordedConsumer {
+    consumer: Option<Box<dyn Consumer>>,
+    settler: Arc<RecordedSettler>,
+    /// The generation of each partition, by which a new assignment shows.
+    generations: HashMap<u32, u32>,
+}
+
+struct RecordedSettler {
+    me: Weak<RecordedSettler>,
+    settler: Mutex<Option<Arc<dyn Settler>>>,
+    recorder: Arc<Recorder>,
+    session: String,
+    subscription: Subscription,
+    closed: AtomicBool,
+}
+
+impl RecordedConsumer {
+    pub(super) async fn open(
+        broker: &Broker,
+        subscription: Subscription,
+        recorder: Arc<Recorder>,
+    ) -> Result<Self> {
+        let session = recorder.name("session-");
+        // A new group starts with the earliest message kept for it.
+        let start = match subscription.start {
+            Start::Resume if recorder.is_new(&subscription.group) => history::Start::Earliest,
+            Start::Resume => history::Start::Resume,
+            Start::Earliest => history::Start::Earliest,
+            Start::Latest => history::Start::Latest,
+        };
+        recorder.record(&Event::Open(Open {
+            session: session.as_str().into(),
+            consumer: session.as_str().into(),
+            group: subscription.group.as_str().into(),
+            topic: subscription.topic.as_str().into(),
+            start,
+        }));
+        let settler = Arc::new_cyclic(|me| RecordedSettler {
+            me: me.clone(),
+            settler: Mutex::new(None),
+            recorder,
+            session,
+            subscription: subscription.clone(),
+            closed: AtomicBool::new(false),
+        });
+        match broker.consumer(subscription).await {
+            Ok(consumer) => {
+                *settler.inner() = Some(consumer.settler());
+                Ok(RecordedConsumer { consumer: Some(consumer), settler, generations: HashMap::new() })
+            }
+            Err(error) => {
+                settler.close(CloseCause::Closed);
+                Err(error)
+            }
+        }
+    }
+
+    fn deliver(&mut self, mut delivery: Delivery) -> Delivery {
+        let token = delivery.token();
+        if self.generations.insert(token.partition, token.generation) != Some(token.generation) {
+            self.settler.assigned(token.partition);
+        }
+        let m = delivery.id().map(|id| id.to_string()).unwrap_or_default();
+        let dead_letter = delivery.header(anybroker_core::kit::DEAD_LETTER_HEADERS[0]).is_some();
+        self.settler.recorder.record(&Event::Deliver(Deliver {
+            d: self.settler.name(token).into(),
+            meta: Some(fingerprint::delivered(&delivery, &m).into()),
+            m: m.into(),
+            session: self.settler.session.as_str().into(),
+            key: delivery.key().map(|key| fingerprint::text(key).into()),
+            hash: fingerprint::payload(delivery.payload()).into(),
+            position: delivery.position().map(position),
+            redelivered: Some(delivery.redelivered()),
+            attempt: Some(delivery.attempt() as u64),
+            dead_letter: dead_letter.then_some(true),
+        }));
+        // The inner settler is put back in when it is settled.
+        delivery.take_settler();
+        delivery.with_settler(self.settler.clone())
+    }
+}
+
+pub(super) fn position(position: anybroker_core::Position) -> history::Position {
+    history::Position { partition: position.partition, offset: position.offset }
+}
+
+#[async_trait]
+impl Consumer for RecordedConsumer {
+    async fn receive(&mut self, max: usize) -> Result<Vec<Delivery>> {
+        let Some(consumer) = &mut self.consumer else { return Ok(Vec::new()) };
+        let batch = consumer.receive(max).await?;
+        Ok(batch.into_iter().map(|delivery| self.deliver(delivery)).collect())
+    }
+
+    fn settler(&self) -> Arc<dyn Settler> {
+        self.settler.clone()
+    }
+
+    async fn close(mut self: Box<Self>) -> Result<()> {
+        // Written first: what comes to others from now on has this as its cause.
+        self.settler.close(CloseCause::Closed);
+        match self.consumer.take() {
+            Some(consumer) => consumer.close().await,
+            None => Ok(()),
+        }
+    }
+}
+
+impl Drop for RecordedConsumer {
+    fn drop(&mut self) {
+        self.settler.close(CloseCause::Killed);
+    }
+}
+
+impl RecordedSettler {
+    fn inner(&self) -> MutexGuard<'_, Option<Arc<dyn Settler>>> {
+        self.settler.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A token is unique within its session, and so names the delivery.
+    fn name(&self, token: Token) -> String {
+        format!(
+            "{}:{}.{}.{}.{}",
+            self.session, token.partition, token.generation, token.sequence, token.handout
+        )
+    }
+
+    fn close(&self, cause: CloseCause) {
+        if !self.closed.swap(true, Ordering::AcqRel) {
+            self.recorder.record(&Event::Close(Close { session: self.session.as_str().into(), cause }));
+        }
+    }
+
+    fn assigned(&self, partition: u32) {
+        let session = self.session.as_str().into();
+        self.recorder.record(&Event::Assign(Assign { session, partitions: vec![partition] }));
+    }
+
+    /// A delivery that came back and is still ours is settled through the recorder again.
+    fn rewrap(&self, refused: SettleError) -> SettleError {
+        let (error, mut delivery) = refused.into_parts();
+        let delivery = match (delivery.take_settler(), self.me.upgrade()) {
+            (Some(_), Some(me)) => delivery.with_settler(me),
+            _ => delivery,
+        };
+        SettleError::new(error, delivery)
+    }
+
+    fn settle_line(&self, token: Token, verdict: &Verdict) {
+        let delay = |delay: &Duration| Some(delay.as_millis() as u64).filter(|ms| *ms > 0);
+        let (verdict, delay_ms) = match verdict {
+            Verdict::Ack => (SettleVerdict::Ack, None),
+            Verdict::Nack { delay: d } => (SettleVerdict::Nack, delay(d)),
+            Verdict::DeadLetter { .. } => (SettleVerdict::DeadLetter, None),
+            Verdict::Release => (SettleVerdict::Release, None),
+        };
+        let d = self.name(token).into();
+        self.recorder.record(&Event::Settle(Settle { d, verdict, delay_ms, transaction: None }));
+    }
+
+    fn settled_line(&self, token: Token, result: &Result<Settled, SettleError>) {
+        let outcome = match result {
+            // Merely recorded is not written: the broker has not confirmed it.
+            Ok(Settled::Recorded) => return,
+            Ok(Settled::Confirmed) => Outcome::Ok,
+            Err(error) => match error.error().kind() {
+                Kind::Superseded | Kind::Fenced | Kind::LeaseExpired | Kind::Closed => Outcome::Failed,
+                Kind::InvalidConfiguration => Outcome::Failed,
+                _ => Outcome::Unknown,
+            },
+        };
+        let d = self.name(token).into();
+        self.recorder.record(&Event::Settled(history::Settled { d, outcome }));
+    }
+}
+
+#[async_trait]
+impl Settler for RecordedSettler {
+    async fn settle(&self, batch: Vec<Settlement>) -> Vec<Result<Settled, SettleError>> {
+        let Some(inner) = self.inner().clone() else { return Vec::new() };
+        let mut tokens = Vec::with_capacity(batch.len());
+        let mut unwrapped = Vec::with_capacity(batch.len());
+        for Settlement { mut delivery, verdict } in batch {
+            tokens.push(delivery.token());
+            self.settle_line(delivery.token(), &verdict);
+            delivery.take_settler();
+            unwrapped.push(Settlement { delivery: delivery.with_settler(inner.clone()), verdict });
+        }
+        let results = inner.settle(unwrapped).await;
+        tokens.iter().zip(&results).for_each(|(token, result)| self.settled_line(*token, result));
+        results.into_iter().map(|result| result.map_err(|refused| self.rewrap(refused))).collect()
+    }
+
+    async fn flush(&self) -> Result<Held> {
+        let inner = self.inner().clone();
+        match inner {
+            Some(inner) => inner.flush().await,
+            None => Ok(Held::default()),
+        }
+    }
+
+    fn release(&self, token: Token) {
+        if !self.closed.load(Ordering::Acquire) {
+            self.settle_line(token, &Verdict::Release);
+        }
+        if let Some(inner) = self.inner().as_ref() {
+            inner.release(token);
+        }
+    }
+
+    fn topic(&self) -> &Topic {
+        &self.subscription.topic
+    }
+
+    fn group(&self) -> &Group {
+        &self.subscription.group
+    }
+}
+
+impl std::fmt::Debug for RecordedSettler {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RecordedSettler").field("session", &self.session).finish_non_exhaustive()
+    }
+}
