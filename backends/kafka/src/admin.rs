@@ -1,6 +1,7 @@
 //! Topics and groups.
 
-use std::sync::Arc;
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anybroker_core::{Admin, Group, Result, Topic, TopicInfo, Topology};
@@ -14,16 +15,29 @@ use crate::guarantees::missing;
 use crate::{error, groups, topology};
 
 /// Topics and groups of a cluster.
-pub(crate) struct KafkaAdmin(pub(crate) Arc<Cluster>);
+pub(crate) struct KafkaAdmin {
+    cluster: Arc<Cluster>,
+    /// Groups that were declared while they had members, so that the broker could not be told.
+    declared: Arc<Mutex<HashSet<(Topic, Group)>>>,
+}
 
 impl KafkaAdmin {
+    pub(crate) fn new(cluster: Arc<Cluster>) -> Self {
+        KafkaAdmin { cluster, declared: Arc::default() }
+    }
+
+    fn is_declared(&self, topic: &Topic, group: &Group) -> bool {
+        let declared = self.declared.lock().unwrap_or_else(PoisonError::into_inner);
+        declared.contains(&(topic.clone(), group.clone()))
+    }
+
     /// Runs a blocking call that makes a few requests.
     async fn ask<T: Send + 'static>(
         &self,
         operation: &'static str,
         call: impl FnOnce(&Cluster) -> Result<T> + Send + 'static,
     ) -> Result<T> {
-        let cluster = self.0.clone();
+        let cluster = self.cluster.clone();
         run(cluster.config.request_timeout * 2, operation, move || call(&cluster)).await
     }
 }
@@ -31,13 +45,16 @@ impl KafkaAdmin {
 #[async_trait]
 impl Admin for KafkaAdmin {
     async fn declare(&self, topology: &Topology) -> Result<()> {
-        let topology = topology.clone();
+        let (topology, declared) = (topology.clone(), self.declared.clone());
         self.ask("declare", move |cluster| {
             let view = topology::declare(cluster, "declare", &topology)?;
-            topology
-                .groups
-                .iter()
-                .try_for_each(|group| groups::declare(cluster, &topology.topic, &view, group))
+            for group in &topology.groups {
+                if !groups::declare(cluster, &topology.topic, &view, group)? {
+                    let mut declared = declared.lock().unwrap_or_else(PoisonError::into_inner);
+                    declared.insert((topology.topic.clone(), group.clone()));
+                }
+            }
+            Ok(())
         })
         .await
     }
@@ -67,7 +84,8 @@ impl Admin for KafkaAdmin {
 
     async fn backlog(&self, topic: &Topic, group: &Group) -> Result<u64> {
         let (topic, group) = (topic.clone(), group.clone());
-        self.ask("backlog", move |cluster| groups::backlog(cluster, &topic, &group)).await
+        let declared = self.is_declared(&topic, &group);
+        self.ask("backlog", move |cluster| groups::backlog(cluster, &topic, &group, declared)).await
     }
 
     async fn health(&self) -> Result<Duration> {

@@ -49,7 +49,7 @@ pub async fn connect_with(config: KafkaConfig) -> Result<Broker> {
     let (watching, watched) = (supervisor.clone(), cluster.clone());
     let thread = blocking::spawn("kafka-supervise", move || watching.run(&watched))?;
     Ok(Arc::new(Kafka {
-        admin: KafkaAdmin(cluster.clone()),
+        admin: KafkaAdmin::new(cluster.clone()),
         cluster,
         supervisor,
         thread: Mutex::new(Some(thread)),

@@ -61,7 +61,9 @@ fn settings(config: &KafkaConfig, subscription: &Subscription) -> ClientConfig {
     native
         // What is fetched ahead of the session's own buffer.
         .set("queued.max.messages.kbytes", "16384")
-        .set("fetch.queue.backoff.ms", "1");
+        .set("fetch.queue.backoff.ms", "1")
+        // How long a topic may be unknown before that is reported; it was there when the consumer was opened.
+        .set("topic.metadata.propagation.max.ms", "5000");
     match config.group_protocol {
         GroupProtocol::Classic => {
             native

@@ -46,11 +46,12 @@ fn committed(
     Ok(offsets)
 }
 
-/// Makes a group known to the broker: where it has no offset yet, it starts with the earliest message.
+/// Makes a group known to the broker: where it has no offset yet, it starts with the earliest message. Says whether
+/// the broker knows it now: while the group has members, for whatever topic, only they can commit.
 ///
 /// # Errors
 /// Whatever committing fails with.
-pub(crate) fn declare(cluster: &Cluster, topic: &Topic, view: &TopicView, group: &Group) -> Result<()> {
+pub(crate) fn declare(cluster: &Cluster, topic: &Topic, view: &TopicView, group: &Group) -> Result<bool> {
     let operation = "declare";
     let client = outsider(cluster, operation, group)?;
     let there = committed(cluster, operation, &client, topic, view)?;
@@ -61,25 +62,25 @@ pub(crate) fn declare(cluster: &Cluster, topic: &Topic, view: &TopicView, group:
             .map_err(|e| error::of(operation, e))?;
     }
     if list.count() == 0 {
-        return Ok(());
+        return Ok(true);
     }
     match client.commit(&list, CommitMode::Sync).map_err(|e| error::of(operation, e)) {
-        // It has members, who commit for themselves.
-        Err(error) if error.kind() == Kind::Fenced => Ok(()),
-        other => other.map_err(|error| error.on(format!("group `{group}`"))),
+        Err(error) if error.kind() == Kind::Fenced => Ok(false),
+        other => other.map(|()| true).map_err(|error| error.on(format!("group `{group}`"))),
     }
 }
 
-/// How many offsets lie between what the group has committed and the end of the topic.
+/// How many offsets lie between what the group has committed and the end of the topic. A group that is `declared` is
+/// there even if the broker has never heard of it.
 ///
 /// # Errors
 /// `NotFound` for the topic or the group.
-pub(crate) fn backlog(cluster: &Cluster, topic: &Topic, group: &Group) -> Result<u64> {
+pub(crate) fn backlog(cluster: &Cluster, topic: &Topic, group: &Group, declared: bool) -> Result<u64> {
     let operation = "backlog";
     let view = cluster.topic(operation, topic.as_str())?.ok_or_else(|| missing(operation, topic))?;
     let client = outsider(cluster, operation, group)?;
     let committed = committed(cluster, operation, &client, topic, &view)?;
-    if committed.is_empty() && !has_members(cluster, operation, group)? {
+    if committed.is_empty() && !declared && !has_members(cluster, operation, group)? {
         let text = "the group has neither members nor committed offsets in this topic";
         return Err(Error::new(Kind::NotFound, operation, text)
             .on(format!("group `{group}`, topic `{topic}`"))
