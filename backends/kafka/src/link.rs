@@ -146,7 +146,11 @@ impl Link for LoopLink {
         let Some(thread) = thread else { return Ok(()) };
         let closed = self.ask("consumer: close", self.close_timeout, Command::Close).await;
         thread.join(self.close_timeout, "consumer: close").await?;
-        closed
+        match closed {
+            // It had ended before, for a reason that `receive` tells.
+            Err(error) if error.kind() == Kind::Closed => Ok(()),
+            closed => closed,
+        }
     }
 }
 
@@ -167,5 +171,29 @@ impl Supervised for LoopLink {
         if let Some(session) = self.session.upgrade() {
             session.fail(error);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_loop_is_woken_when_enough_has_been_acknowledged() {
+        let wake = Wake::default();
+        wake.attach(std::thread::current());
+        let woken = || {
+            let started = std::time::Instant::now();
+            std::thread::park_timeout(Duration::from_millis(200));
+            started.elapsed() < Duration::from_millis(150)
+        };
+        wake.acknowledged(5);
+        wake.want_room(3);
+        wake.acknowledged(2);
+        assert!(!woken(), "two are not three");
+        wake.acknowledged(2);
+        assert!(woken());
+        wake.acknowledged(1);
+        assert!(!woken(), "once is enough");
     }
 }
