@@ -35,6 +35,8 @@ struct Shared {
     producer: RwLock<Arc<BaseProducer<Reports>>>,
     failed: OnceLock<Error>,
     stop: AtomicBool,
+    /// What is on its way has been waited for already.
+    give_up: AtomicBool,
     max_message_bytes: usize,
     message_timeout: Duration,
     close_timeout: Duration,
@@ -59,6 +61,7 @@ impl KafkaPublisher {
             producer: RwLock::new(Arc::new(producer)),
             failed: OnceLock::new(),
             stop: AtomicBool::new(false),
+            give_up: AtomicBool::new(false),
             max_message_bytes,
             message_timeout: config.message_timeout,
             close_timeout: config.close_timeout,
@@ -148,7 +151,8 @@ impl Shared {
                 self.renew();
             }
         }
-        drain(&self.producer(), self.close_timeout);
+        let waited = self.give_up.load(Ordering::Acquire);
+        drain(&self.producer(), if waited { Duration::ZERO } else { self.close_timeout });
     }
 
     /// What the old session had taken has failed as unknown by now, and its keys are held: nothing overtakes it.
@@ -205,10 +209,11 @@ impl Publisher for KafkaPublisher {
     async fn close(&self) -> Result<()> {
         self.shared.intake.close();
         let flushed = self.shared.intake.idle(self.shared.close_timeout).await;
+        self.shared.give_up.store(flushed.is_err(), Ordering::Release);
         self.shared.stop.store(true, Ordering::Release);
         let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(thread) = thread {
-            thread.join(self.shared.close_timeout * 2, "publish: close").await?;
+            thread.join(self.shared.close_timeout, "publish: close").await?;
         }
         flushed
     }
