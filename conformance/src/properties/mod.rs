@@ -34,6 +34,7 @@ mod render;
 mod report;
 mod scope;
 mod timeline;
+mod twins;
 
 pub use property::Property;
 pub use report::{Finding, Report, Step, Verdict, Violation};
