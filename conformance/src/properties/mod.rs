@@ -33,6 +33,7 @@ mod property;
 mod render;
 mod report;
 mod scope;
+mod sources;
 mod timeline;
 mod twins;
 

@@ -2,9 +2,10 @@
 //!
 //! The last heal is the last `heal`, `restart` or `resume` fault. Every sentinel published ok is delivered to every
 //! group that it is owed to and that had a session open in that time, within `within_ms` of the heal or of the
-//! sentinel's `publish`, whichever is later. A failure is a stall, never a loss: what has not come may still. An
-//! opportunity is such a pair of sentinel and group. Inconclusive if the file ends before the time is up. Without a
-//! heal it is not exercised. Always applies. Source: guarantees §9, P17.
+//! sentinel's `publish`, whichever is later; one that was evicted or dead-lettered unseen is exempt. A failure is a
+//! stall, never a loss: what has not come may still. An opportunity is such a pair of sentinel and group. Inconclusive
+//! if the file ends before the time is up. Without a heal it is not exercised. Always applies. Source: guarantees §9,
+//! P17.
 
 use std::collections::HashMap;
 
@@ -27,7 +28,9 @@ pub(crate) fn check(history: &History, within: u64) -> Evidence {
         let from = publish.max(heal.at);
         let deadline = history.time(from).saturating_add(within);
         for group in fate.groups(message.topic).iter().filter(|group| fate.owed(message, **group)) {
-            if sessions.open_between(*group, from, history.first_from(deadline.saturating_add(1))) {
+            let excused = history.deliveries_to(id, *group).is_empty() && fate.removed(id);
+            if !excused && sessions.open_between(*group, from, history.first_from(deadline.saturating_add(1)))
+            {
                 evidence.opportunity();
                 arrives(history, &mut evidence, (id, *group), from, deadline);
             }
