@@ -1,5 +1,7 @@
 //! What RabbitMQ promises in the configuration that runs.
 
+use std::time::Duration;
+
 use anybroker_core::{
     Acknowledgement, AfterFailure, Basis, Certainty, Confirmation, DeadLetter, Deduplication, Delay,
     DeliveryLevel, Durability, Exclusivity, FanOut, Guarantees, Kept, Lease, Level, Limits, Redelivery,
@@ -203,6 +205,7 @@ impl Facts<'_> {
             batch: None,
             in_flight: Some(MOST_IN_FLIGHT * queues),
             deduplication_window: None,
+            lease: Some(Duration::from_secs(30 * 60)),
         }
     }
 }

@@ -28,6 +28,11 @@ impl ContainerEngine {
         Err(said.join("; "))
     }
 
+    #[cfg(test)]
+    pub(crate) fn named(program: &'static str) -> Self {
+        Self(program)
+    }
+
     async fn answers(self) -> Result<(), Error> {
         for words in [&["info"][..], &["compose", "version"]] {
             tool::run(self.command(words), ASK_WITHIN).await?;

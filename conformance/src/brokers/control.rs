@@ -204,8 +204,31 @@ impl EngineCell {
         }
     }
 
+    #[cfg(test)]
+    pub(crate) fn found(engine: ContainerEngine) -> Self {
+        Self(OnceCell::new_with(Some(Ok(engine))))
+    }
+
     pub(crate) async fn get(&self) -> Result<ContainerEngine, Error> {
         let found = self.0.get_or_init(ContainerEngine::find).await;
         found.clone().map_err(|tried| Error::NoEngine { tried })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_set_can_be_used_from_a_task() {
+        let folder = tempfile::tempdir().unwrap();
+        let brokers = Brokers::open(folder.path(), Options::default()).unwrap();
+        let unknown = tokio::spawn(async move {
+            brokers.up(&["nothing"]).await.unwrap_err();
+            brokers.down(&["nothing"]).await.unwrap_err();
+            brokers.kill("nothing").await.unwrap_err();
+            brokers.restart("nothing").await.unwrap_err()
+        });
+        assert!(matches!(unknown.await.unwrap(), Error::UnknownBroker { .. }));
     }
 }

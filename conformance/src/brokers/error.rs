@@ -16,7 +16,7 @@ pub enum Error {
     },
     /// Programs are missing that only the system's package manager installs.
     #[error(
-        "{broker}: {missing} not found; run\n    {}\nor allow this command to run it with --install-system",
+        "{broker}: {missing} not found; run as root\n    {}\nor allow this command to run it with --install-system",
         install_command(packages)
     )]
     MissingPackages {

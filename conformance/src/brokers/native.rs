@@ -95,21 +95,26 @@ async fn until(within: Duration, mut holds: impl FnMut() -> bool) -> bool {
 pub(crate) mod tests {
     use std::{process::Command, sync::Arc};
 
+    use tempfile::TempDir;
+
     use super::*;
     use crate::brokers::Options;
 
-    /// A site in a folder of its own, which stays until the test process ends.
-    pub(crate) fn site(broker: &'static str) -> Site {
-        let folder = tempfile::tempdir().unwrap().keep();
+    /// A site, and the folder that it is in while that value lives.
+    pub(crate) fn site(broker: &'static str) -> (Site, TempDir) {
+        let held = tempfile::tempdir().unwrap();
+        let folder = held.path().to_owned();
         let options = Options {
             cache: folder.join("cache"),
             stop_within: Duration::from_millis(300),
+            ready_within: Duration::from_millis(1_500),
             ..Options::default()
         };
-        Site { broker, folder, options: Arc::new(options), reporter: Arc::new(|_| {}) }
+        let site = Site { broker, folder, options: Arc::new(options), reporter: Arc::new(|_| {}) };
+        (site, held)
     }
 
-    fn shell(site: &Site, script: &str) -> ProcessId {
+    pub(crate) fn shell(site: &Site, script: &str) -> ProcessId {
         let mut command = Command::new("sh");
         command.args(["-c", script]);
         spawn(&command, &site.mark(), &site.log()).unwrap()
@@ -117,7 +122,7 @@ pub(crate) mod tests {
 
     #[tokio::test]
     async fn stopping_takes_the_detached_helpers_along() {
-        let site = site("kafka");
+        let (site, _folder) = site("kafka");
         let main = shell(&site, "setsid sleep 60 & exec sleep 60");
         until(GONE_WITHIN, || members(&site, None).len() == 2).await;
         stop(&site, main).await.unwrap();
@@ -126,7 +131,7 @@ pub(crate) mod tests {
 
     #[tokio::test]
     async fn what_ignores_the_request_is_killed() {
-        let site = site("kafka");
+        let (site, _folder) = site("kafka");
         let main = shell(&site, "trap '' TERM; echo deaf; while :; do sleep 1; done");
         until(GONE_WITHIN, || tail(&site) == "deaf").await;
         stop(&site, main).await.unwrap();
@@ -135,7 +140,7 @@ pub(crate) mod tests {
 
     #[tokio::test]
     async fn a_paused_broker_goes_on_or_is_stopped() {
-        let site = site("kafka");
+        let (site, _folder) = site("kafka");
         let main = shell(&site, "exec sleep 60");
         pause(&site, main).await;
         assert!(main.stopped());

@@ -45,3 +45,35 @@ pub(crate) async fn wait(
 async fn evidence(site: &Site, runner: &Runner) -> (String, String, String) {
     (site.broker.to_owned(), runner.log(site), runner.tail(site).await)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::brokers::{
+        catalogue::fake::Fake,
+        native::{
+            kill,
+            tests::{shell, site},
+        },
+    };
+
+    #[tokio::test]
+    async fn a_silent_broker_is_given_up_with_the_last_reason() {
+        let (site, _folder) = site("kafka");
+        let runner = Runner::Native(shell(&site, "echo thinking; exec sleep 60"));
+        let error = wait(&Fake(Err("deaf")), &site, &Ports::default(), &runner).await.unwrap_err();
+        kill(&site, None).await.unwrap();
+        let Error::NotReady { reason, tail, .. } = error else { panic!("{error}") };
+        assert_eq!((reason.as_str(), tail.as_str()), ("deaf", "thinking"));
+    }
+
+    #[tokio::test]
+    async fn a_dead_broker_is_not_waited_for() {
+        let (mut site, _folder) = site("kafka");
+        std::sync::Arc::make_mut(&mut site.options).ready_within = Duration::from_secs(600);
+        let runner = Runner::Native(shell(&site, "echo out of memory"));
+        let error = wait(&Fake(Err("deaf")), &site, &Ports::default(), &runner).await.unwrap_err();
+        let Error::Died { tail, .. } = error else { panic!("{error}") };
+        assert_eq!(tail, "out of memory");
+    }
+}

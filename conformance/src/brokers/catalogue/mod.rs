@@ -1,6 +1,8 @@
 //! The brokers there are. Another one is one more file here, one line in [`ALL`], and a service of its name in
 //! `compose.yaml`.
 
+#[cfg(test)]
+pub(crate) mod fake;
 mod kafka;
 mod rabbit;
 mod rabbitmq;

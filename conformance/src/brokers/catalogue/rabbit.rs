@@ -79,7 +79,7 @@ mod tests {
 
     #[test]
     fn the_configuration_listens_on_the_ports_given() {
-        let site = site("rabbitmq");
+        let (site, _folder) = site("rabbitmq");
         configure(&site, &Ports::from([("client", 1), ("management", 2)])).unwrap();
         let config = fs::read_to_string(site.data().join("rabbitmq.conf")).unwrap();
         assert!(config.contains("listeners.tcp.default = 127.0.0.1:1\n"), "{config}");

@@ -102,7 +102,7 @@ mod tests {
 
     #[test]
     fn the_mark_and_the_paths_hold_under_the_new_root() {
-        let site = site("rabbitmq4");
+        let (site, _folder) = site("rabbitmq4");
         let command = enter(&site, &Ports::default());
         let arguments: Vec<_> = command.get_args().map(|argument| argument.to_string_lossy()).collect();
         assert!(arguments.contains(&format!("{MARK}={}", site.mark()).into()), "{arguments:?}");

@@ -78,7 +78,8 @@ mod tests {
             Program { name: "sh", package: "dash" },
             Program { name: "/no/such/program", package: "no-such-package" },
         ];
-        let error = ensure(&site("kafka"), &programs).await.unwrap_err();
+        let (site, _folder) = site("kafka");
+        let error = ensure(&site, &programs).await.unwrap_err();
         let Error::MissingPackages { missing, packages, .. } = error else { panic!("{error}") };
         assert_eq!((missing.as_str(), packages), ("/no/such/program", vec!["no-such-package".to_owned()]));
     }

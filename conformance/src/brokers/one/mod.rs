@@ -8,7 +8,7 @@ use std::{
 use super::{
     Engine, Error, Mode, PortChoice, Ports, State, Status, Step,
     catalogue::LocalBroker,
-    container::Service,
+    container::{ContainerEngine, Service},
     control::EngineCell,
     lock, native, ready,
     record::Record,
@@ -178,7 +178,7 @@ impl One<'_> {
         Ok(self.service_of(self.engine.get().await?))
     }
 
-    fn service_of(&self, engine: super::container::ContainerEngine) -> Service {
+    fn service_of(&self, engine: ContainerEngine) -> Service {
         let set = self.site.folder.parent().unwrap_or(&self.site.folder).to_owned();
         Service { engine, set, name: self.broker.name() }
     }
@@ -206,3 +206,6 @@ impl One<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
