@@ -3,7 +3,7 @@
 mod reception;
 mod render;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anybroker::{Broker, Group, Start, Subscription, Topic};
 use clap::ValueEnum;
@@ -19,6 +19,8 @@ use reception::{Ended, Reception};
 const PREFETCH: usize = 500;
 /// The same for `--no-ack`, which holds everything that it prints.
 const PREFETCH_NO_ACK: usize = 10_000;
+/// How long a new member may take to be given its share, during which `--idle` does not end it while messages wait.
+const JOINING: Duration = Duration::from_secs(10);
 
 /// Arguments of `sub`.
 #[derive(Debug, clap::Args)]
@@ -45,7 +47,7 @@ pub(crate) struct Args {
     /// Stop after this many messages.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     max: Option<u64>,
-    /// Stop after this long without a message.
+    /// Stop after this long without a message. Joining a group that has messages waiting may take 10 s before that.
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     idle: Option<Duration>,
     /// Give every message back at the end instead of acknowledging it.
@@ -104,6 +106,15 @@ pub(crate) async fn run(args: Args) -> Result<Done, Failure> {
     done
 }
 
+/// Whether messages wait for the group.
+async fn waits(broker: &Broker, args: &Args) -> bool {
+    if args.from == From::Latest {
+        return false;
+    }
+    let backlog = within("backlog", broker.admin().backlog(&args.topic, &args.group)).await;
+    backlog.is_ok_and(|messages| messages > 0)
+}
+
 async fn receive(broker: &Broker, args: &Args, signals: &mut Signals) -> Result<Done, Failure> {
     let opened = tokio::select! {
         opened = within("subscribe", broker.consumer(args.subscription())) => opened,
@@ -111,7 +122,15 @@ async fn receive(broker: &Broker, args: &Args, signals: &mut Signals) -> Result<
     };
     let mut consumer = opened?;
     let mut reception = Reception::new(args, consumer.settler(), Lines::new());
-    let ended = reception.run(&mut *consumer, signals).await;
+    let joined = Instant::now();
+    let mut ended = reception.run(&mut *consumer, signals).await;
+    while matches!(ended, Ok(Ended::Idle)) && reception.is_fresh() && joined.elapsed() < JOINING {
+        if !waits(broker, args).await {
+            break;
+        }
+        reception.wait_again();
+        ended = reception.run(&mut *consumer, signals).await;
+    }
     let refused = reception.finish().await;
     // Closing pushes the acknowledgements and waits for the broker to have them.
     let closed = within("close", consumer.close()).await;
