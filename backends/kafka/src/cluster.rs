@@ -138,12 +138,16 @@ impl Cluster {
         topic: &str,
         partition: u32,
     ) -> Result<(u64, u64)> {
-        let timeout = self.config.request_timeout;
-        let (low, high) = self
-            .client
-            .fetch_watermarks(topic, partition as i32, timeout)
-            .map_err(|e| error::of(operation, e).on(format!("topic `{topic}`")))?;
-        Ok((low.max(0) as u64, high.max(0) as u64))
+        let until = Instant::now() + self.config.request_timeout;
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            match self.client.fetch_watermarks(topic, partition as i32, left) {
+                Ok((low, high)) => return Ok((low.max(0) as u64, high.max(0) as u64)),
+                // A new topic's leader is named in the metadata a moment before it leads.
+                Err(error) if leads_soon(&error) && !left.is_zero() => std::thread::sleep(ELECTION),
+                Err(error) => return Err(error::of(operation, error).on(format!("topic `{topic}`"))),
+            }
+        }
     }
 
     /// A topic's configuration.
@@ -166,6 +170,16 @@ impl Cluster {
         let timeout = Some(self.config.request_timeout);
         AdminOptions::new().request_timeout(timeout).operation_timeout(timeout)
     }
+}
+
+/// How long to wait before a partition is asked for its leader again.
+const ELECTION: Duration = Duration::from_millis(20);
+
+fn leads_soon(error: &KafkaError) -> bool {
+    matches!(
+        error.rdkafka_error_code(),
+        Some(RDKafkaErrorCode::NotLeaderForPartition | RDKafkaErrorCode::LeaderNotAvailable)
+    )
 }
 
 fn view(operation: &'static str, topic: &MetadataTopic) -> Result<Option<TopicView>> {

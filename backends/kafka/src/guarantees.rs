@@ -134,6 +134,7 @@ pub(crate) fn of(facts: &Facts) -> Guarantees {
             batch: None,
             in_flight: None,
             deduplication_window: None,
+            lease: None,
         },
     }
 }

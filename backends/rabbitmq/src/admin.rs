@@ -7,7 +7,7 @@ use anybroker_core::{
 };
 
 use crate::backend::Rabbit;
-use crate::names::Names;
+use crate::names::{Layout, Names};
 use crate::topology::Keeper;
 use crate::wire::Wire;
 
@@ -27,14 +27,25 @@ impl Admin for Rabbit {
     async fn delete(&self, topic: &Topic) -> Result<()> {
         let live = self.link.now().await?;
         let wire = Wire::new(&live, "delete");
-        if !wire.exchange_exists(topic.as_str()).await? {
-            return Err(missing("delete", format!("there is no topic `{topic}`")));
+        let keeper = Keeper::new(&live, "delete", TopologyMode::Check);
+        let groups = groups(&wire, &keeper, topic).await?;
+        // The exchange first: what is published from now on is refused. The list last: it is needed to try again.
+        wire.delete_exchange(topic.as_str()).await?;
+        for layout in groups {
+            keeper.remove_group(&layout).await?;
         }
-        wire.delete_exchange(topic.as_str()).await
+        wire.delete_queue(keeper.registry(topic).queue()).await
     }
 
     async fn purge(&self, topic: &Topic) -> Result<()> {
-        let _ = topic;
+        let live = self.link.now().await?;
+        let wire = Wire::new(&live, "purge");
+        let keeper = Keeper::new(&live, "purge", TopologyMode::Check);
+        for layout in groups(&wire, &keeper, topic).await? {
+            for queue in layout.queues() {
+                wire.purge_queue(&queue).await?;
+            }
+        }
         Ok(())
     }
 
@@ -66,6 +77,19 @@ impl Admin for Rabbit {
         Wire::new(&live, "health").exchange_exists("amq.fanout").await?;
         Ok(started.elapsed())
     }
+}
+
+/// The topic's groups as they are. A topic whose deletion was cut short has a list, but no exchange any more.
+async fn groups(wire: &Wire<'_>, keeper: &Keeper<'_>, topic: &Topic) -> Result<Vec<Layout>> {
+    let registry = keeper.registry(topic);
+    if !wire.exchange_exists(topic.as_str()).await? && wire.look(registry.queue()).await?.is_none() {
+        return Err(missing(wire.operation, format!("there is no topic `{topic}`")));
+    }
+    let mut layouts = Vec::new();
+    for group in registry.groups().await? {
+        layouts.extend(keeper.find(&Names::new(topic, &group)?).await?);
+    }
+    Ok(layouts)
 }
 
 fn missing(operation: &'static str, text: String) -> Error {

@@ -9,6 +9,7 @@
 
 mod admin;
 mod backend;
+mod census;
 mod config;
 mod connect;
 mod consumer;
@@ -21,6 +22,7 @@ mod names;
 mod outcomes;
 mod publisher;
 mod record;
+mod registry;
 mod sending;
 mod server;
 mod sharing;

@@ -1,23 +1,22 @@
 //! The task behind a consumer: a member of its group on one connection after another.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anybroker_core::kit::{self, Session, within};
 use anybroker_core::{Error, Kind, Result, async_trait};
-use lapin::Channel;
-use lapin::options::BasicConsumeOptions;
-use lapin::types::FieldTable;
+use futures::FutureExt;
+use futures::future::BoxFuture;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 
+use crate::census::{Census, View};
 use crate::connect::{Link, Live};
-use crate::error::typed;
 use crate::lanes::{Arrival, Arrived, Lanes};
 use crate::names::Layout;
 use crate::sending::Verify;
-use crate::sharing::{candidates, chance, next_look, share, surplus};
-use crate::wire::look;
+use crate::sharing::{candidates, chance, next_look, surplus};
 
 /// How long an acknowledgement waits behind a gap before it is sent by itself.
 const SINGLES_AFTER: Duration = Duration::from_millis(50);
@@ -147,6 +146,7 @@ impl Member {
     /// Serves one connection until it is lost or the consumer is closed.
     async fn serve(&mut self, joined: &mut Joined) -> End {
         let mut singles_at: Option<Instant> = None;
+        let mut looking = Looking::default();
         loop {
             if self.place.session.ended().is_some() || *self.closing.borrow() {
                 return End::Closed(None);
@@ -171,19 +171,22 @@ impl Member {
                     singles_at = None;
                 }
                 arrived = joined.lanes.arrival(), if roomy => self.place.arrived(joined, arrived),
-                () = tokio::time::sleep_until(joined.next_look) => {
-                    self.place.release_drained(joined).await;
-                    if let Err(error) = self.place.look_around(joined).await {
-                        tracing::debug!(%error, "looking at the group failed");
+                () = tokio::time::sleep_until(joined.next_look), if looking.is_idle() => {
+                    looking.start(self.place.view(joined));
+                }
+                view = looking.done() => {
+                    joined.next_look = Instant::now() + next_look();
+                    let acted = match view {
+                        Ok(view) => self.place.act(joined, view).await,
+                        Err(error) => Err(error),
+                    };
+                    if let Err(error) = acted {
+                        tracing::debug!(%error, "looking after the partitions failed");
                         self.place.link.suspect();
-                        if !joined.live.is_connected() {
-                            return End::Lost;
-                        }
-                        if error.kind() == Kind::NotFound {
+                        if error.kind() == Kind::NotFound && joined.live.is_connected() {
                             self.place.session.fail(error);
                         }
                     }
-                    joined.next_look = Instant::now() + next_look();
                 }
                 () = self.place.link.lost(joined.live.epoch) => return End::Lost,
                 () = closed(&mut self.closing) => {}
@@ -208,7 +211,10 @@ impl Place {
         };
         let mut joined = Joined { live, lanes, census, next_look: Instant::now() + next_look() };
         match self.layout.partitions {
-            Some(_) => self.look_around(&mut joined).await?,
+            Some(_) => {
+                let view = self.view(&joined).await?;
+                self.act(&mut joined, view).await?;
+            }
             None => joined.lanes.open(0).await?,
         }
         Ok(joined)
@@ -241,52 +247,49 @@ impl Place {
         }
     }
 
-    /// Looks at the group, and takes or gives partitions: see the module `sharing`.
-    async fn look_around(&self, joined: &mut Joined) -> Result<()> {
+    /// What is to be known before partitions are taken or given.
+    fn view(&self, joined: &Joined) -> BoxFuture<'static, Result<View>> {
         let (Some(partitions), Some(census)) = (self.layout.partitions, &joined.census) else {
-            if joined.lanes.held().is_empty() {
-                joined.lanes.open(0).await?;
-            }
-            return Ok(());
+            return std::future::ready(Ok(View { share: 1, consumers: BTreeMap::new() })).boxed();
         };
-        let share = share(partitions, census.members(joined.live.deadline).await?);
-        self.toss(&mut joined.lanes).await?;
-        for partition in surplus(&joined.lanes.held(), share) {
+        let (census, layout) = (census.clone(), self.layout.clone());
+        let doubtful =
+            joined.lanes.iter().filter(|(_, lane)| !lane.active).map(|(partition, _)| partition).collect();
+        census.view(layout, partitions, joined.lanes.held(), doubtful).boxed()
+    }
+
+    /// Takes or gives partitions: see the module `sharing`.
+    async fn act(&self, joined: &mut Joined, view: View) -> Result<()> {
+        let lanes = &mut joined.lanes;
+        let Some(partitions) = self.layout.partitions else {
+            return if lanes.held().is_empty() { lanes.open(0).await } else { Ok(()) };
+        };
+        self.toss(lanes, &view).await;
+        for partition in surplus(&lanes.held(), view.share) {
             self.session.drain(partition);
-            if let Some(lane) = joined.lanes.get_mut(partition) {
+            if let Some(lane) = lanes.get_mut(partition) {
                 lane.drain_until = Some(Instant::now() + self.session.subscription().drain);
             }
         }
-        self.release_drained(joined).await;
-        let Some(census) = &joined.census else { return Ok(()) };
-        for partition in candidates(partitions, &joined.lanes.held(), chance()) {
-            if joined.lanes.held().len() >= share {
-                break;
-            }
-            if census.consumers(&self.layout.queue(partition), joined.live.deadline).await? == 0 {
-                joined.lanes.open(partition).await?;
-                let alone = joined.lanes.look(partition).await?.consumers == 1;
-                if let Some(lane) = joined.lanes.get_mut(partition) {
-                    lane.active = alone;
-                }
+        for partition in candidates(partitions, &lanes.held(), chance()) {
+            if lanes.held().len() < view.share && view.consumers.get(&partition) == Some(&0) {
+                lanes.open(partition).await?;
             }
         }
+        self.release_drained(joined).await;
         Ok(())
     }
 
     /// Where another member took the same partition at the same time, one of the two leaves.
-    async fn toss(&self, lanes: &mut Lanes) -> Result<()> {
-        let doubtful: Vec<_> =
-            lanes.iter().filter(|(_, lane)| !lane.active).map(|(partition, _)| partition).collect();
-        for partition in doubtful {
-            let alone = lanes.look(partition).await?.consumers == 1;
-            if let Some(lane) = lanes.get_mut(partition).filter(|_| alone) {
+    async fn toss(&self, lanes: &mut Lanes, view: &View) {
+        for (partition, consumers) in &view.consumers {
+            let Some(lane) = lanes.get_mut(*partition).filter(|lane| !lane.active) else { continue };
+            if *consumers == 1 {
                 lane.active = true;
-            } else if chance() % 2 == 0 {
-                lanes.release(partition).await;
+            } else if chance().is_multiple_of(2) {
+                lanes.release(*partition).await;
             }
         }
-        Ok(())
     }
 }
 
@@ -333,34 +336,27 @@ pub(crate) struct Joined {
     next_look: Instant,
 }
 
-/// The queue whose consumers are the group's members.
-struct Census {
-    channel: Channel,
-    queue: String,
-    /// Being in it is all that it is for.
-    _member: lapin::Consumer,
-}
+/// A view that is being gathered, while everything else goes on.
+#[derive(Default)]
+struct Looking(Option<BoxFuture<'static, Result<View>>>);
 
-impl Census {
-    async fn join(live: &Live, queue: String) -> Result<Self> {
-        let channel = live.channel("receive").await?;
-        let (options, none) = (BasicConsumeOptions::default(), FieldTable::default());
-        let member = within(live.deadline, "receive", async {
-            let consumer = channel.basic_consume(queue.as_str().into(), "".into(), options, none).await;
-            consumer.map_err(|e| typed("receive", e))
-        })
-        .await?;
-        Ok(Census { channel, queue, _member: member })
+impl Looking {
+    fn is_idle(&self) -> bool {
+        self.0.is_none()
     }
 
-    async fn members(&self, deadline: Duration) -> Result<u32> {
-        self.consumers(&self.queue, deadline).await
+    fn start(&mut self, view: BoxFuture<'static, Result<View>>) {
+        self.0 = Some(view);
     }
 
-    async fn consumers(&self, queue: &str, deadline: Duration) -> Result<u32> {
-        within(deadline, "receive", async {
-            look(&self.channel, queue).await.map(|seen| seen.consumers).map_err(|e| typed("receive", e))
-        })
-        .await
+    /// Waits for the view; for ever, if none is being gathered.
+    ///
+    /// # Cancel safety
+    /// Cancel safe.
+    async fn done(&mut self) -> Result<View> {
+        let Some(view) = &mut self.0 else { return std::future::pending().await };
+        let view = view.await;
+        self.0 = None;
+        view
     }
 }

@@ -64,7 +64,7 @@ impl Layout {
         }
     }
 
-    /// All queues.
+    /// All queues that hold the group's messages.
     pub(crate) fn queues(&self) -> impl Iterator<Item = String> {
         (0..self.count()).map(|number| self.queue(number))
     }

@@ -16,8 +16,42 @@ use lapin::message::BasicReturnMessage;
 /// A message with the broker's answer to it.
 #[derive(Debug)]
 pub(crate) struct Answered {
-    pub(crate) pending: Pending,
-    pub(crate) answer: Confirmation,
+    pending: Pending,
+    answer: Answer,
+    /// A message that came back, not necessarily this one.
+    returned: Option<Box<Returned>>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Answer {
+    Ack,
+    Nack,
+    None,
+}
+
+#[derive(Debug)]
+struct Returned {
+    id: String,
+    why: String,
+}
+
+impl Answered {
+    pub(crate) fn new(pending: Pending, confirmation: Confirmation) -> Self {
+        let answer = match confirmation {
+            Confirmation::Ack(_) => Answer::Ack,
+            Confirmation::Nack(_) => Answer::Nack,
+            Confirmation::NotRequested => Answer::None,
+        };
+        let returned = confirmation.take_message().map(|message| Box::new(Returned::new(&message)));
+        Answered { pending, answer, returned }
+    }
+}
+
+impl Returned {
+    fn new(message: &BasicReturnMessage) -> Self {
+        let id = message.delivery.properties.message_id().as_ref().map_or("", |id| id.as_str());
+        Returned { id: id.to_owned(), why: message.reply_text.to_string() }
+    }
 }
 
 /// Answers on their way to becoming outcomes.
@@ -35,10 +69,9 @@ pub(crate) struct Outcomes {
 impl Outcomes {
     /// Takes an answer; says whether a mark must be pushed.
     pub(crate) fn add(&mut self, mut answered: Answered) -> bool {
-        if let Confirmation::Ack(returned) | Confirmation::Nack(returned) = &mut answered.answer
-            && let Some(returned) = returned.take()
-        {
-            self.remember(&returned);
+        if let Some(returned) = answered.returned.take() {
+            let entry = self.returned.entry(returned.id).or_insert((0, returned.why));
+            entry.0 += 1;
         }
         if self.under_way {
             self.later.push(answered);
@@ -51,25 +84,18 @@ impl Outcomes {
 
     /// The mark came out: everything answered before it is decided. Says whether another must be pushed.
     pub(crate) fn decide(&mut self) -> bool {
-        for Answered { pending, answer } in
+        for Answered { pending, answer, .. } in
             std::mem::replace(&mut self.marked, std::mem::take(&mut self.later))
         {
             match (self.returned(&pending), answer) {
                 (Some(why), _) => pending.fail(unroutable(&why)),
-                (None, Confirmation::Ack(_)) => pending.confirm(Receipt::default()),
-                (None, Confirmation::Nack(_)) => pending.fail(refused()),
-                (None, Confirmation::NotRequested) => pending.fail(unconfirmed()),
+                (None, Answer::Ack) => pending.confirm(Receipt::default()),
+                (None, Answer::Nack) => pending.fail(refused()),
+                (None, Answer::None) => pending.fail(unconfirmed()),
             }
         }
         self.under_way = !self.marked.is_empty();
         self.under_way
-    }
-
-    fn remember(&mut self, returned: &BasicReturnMessage) {
-        let id = returned.delivery.properties.message_id().as_ref().map_or("", |id| id.as_str());
-        let entry = self.returned.entry(id.to_owned()).or_default();
-        entry.0 += 1;
-        entry.1 = returned.reply_text.to_string();
     }
 
     fn returned(&mut self, pending: &Pending) -> Option<String> {

@@ -199,7 +199,7 @@ impl Lane<'_> {
                 Step::Failed
             }
             Ok(confirmation) => match confirmation.await {
-                Ok(answer) => Step::Answered(Answered { pending, answer }),
+                Ok(confirmation) => Step::Answered(Answered::new(pending, confirmation)),
                 Err(error) => {
                     pending.fail(broken(error));
                     Step::Failed

@@ -8,6 +8,7 @@ use crate::config::{MOST_PARTITIONS, RabbitConfig};
 use crate::connect::Live;
 use crate::error::{ACCESS_REFUSED, PRECONDITION_FAILED, code, typed};
 use crate::names::{Layout, Names};
+use crate::registry::Registry;
 use crate::wire::Wire;
 
 /// After so many deliveries the broker itself gives up on a message: a backstop far above what applications set.
@@ -45,8 +46,9 @@ fn quorum() -> FieldTable {
     arguments
 }
 
-/// What the broker gave up on waits for a person or the mover; SAC keeps its order and has one mover at a time.
-fn broker_limit_arguments() -> FieldTable {
+/// The queues whose messages stay until somebody takes them: what the broker gave up on, and the list of groups. One
+/// reader at a time, and as many deliveries as it takes.
+fn kept_arguments() -> FieldTable {
     let mut arguments = quorum();
     arguments.insert("x-single-active-consumer".into(), true.into());
     // Without it, 4.0 and later drop a message after 20 deliveries.
@@ -107,13 +109,18 @@ impl<'a> Keeper<'a> {
             (TopologyMode::Create, Some(found)) if found != layout => {
                 self.empty_and_unused(&found, &layout).await?;
                 self.remove_group(&found).await?;
-                self.create(layout).await
+                self.create(topic, group, layout).await
             }
-            (TopologyMode::Create, _) => self.create(layout).await,
+            (TopologyMode::Create, _) => self.create(topic, group, layout).await,
             (_, Some(found)) if found == layout => self.check(layout).await,
             (_, Some(found)) => Err(different(&found, &layout)),
             (_, None) => Err(self.missing(format!("topic `{topic}` has no group `{group}`"))),
         }
+    }
+
+    /// The names of the topic's groups.
+    pub(crate) fn registry(&self, topic: &Topic) -> Registry<'a> {
+        Registry::new(self.wire, topic)
     }
 
     /// What the group has on the server. AMQP lists nothing, so queues are looked for by their names.
@@ -129,8 +136,10 @@ impl<'a> Keeper<'a> {
         Ok(if count > 0 { layout(Some(count)) } else { None })
     }
 
-    async fn create(&self, layout: Layout) -> Result<Known> {
+    async fn create(&self, topic: &Topic, group: &Group, layout: Layout) -> Result<Known> {
         let mut basis = Basis::Declared;
+        // First, so that whoever deletes the topic finds the group.
+        self.registry(topic).add(group, kept_arguments()).await?;
         self.declare_parts(&layout, &mut basis).await?;
         let names = &layout.names;
         for number in 0..layout.partitions.unwrap_or(0) {
@@ -142,7 +151,7 @@ impl<'a> Keeper<'a> {
             None => self.wire.bind_queue(&names.group, &names.topic, "").await?,
         }
         // Last: AMQP does not show bindings, and this queue tells `check` that they have been made.
-        self.declare(&names.broker_limit(), broker_limit_arguments()).await?;
+        self.declare(&names.broker_limit(), kept_arguments()).await?;
         Ok(Known { layout, basis })
     }
 
@@ -156,7 +165,7 @@ impl<'a> Keeper<'a> {
             }
         }
         let mut basis = Basis::Declared;
-        let limit = self.declare(&layout.names.broker_limit(), broker_limit_arguments()).await;
+        let limit = self.declare(&layout.names.broker_limit(), kept_arguments()).await;
         limit.or_else(|e| self.tolerate(e, &mut basis))?;
         self.declare_parts(&layout, &mut basis).await?;
         Ok(Known { layout, basis })

@@ -97,11 +97,6 @@ impl<'a> Wire<'a> {
             .await
     }
 
-    pub(crate) async fn unbind_queue(&self, queue: &str, exchange: &str, key: &str) -> Result<()> {
-        let none = FieldTable::default();
-        self.request(async |c| c.queue_unbind(queue.into(), exchange.into(), key.into(), none).await).await
-    }
-
     pub(crate) async fn bind_exchange(&self, destination: &str, source: &str) -> Result<()> {
         let (options, none) = (Default::default(), FieldTable::default());
         self.request(async |c| {

@@ -21,7 +21,7 @@ impl<'a> Causes<'a> {
     pub(crate) fn new(history: &'a History) -> Self {
         let scopes = promised_scopes(history);
         let (mut returns, mut by_publish, mut by_offset) = (Vec::new(), Vec::new(), Vec::new());
-        for (_, delivery) in history.all_deliveries().filter(|(_, delivery)| returned(delivery)) {
+        for (_, delivery) in history.all_deliveries().filter(|(_, delivery)| returned(history, delivery)) {
             let Some(at) = delivery.settle else { continue };
             let group = history.group_of(delivery);
             returns.push((group, delivery.message, at));
@@ -99,9 +99,13 @@ fn promised_scopes(history: &History) -> Vec<OrderScope> {
     distinct
 }
 
-/// Whether a delivery was nacked or released, and not in vain.
-fn returned(delivery: &Delivery) -> bool {
-    delivery.was(SettleVerdict::Nack) || delivery.was(SettleVerdict::Release)
+/// Whether a delivery was nacked or released, and not in vain, or settled in a transaction that is not known to have been
+/// committed.
+fn returned(history: &History, delivery: &Delivery) -> bool {
+    let undone = |id| history.transaction(id).committed().is_none();
+    delivery.was(SettleVerdict::Nack)
+        || delivery.was(SettleVerdict::Release)
+        || delivery.transaction.is_some_and(undone)
 }
 
 /// A value that is the greater the earlier the event.

@@ -111,18 +111,22 @@ impl Limits<'_> {
         groups: &[&[DeliveryId]],
     ) {
         let at = self.history.delivery(first).at;
-        let sources = groups.iter().filter(|run| self.explains(run, at)).count();
-        if sources == 0 {
+        if self.sources(groups, at) == 0 {
             return evidence.violation(|| self.early(id, at, groups));
         }
         let twice = self.promise.dead_letter == DeadLetterPromise::AtMostOnce;
-        if let Some(second) = self.extra(dead, sources).filter(|_| twice) {
+        if let Some(second) = self.extra(dead, groups).filter(|_| twice) {
             evidence.violation(|| {
                 let explanation = format!("{} was dead-lettered twice", self.history.message_id(id));
                 let events = [Some(at), Some(self.history.delivery(second).at)];
                 violation(self.history, &[id], &events, explanation)
             });
         }
+    }
+
+    /// From how many groups a dead letter may have come by then.
+    fn sources(&self, groups: &[&[DeliveryId]], dead: At) -> usize {
+        groups.iter().filter(|run| self.explains(run, dead)).count()
     }
 
     /// Whether a message's deliveries to one group explain that it was dead-lettered.
@@ -162,30 +166,34 @@ impl Limits<'_> {
     }
 
     /// The first dead letter beyond one for each of the groups that it may come from.
-    fn extra(&self, dead: &[DeliveryId], sources: usize) -> Option<DeliveryId> {
+    fn extra(&self, dead: &[DeliveryId], groups: &[&[DeliveryId]]) -> Option<DeliveryId> {
         let mut records: Vec<DeliveryId> = Vec::new();
-        let delivery = |id: &DeliveryId| self.history.delivery(*id);
-        let mut before: Option<DeliveryId> = None;
-        for id in dead {
-            let new = match (delivery(id).position(), before) {
-                (Some(position), _) => {
-                    records.iter().all(|other| delivery(other).position() != Some(position))
-                }
-                (None, Some(before))
-                    if self.history.group_of(delivery(&before)) == self.history.group_of(delivery(id)) =>
-                {
-                    !self.causes.between(delivery(&before), delivery(id))
-                }
-                (None, _) => records.is_empty(),
-            };
-            if new {
+        let mut sources = 0;
+        for (i, id) in dead.iter().enumerate() {
+            let before = i.checked_sub(1).map(|before| dead[before]);
+            if self.is_new(&records, before, *id) {
                 records.push(*id);
+                sources = self.sources(groups, self.history.delivery(*id).at).max(sources);
             }
             if records.len() > sources {
                 return Some(*id);
             }
-            before = Some(*id);
         }
         None
+    }
+
+    /// Whether a dead letter is none of these records, given the one before it: at another position, or, without
+    /// positions, in the same group without a cause.
+    fn is_new(&self, records: &[DeliveryId], before: Option<DeliveryId>, id: DeliveryId) -> bool {
+        let delivery = self.history.delivery(id);
+        let group = self.history.group_of(delivery);
+        if let Some(position) = delivery.position() {
+            return records.iter().all(|other| self.history.delivery(*other).position() != Some(position));
+        }
+        let before = before.map(|before| self.history.delivery(before));
+        match before.filter(|before| self.history.group_of(before) == group) {
+            Some(before) => !self.causes.between(before, delivery),
+            None => records.is_empty(),
+        }
     }
 }

@@ -128,3 +128,11 @@ fn each_group_may_dead_letter_a_message_once() {
     let thrice = dead_letter(dead_letter(dead_letter(two, "x"), "y"), "z");
     assert_eq!(finding(&thrice, Property::P10).verdict, Verdict::Violation);
 }
+
+#[test]
+fn a_group_may_dead_letter_after_another() {
+    let first = dead_letter(nacked(AtMostOnce, 2), "x");
+    let other = first.open_as("s2", |it| it.group = "h".into()).deliver("e1", "m1", "s2");
+    let other = other.settle("e1", SettleVerdict::DeadLetter);
+    passes(&dead_letter(other, "y"), Property::P10, 1);
+}

@@ -1,7 +1,9 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use anybroker_core::{ConsumerExt, Kind, Start};
+use anybroker_core::kit::DEAD_LETTER_HEADERS;
+use anybroker_core::{ConsumerExt, DeadLetterPolicy, Kind, Start};
+use futures::StreamExt;
 
 use crate::support::*;
 
@@ -21,7 +23,7 @@ async fn keys_keep_their_order_when_some_fail() {
         while left > 0 {
             let delivery = consumer.next().await.unwrap();
             let number: usize = text(&delivery).parse().unwrap();
-            if number % 7 == 0 && delivery.attempt() < 3 {
+            if number.is_multiple_of(7) && delivery.attempt() < 3 {
                 delivery.nack(Duration::from_millis(5)).await.unwrap();
                 continue;
             }
@@ -118,6 +120,80 @@ async fn a_start_that_queues_do_not_have_is_refused() {
             let error = broker.consumer(subscription(&unique("start")).start(start)).await.unwrap_err();
             assert_eq!(error.kind(), Kind::Unsupported);
         }
+    })
+    .await;
+}
+
+/// A message that another client returns for ever is caught by the broker at last, and read where dead letters are.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_brokers_limit_catches_is_read_as_a_dead_letter() {
+    on_servers("", async |broker, url| {
+        let topic = declared(&broker, "limit", None).await;
+        let dead = declared(&broker, "limit-dead", None).await;
+        let publisher = publisher(&broker, &topic).await;
+        publish(&publisher, [("key".to_owned(), "poison".to_owned())]).await;
+        return_for_ever(&format!("{url}%2f"), &format!("{topic}:g")).await;
+        let policy = DeadLetterPolicy { topic: dead.clone(), max_attempts: None };
+        let living = broker.consumer(subscription(&topic).dead_letter(policy)).await.unwrap();
+        let mut consumer = consumer(&broker, &dead).await;
+        let letter = consumer.next().await.unwrap();
+        let header = |name| String::from_utf8_lossy(letter.header(name).unwrap()).into_owned();
+        assert_eq!((text(&letter).as_str(), letter.key()), ("poison", Some(&b"key"[..])));
+        assert_eq!(
+            (header("dead-letter-reason").as_str(), header("dead-letter-topic")),
+            ("broker limit", topic.to_string())
+        );
+        assert_eq!(letter.headers().count(), DEAD_LETTER_HEADERS.len());
+        letter.ack().await.unwrap();
+        consumer.close().await.unwrap();
+        living.close().await.unwrap();
+        clean(&broker, &topic).await;
+        clean(&broker, &dead).await;
+    })
+    .await;
+}
+
+async fn return_for_ever(url: &str, queue: &str) {
+    let connection = lapin::Connection::connect(url, Default::default()).await.unwrap();
+    let channel = connection.create_channel().await.unwrap();
+    let consume = channel.basic_consume(queue.into(), "".into(), Default::default(), Default::default());
+    let mut consumer = consume.await.unwrap();
+    let mut returned = 0;
+    while let Ok(Some(delivery)) = tokio::time::timeout(Duration::from_secs(3), consumer.next()).await {
+        let again = lapin::options::BasicNackOptions { requeue: true, multiple: false };
+        delivery.unwrap().nack(again).await.unwrap();
+        returned += 1;
+        assert!(returned <= 1_001, "the limit does not hold");
+    }
+    assert_eq!(returned, 1_001);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn used_up_attempts_go_to_the_dead_letter_topic() {
+    on_servers("", async |broker, _| {
+        let topic = declared(&broker, "attempts", None).await;
+        let dead = declared(&broker, "attempts-dead", None).await;
+        let policy = DeadLetterPolicy { topic: dead.clone(), max_attempts: Some(2) };
+        let mut failing = broker.consumer(subscription(&topic).dead_letter(policy)).await.unwrap();
+        let publisher = publisher(&broker, &topic).await;
+        publish(&publisher, [("key".to_owned(), "bad".to_owned()), ("key".to_owned(), "good".to_owned())])
+            .await;
+        for _ in 0..2 {
+            let delivery = failing.next().await.unwrap();
+            assert_eq!(text(&delivery), "bad");
+            delivery.nack(Duration::ZERO).await.unwrap();
+        }
+        let delivery = failing.next().await.unwrap();
+        assert_eq!(text(&delivery), "good");
+        delivery.ack().await.unwrap();
+        let mut consumer = consumer(&broker, &dead).await;
+        let letter = consumer.next().await.unwrap();
+        assert_eq!((text(&letter).as_str(), letter.header("dead-letter-group")), ("bad", Some(&b"g"[..])));
+        letter.ack().await.unwrap();
+        failing.close().await.unwrap();
+        consumer.close().await.unwrap();
+        clean(&broker, &topic).await;
+        clean(&broker, &dead).await;
     })
     .await;
 }

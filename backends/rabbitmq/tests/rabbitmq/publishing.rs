@@ -1,6 +1,7 @@
+use std::collections::BTreeSet;
 use std::time::{Duration, UNIX_EPOCH};
 
-use anybroker_core::{ConsumerExt, Fate, Kind, Message, PublisherExt};
+use anybroker_core::{ConsumerExt, Fate, Kind, Message, OnFailure, PublisherExt, PublisherOptions, Topology};
 
 use crate::support::*;
 
@@ -40,7 +41,7 @@ async fn everything_of_a_message_comes_back() {
 async fn what_no_group_would_keep_is_refused() {
     on_servers("", async |broker, _| {
         let topic = unique("nobody");
-        broker.admin().declare(&anybroker_core::Topology::new(topic.clone())).await.unwrap();
+        broker.admin().declare(&Topology::new(topic.clone())).await.unwrap();
         let publisher = publisher(&broker, &topic).await;
         let batch = (0..50).map(|n| Message::new(format!("{n}"))).collect();
         for outcome in publisher.publish_batch(batch).await {
@@ -70,6 +71,51 @@ async fn the_largest_message_goes_through_and_one_byte_more_does_not() {
         let delivery = consumer.next().await.unwrap();
         assert_eq!(delivery.payload().len(), most - empty);
         delivery.ack().await.unwrap();
+        consumer.close().await.unwrap();
+        clean(&broker, &topic).await;
+    })
+    .await;
+}
+
+/// Many messages are on their way when the first group appears: what was returned and what was stored is told apart
+/// message by message, although the broker acknowledges many at once.
+#[tokio::test(flavor = "multi_thread")]
+async fn exactly_what_was_confirmed_is_there() {
+    on_servers("", async |broker, _| {
+        let topic = unique("appears");
+        broker.admin().declare(&Topology::new(topic.clone())).await.unwrap();
+        let options = PublisherOptions::new(topic.clone()).on_failure(OnFailure::Continue);
+        let publisher = broker.publisher(options).await.unwrap();
+        let publishing = tokio::spawn(async move {
+            let (mut confirmed, mut refused) = (BTreeSet::new(), 0);
+            for round in 0..40 {
+                let texts: Vec<_> = (0..500).map(|n| format!("{round}-{n}")).collect();
+                let batch = texts.iter().map(|text| Message::new(text.clone())).collect();
+                for (outcome, text) in publisher.publish_batch(batch).await.into_iter().zip(texts) {
+                    match outcome {
+                        Ok(_) => assert!(confirmed.insert(text)),
+                        Err(error) => {
+                            assert_eq!(error.error().kind(), Kind::NotFound);
+                            refused += 1;
+                        }
+                    }
+                }
+            }
+            (confirmed, refused)
+        });
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        broker.admin().declare(&Topology::new(topic.clone()).group(group("g"))).await.unwrap();
+        let mut consumer = consumer(&broker, &topic).await;
+        let (confirmed, refused) = publishing.await.unwrap();
+        assert!(refused > 0 && !confirmed.is_empty(), "{refused} refused, {} confirmed", confirmed.len());
+        let mut there = BTreeSet::new();
+        while let Ok(batch) = tokio::time::timeout(Duration::from_secs(2), consumer.receive(1_000)).await {
+            for delivery in batch.unwrap() {
+                there.insert(text(&delivery));
+                delivery.ack().await.unwrap();
+            }
+        }
+        assert_eq!(there, confirmed);
         consumer.close().await.unwrap();
         clean(&broker, &topic).await;
     })
