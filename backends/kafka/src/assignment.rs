@@ -2,6 +2,7 @@
 //! have been settled and committed.
 
 use std::collections::{HashMap, VecDeque};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
 use anybroker_core::Result;
@@ -9,7 +10,7 @@ use rdkafka::consumer::Consumer;
 use rdkafka::topic_partition_list::TopicPartitionListElem;
 use rdkafka::{Offset, TopicPartitionList};
 
-use crate::attempts::Mark;
+use crate::attempts::{Mark, Owner};
 use crate::error;
 use crate::fetch::Loop;
 use crate::rebalance;
@@ -38,6 +39,7 @@ pub(crate) struct Assignment {
     pub(crate) pending: VecDeque<Pending>,
     start: Start,
     retry: Option<Instant>,
+    owner: Owner,
 }
 
 /// A rebalance that waits for an answer.
@@ -61,7 +63,7 @@ pub(crate) enum Stage {
 
 impl Assignment {
     pub(crate) fn new(start: Start) -> Self {
-        Assignment { slots: Vec::new(), pending: VecDeque::new(), start, retry: None }
+        Assignment { slots: Vec::new(), pending: VecDeque::new(), start, retry: None, owner: Owner::new() }
     }
 
     /// The slots of these partitions.
@@ -130,12 +132,12 @@ impl Loop {
         }
         let topic = self.session.subscription().topic.clone();
         let mut assigned = TopicPartitionList::with_capacity(marks.len());
-        for (number, mark, cautious) in marks {
+        for (number, mark) in marks {
             let offset = Offset::Offset(mark.offset as i64);
             let listed = assigned.add_partition_offset(topic.as_str(), number as i32, offset);
             listed.map_err(|e| error::of("consume", e))?;
             let Some(queue) = split(&self.consumer, topic.as_str(), number) else { continue };
-            let mut slot = Slot::new(number, queue, mark, cautious, &self.session);
+            let mut slot = Slot::new(number, queue, mark, self.assignment.owner, &self.session);
             let wake = self.wake.clone();
             slot.wake_by(move || wake.wake());
             self.assignment.slots.retain(|slot| slot.number != number);
@@ -151,8 +153,8 @@ impl Loop {
         Ok(())
     }
 
-    /// Where a partition begins, and for how many messages it goes cautiously.
-    fn begin(&self, committed: &TopicPartitionListElem<'_>) -> Result<(u32, Mark, usize)> {
+    /// Where a partition begins.
+    fn begin(&self, committed: &TopicPartitionListElem<'_>) -> Result<(u32, Mark)> {
         let number = committed.partition().max(0) as u32;
         let subscription = self.session.subscription();
         let watermarks = || {
@@ -163,22 +165,23 @@ impl Loop {
                 .map(|(low, high)| (low.max(0) as u64, high.max(0) as u64))
                 .map_err(|e| error::of("consume", e))
         };
-        let at = |offset| Mark { offset, attempts: 0, seen: 0, open: false };
+        let at = |offset| Mark { offset, attempts: 0, seen: 0, open: None };
         let group = match committed.offset() {
             Offset::Offset(offset) => Some(offset.max(0) as u64),
             _ => None,
         };
         match (&self.assignment.start, group) {
             (Start::Resume, Some(offset)) => {
-                let mark = Mark::read(committed.metadata(), offset).unwrap_or(at(offset));
-                let cautious = if mark.open { subscription.prefetch } else { 0 };
-                Ok((number, mark, cautious))
+                // The client library panics at metadata that is not UTF-8; that is somebody else's.
+                let read = AssertUnwindSafe(|| Mark::read(committed.metadata(), offset));
+                let mark = catch_unwind(read).ok().flatten();
+                Ok((number, mark.unwrap_or(at(offset))))
             }
-            (Start::Resume, None) | (Start::Earliest, _) => Ok((number, at(watermarks()?.0), 0)),
+            (Start::Resume, None) | (Start::Earliest, _) => Ok((number, at(watermarks()?.0))),
             (Start::Latest(ends), _) => match ends.get(&number) {
-                Some(end) => Ok((number, at(*end), 0)),
+                Some(end) => Ok((number, at(*end))),
                 // A partition that was added since the consumer was opened is new altogether.
-                None => Ok((number, at(watermarks()?.0), 0)),
+                None => Ok((number, at(watermarks()?.0))),
             },
         }
     }

@@ -1,7 +1,9 @@
 //! What a commit says besides the offset: how often the first message has been handed out, and whether the session
 //! that committed it ended in good order. It is what survives a process that a message kills.
 
+use std::collections::hash_map::RandomState;
 use std::fmt;
+use std::hash::{BuildHasher, Hasher};
 
 /// Goes with a committed offset, in the commit's metadata.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,8 +14,19 @@ pub(crate) struct Mark {
     pub(crate) attempts: u32,
     /// Messages before this offset may have been handed out.
     pub(crate) seen: u64,
-    /// The session has not ended, or has ended without saying so.
-    pub(crate) open: bool,
+    /// The session that committed it, if it has not ended, or has ended without saying so.
+    pub(crate) open: Option<Owner>,
+}
+
+/// Tells one consumer from all others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Owner(u64);
+
+impl Owner {
+    /// A new one.
+    pub(crate) fn new() -> Self {
+        Owner(RandomState::new().build_hasher().finish())
+    }
 }
 
 const PREFIX: &str = "anybroker:1";
@@ -27,9 +40,8 @@ impl Mark {
             return None;
         }
         let open = match parts.next()? {
-            "open" => true,
-            "closed" => false,
-            _ => return None,
+            "closed" => None,
+            other => Some(Owner(u64::from_str_radix(other.strip_prefix("open=")?, 16).ok()?)),
         };
         let mut number = |name: &str| parts.next()?.strip_prefix(name)?.parse::<u64>().ok();
         let (head, attempts, seen) = (number("head=")?, number("attempts=")?, number("seen=")?);
@@ -40,9 +52,12 @@ impl Mark {
 
 impl fmt::Display for Mark {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let state = if self.open { "open" } else { "closed" };
-        let Mark { offset, attempts, seen, .. } = self;
-        write!(f, "{PREFIX};{state};head={offset};attempts={attempts};seen={seen}")
+        let Mark { offset, attempts, seen, open } = self;
+        match open {
+            Some(Owner(owner)) => write!(f, "{PREFIX};open={owner:x};")?,
+            None => write!(f, "{PREFIX};closed;")?,
+        }
+        write!(f, "head={offset};attempts={attempts};seen={seen}")
     }
 }
 
@@ -52,7 +67,7 @@ mod tests {
 
     #[test]
     fn a_mark_is_read_as_it_was_written() {
-        for open in [true, false] {
+        for open in [Some(Owner::new()), None] {
             let mark = Mark { offset: 7, attempts: 3, seen: 9, open };
             assert_eq!(Mark::read(&mark.to_string(), 7), Some(mark));
         }
@@ -60,9 +75,10 @@ mod tests {
 
     #[test]
     fn foreign_and_outdated_metadata_says_nothing() {
-        let mark = Mark { offset: 7, attempts: 3, seen: 9, open: true }.to_string();
+        let mark = Mark { offset: 7, attempts: 3, seen: 9, open: Some(Owner::new()) }.to_string();
         assert_eq!(Mark::read(&mark, 8), None);
-        for foreign in ["", "anybroker:2;open;head=7;attempts=1;seen=7", "anybroker:1;open;head=7", "AQAAAX"]
+        for foreign in
+            ["", "anybroker:2;closed;head=7;attempts=1;seen=7", "anybroker:1;closed;head=7", "AQAAAX"]
         {
             assert_eq!(Mark::read(foreign, 7), None, "{foreign}");
         }

@@ -81,6 +81,10 @@ impl Cluster {
         fail_fast: bool,
     ) -> Result<Metadata> {
         let until = Instant::now() + deadline;
+        if !fail_fast {
+            self.serve(Duration::ZERO);
+            self.client.context().forget();
+        }
         loop {
             let left = until.saturating_duration_since(Instant::now());
             let error = match self.client.fetch_metadata(topic, left.min(SLICE)) {

@@ -38,7 +38,7 @@ impl Committer {
                 wake.wake();
             }
         };
-        let thread = blocking::spawn("anybroker-kafka-committer", work)?;
+        let thread = blocking::spawn("kafka-committer", work)?;
         Ok(Committer { lists, outcomes, thread })
     }
 

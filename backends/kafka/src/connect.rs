@@ -47,7 +47,7 @@ pub async fn connect_with(config: KafkaConfig) -> Result<Broker> {
     let cluster = Arc::new(cluster);
     let supervisor = Arc::new(Supervisor::default());
     let (watching, watched) = (supervisor.clone(), cluster.clone());
-    let thread = blocking::spawn("anybroker-kafka-supervisor", move || watching.run(&watched))?;
+    let thread = blocking::spawn("kafka-supervise", move || watching.run(&watched))?;
     Ok(Arc::new(Kafka {
         admin: KafkaAdmin(cluster.clone()),
         cluster,

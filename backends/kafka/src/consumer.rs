@@ -38,7 +38,7 @@ pub(crate) fn open(
     let session = Session::new(subscription, None, dead_letters);
     let (link, commands) = LoopLink::new(&config, &session, consumer.context().clone(), wake.clone());
     let looping = Loop::new(Arc::new(consumer), session.clone(), wake, config, commands, start)?;
-    link.own(blocking::spawn("anybroker-kafka-consumer", move || looping.run())?);
+    link.own(blocking::spawn("kafka-consumer", move || looping.run())?);
     Ok((session.connect(link.clone()), link))
 }
 

@@ -40,6 +40,11 @@ impl Observer {
         self.disturbed.store(true, Ordering::Release);
     }
 
+    /// What was reported before does not count any more.
+    pub(crate) fn forget(&self) {
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
     /// Why the cluster cannot be reached at all, if it has been found out.
     pub(crate) fn hopeless(&self, operation: &'static str) -> Option<Error> {
         let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);

@@ -64,7 +64,7 @@ impl KafkaPublisher {
             close_timeout: config.close_timeout,
         });
         let polled = shared.clone();
-        let thread = blocking::spawn("anybroker-kafka-publisher", move || polled.poll())?;
+        let thread = blocking::spawn("kafka-publisher", move || polled.poll())?;
         Ok(Arc::new(KafkaPublisher { shared, thread: Mutex::new(Some(thread)) }))
     }
 }

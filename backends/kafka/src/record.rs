@@ -4,12 +4,16 @@
 //! (<https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/bindings/kafka-protocol-binding.md>); the ordering key
 //! is the record's key.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use anybroker_core::kit::Incoming;
 use anybroker_core::{Attribute, Message, RecordBuffer};
 use rdkafka::Message as _;
 use rdkafka::message::{BorrowedMessage, Header, Headers as _, OwnedHeaders};
 
 const PREFIX: &str = "ce_";
+/// Stands for a header whose name cannot be read.
+const UNREADABLE: &str = "unreadable-header";
 pub(crate) const CONTENT_TYPE: &str = "content-type";
 
 /// The record headers that carry everything of `message` but key and payload.
@@ -75,7 +79,13 @@ pub(crate) fn incoming(
         writer.key(key);
     }
     if let Some(headers) = record.headers() {
-        for header in headers.iter() {
+        for index in 0..headers.count() {
+            // The client library panics at a name that is not UTF-8, which only foreign producers write.
+            let Ok(header) = catch_unwind(AssertUnwindSafe(|| headers.get(index))) else {
+                tracing::warn!(offset = record.offset(), "a header's name is not UTF-8, and is left out");
+                writer.header(UNREADABLE, b"");
+                continue;
+            };
             let value = header.value.unwrap_or_default();
             match header.key.strip_prefix(PREFIX) {
                 Some(attribute) => writer.attribute(attribute, value),

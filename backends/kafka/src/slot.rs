@@ -10,7 +10,7 @@ use rdkafka::consumer::BaseConsumer;
 use rdkafka::consumer::base_consumer::PartitionQueue;
 use rdkafka::error::KafkaError;
 
-use crate::attempts::Mark;
+use crate::attempts::{Mark, Owner};
 use crate::rebalance::Member;
 use crate::record;
 
@@ -31,6 +31,8 @@ pub(crate) struct Slot {
     position: u64,
     /// What the group knew when the partition became ours.
     known: Mark,
+    /// Who commits here.
+    owner: Owner,
     /// So many messages are still handed out one at a time, because the last session died.
     cautious: usize,
     /// A message whose attempt is committed before it is handed out.
@@ -42,14 +44,17 @@ pub(crate) struct Slot {
 }
 
 impl Slot {
-    /// A partition that starts as `known` says, cautiously for so many messages.
+    /// A partition that starts as `known` says: cautiously, if that was said by a session that did not end well.
     pub(crate) fn new(
         number: u32,
         queue: PartitionQueue<Member>,
         known: Mark,
-        cautious: usize,
+        owner: Owner,
         session: &Session,
     ) -> Self {
+        // Whoever had it last died with it. Our own commit says only that we lost it for a while.
+        let died = known.open.is_some_and(|last| last != owner);
+        let cautious = if died { session.subscription().prefetch } else { 0 };
         Slot {
             number,
             generation: session.assign(number),
@@ -57,6 +62,7 @@ impl Slot {
             stray: VecDeque::new(),
             position: known.offset,
             known,
+            owner,
             cautious,
             waiting: None,
             last: None,
@@ -73,11 +79,16 @@ impl Slot {
         if let Some(waiting) = &self.waiting {
             let attempts = waiting.attempts.saturating_add(1);
             let offset = waiting.native;
-            return Mark { offset, attempts, seen: seen.max(offset + 1), open: true };
+            return Mark { offset, attempts, seen: seen.max(offset + 1), open: Some(self.owner) };
         }
         match session.head(self.number) {
-            Some((offset, attempts)) => Mark { offset, attempts, seen, open: true },
-            None => Mark { offset: self.position, attempts: self.attempts(self.position), seen, open: true },
+            Some((offset, attempts)) => Mark { offset, attempts, seen, open: Some(self.owner) },
+            None => Mark {
+                offset: self.position,
+                attempts: self.attempts(self.position),
+                seen,
+                open: Some(self.owner),
+            },
         }
     }
 
@@ -202,7 +213,7 @@ impl Slot {
             (None, None) => (self.position, self.attempts(self.position)),
         };
         let seen = handed_out.unwrap_or(offset).max(self.known.seen);
-        Mark { offset, attempts, seen, open: false }
+        Mark { offset, attempts, seen, open: None }
     }
 
     /// Whether the last commit is confirmed.

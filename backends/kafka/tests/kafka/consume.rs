@@ -180,3 +180,27 @@ async fn a_small_prefetch_bounds_what_is_held_and_nothing_stalls() {
     }
     consumer.close().await.unwrap();
 }
+
+#[tokio::test]
+async fn members_that_the_broker_shares_out_among_hand_over_as_well() {
+    let broker = connect("group_protocol=consumer").await;
+    let topic = topic(&broker, 2).await;
+    let group = group();
+    for key in ["a", "b", "c", "d"] {
+        publish(&broker, &topic, key, 0..10).await;
+    }
+    let mut first = consumer(&broker, &topic, &group).await;
+    let mut count = 0;
+    while count < 20 {
+        ack(next(&mut first).await).await;
+        count += 1;
+    }
+    let mut second = consumer(&broker, &topic, &group).await;
+    first.close().await.unwrap();
+    while count < 40 {
+        ack(next(&mut second).await).await;
+        count += 1;
+    }
+    assert!(next_if_any(&mut second).await.is_none());
+    second.close().await.unwrap();
+}

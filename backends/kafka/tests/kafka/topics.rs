@@ -42,3 +42,17 @@ async fn a_missing_topic_is_created_if_the_url_says_so() {
     assert_eq!(listed.partitions, Some(5));
     broker.admin().delete(&topic).await.unwrap();
 }
+
+#[tokio::test]
+async fn a_topic_that_is_deleted_under_a_consumer_ends_it() {
+    let broker = connect("").await;
+    let topic = topic(&broker, 1).await;
+    publish(&broker, &topic, "k", 0..1).await;
+    let mut consumer = consumer(&broker, &topic, &group()).await;
+    ack(next(&mut consumer).await).await;
+    broker.admin().delete(&topic).await.unwrap();
+    let ended = tokio::time::timeout(PATIENCE, consumer.receive(1)).await;
+    let error = ended.expect("the consumer should notice").unwrap_err();
+    assert_eq!(error.kind(), Kind::NotFound, "{error}");
+    assert!(error.to_string().contains("anybroker topics create"), "{error}");
+}
