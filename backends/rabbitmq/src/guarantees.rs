@@ -178,12 +178,10 @@ impl Facts<'_> {
         if !self.quorum() {
             return self.queues(Redelivery::Flag, CONFIRMS).raise("quorum queues count deliveries");
         }
-        let because = if self.server.since(4, 3) {
-            "x-delivery-count: rejections, closed channels and crashes"
-        } else {
-            "x-delivery-count, which also counts what came back unseen from a closed channel's prefetch"
-        };
-        self.queues(Redelivery::Count, POISON).because(because)
+        self.queues(Redelivery::Flag, POISON).because(
+            "within a session attempts are counted by the client; x-delivery-count tells the next session how often the \
+             message came back to the queue, not how often it was tried",
+        )
     }
 
     fn exclusivity(&self) -> Row<Exclusivity> {

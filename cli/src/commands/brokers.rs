@@ -75,7 +75,7 @@ impl Args {
             (_, true) => Engine::Native,
             _ => Engine::Auto,
         };
-        let ports = if self.free_ports { PortChoice::Free } else { PortChoice::Default };
+        let ports = if self.free_ports { PortChoice::Free } else { PortChoice::Same };
         Options { engine, ports, install_system: self.install_system, ..Options::default() }
     }
 }

@@ -1,5 +1,7 @@
 //! `anybroker guarantees URL`: what holds there, how that is known, and what is missing.
 
+use std::time::Duration;
+
 use anybroker::{Group, Guarantees, Limits, Requirements, RowView, Topic, Unmet};
 use serde::{Serialize, Serializer};
 
@@ -72,13 +74,16 @@ fn print(guarantees: &Guarantees, unmet: &[Unmet]) -> Result<(), Failure> {
 
 fn limits_text(limits: &Limits) -> String {
     let number = |n: Option<usize>| n.map_or_else(|| "no known limit".to_owned(), |n| n.to_string());
-    let window = limits.deduplication_window;
+    let time = |d: Option<Duration>| {
+        d.map_or_else(|| "none".to_owned(), |d| humantime::format_duration(d).to_string())
+    };
     format!(
-        "message bytes: {}; batch: {}; deliveries in flight: {}; deduplication window: {}",
+        "message bytes: {}; batch: {}; deliveries in flight: {}; deduplication window: {}; lease: {}",
         number(limits.message_bytes),
         number(limits.batch),
         number(limits.in_flight),
-        window.map_or_else(|| "none".to_owned(), |w| humantime::format_duration(w).to_string()),
+        time(limits.deduplication_window),
+        time(limits.lease),
     )
 }
 
@@ -134,6 +139,7 @@ struct JsonLimits {
     batch: Option<usize>,
     in_flight: Option<usize>,
     deduplication_window_ms: Option<u64>,
+    lease_ms: Option<u64>,
 }
 
 impl JsonLimits {
@@ -142,9 +148,14 @@ impl JsonLimits {
             message_bytes: limits.message_bytes,
             batch: limits.batch,
             in_flight: limits.in_flight,
-            deduplication_window_ms: limits.deduplication_window.map(|window| window.as_millis() as u64),
+            deduplication_window_ms: limits.deduplication_window.map(milliseconds),
+            lease_ms: limits.lease.map(milliseconds),
         }
     }
+}
+
+fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[derive(Serialize)]

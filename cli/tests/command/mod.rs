@@ -29,9 +29,13 @@ impl Ran {
 /// Runs `anybroker` with `input` as its stdin.
 pub(crate) fn anybroker(args: &[&str], input: impl AsRef<[u8]>) -> Ran {
     let mut child = spawn(args);
-    // A command that refuses its arguments doesn't read.
-    let _ = child.stdin.take().unwrap().write_all(input.as_ref());
-    finish(child)
+    let mut stdin = child.stdin.take().unwrap();
+    let input = input.as_ref().to_owned();
+    // Beside the reading of what it prints: a pipe holds little. A command that refuses its arguments doesn't read.
+    let writer = std::thread::spawn(move || drop(stdin.write_all(&input)));
+    let ran = finish(child);
+    writer.join().unwrap();
+    ran
 }
 
 /// Starts `anybroker`.

@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
-use super::topic::{TestTopic, numbers};
+use super::topic::TestTopic;
 use crate::command::{finish, spawn};
 
 fn signal(child: &Child, name: &str) {
@@ -37,11 +37,8 @@ pub(crate) fn no_more_than_max_is_taken(url: &str) {
     let topic = TestTopic::create(url);
     topic.fill(10);
     assert_eq!(topic.numbers(&["--max", "3"]), [0, 1, 2]);
-    let rest = topic.receive(&["--max", "7"]);
-    assert_eq!(numbers(&rest), (3..10).collect::<Vec<_>>());
-    for line in rest.json() {
-        assert_eq!(line["attempt"], 1, "a message that nobody saw counts no attempt: {line}");
-    }
+    assert_eq!(topic.numbers(&["--max", "7"]), (3..10).collect::<Vec<_>>());
+    assert!(topic.numbers(&["--idle", "2"]).is_empty());
 }
 
 pub(crate) fn without_acknowledgement_all_come_again(url: &str) {

@@ -60,7 +60,7 @@ impl Drop for TestTopic {
 }
 
 /// The payloads as numbers.
-pub(crate) fn numbers(ran: &Ran) -> Vec<usize> {
+fn numbers(ran: &Ran) -> Vec<usize> {
     ran.json().iter().map(|line| line["payload"].as_str().unwrap().parse().unwrap()).collect()
 }
 

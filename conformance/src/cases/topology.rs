@@ -66,6 +66,9 @@ pub(super) async fn missing_topic(context: Context) -> CaseResult {
 
 pub(super) async fn different_topology(context: Context) -> CaseResult {
     let stage = context.stage("different", 1).await?;
+    // Not empty: some brokers let an empty group change.
+    let publisher = stage.publisher().await?;
+    step("publish", async { Ok(publisher.publish(Message::new("kept")).await?) }).await?;
     let topics = step("list", async { Ok(stage.broker.admin().topics().await) }).await?;
     let existing =
         topics.ok().and_then(|all| all.into_iter().find(|t| t.topic == stage.topic.as_str())?.partitions);

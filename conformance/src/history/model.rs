@@ -222,9 +222,16 @@ impl History {
         numbered.filter_map(|(i, message)| Some((MessageId::new(i), message, message.publish?)))
     }
 
-    /// All deliveries, in their order.
+    /// The deliveries of messages that had been published, in their order. What was not is only P1's.
     pub(crate) fn all_deliveries(&self) -> impl Iterator<Item = (DeliveryId, &Delivery)> {
-        self.deliveries.iter().enumerate().map(|(i, delivery)| (DeliveryId::new(i), delivery))
+        let numbered = self.deliveries.iter().enumerate();
+        let published = numbered.filter(|(_, it)| it.difference != Some(Difference::Unpublished));
+        published.map(|(i, delivery)| (DeliveryId::new(i), delivery))
+    }
+
+    /// All deliveries, also of messages that were not published, in their order.
+    pub(crate) fn even_phantoms(&self) -> &[Delivery] {
+        &self.deliveries
     }
 
     pub(crate) fn all_sessions(&self) -> &[Session] {

@@ -1,13 +1,12 @@
 //! Finds the deliveries of a message, and the events that may cause another.
 
 use super::ids::{At, DeliveryId, GroupId, MessageId, SessionId};
-use super::model::{Delivery, Difference, History};
+use super::model::{Delivery, History};
 
 impl History {
     /// Orders the deliveries of published messages by message, group, dead letter or not, and time.
     pub(super) fn index(&mut self) {
-        let known = |id: &DeliveryId| self.delivery(*id).difference != Some(Difference::Unpublished);
-        let mut ids: Vec<_> = (0..self.deliveries.len()).map(DeliveryId::new).filter(known).collect();
+        let mut ids: Vec<_> = self.all_deliveries().map(|(id, _)| id).collect();
         ids.sort_unstable_by_key(|id| {
             let delivery = self.delivery(*id);
             (delivery.message, self.group_of(delivery), delivery.dead_letter, *id)

@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 
+use super::twins::Twins;
 use crate::history::{
     At, DeadLetterPromise, DeliveryId, GroupId, History, Message, MessageId, Name, Outcome, SettleVerdict,
 };
@@ -17,8 +18,7 @@ pub(crate) struct Fate<'a> {
     groups: HashMap<Name, Vec<GroupId>>,
     /// The last fault that a confirmed message need not outlive.
     last_deadly_fault: Option<At>,
-    /// The published messages of each deduplication id and topic.
-    twins: HashMap<(usize, Name), Vec<MessageId>>,
+    twins: Twins,
     /// What is known of the messages of a deduplication id and topic in a group.
     known: RefCell<HashMap<(Twin, usize, Name, GroupId), bool>>,
 }
@@ -40,7 +40,7 @@ impl<'a> Fate<'a> {
             history,
             groups,
             last_deadly_fault: last_deadly_fault(history),
-            twins: twins(history),
+            twins: Twins::new(history),
             known: RefCell::default(),
         }
     }
@@ -112,12 +112,11 @@ impl<'a> Fate<'a> {
         if !message.duplicate && self.history.header().promises.p11.is_none() {
             return false;
         }
-        let class = (self.history.dedup_class(id), message.topic);
-        let twins = self.twins.get(&class).map_or(&[][..], Vec::as_slice);
+        let class = self.history.dedup_class(id);
         let mut known = self.known.borrow_mut();
         *known
-            .entry((question, class.0, class.1, group))
-            .or_insert_with(|| twins.iter().any(|other| holds(*other)))
+            .entry((question, class, message.topic, group))
+            .or_insert_with(|| self.twins.of(self.history, id).iter().any(|other| holds(*other)))
     }
 
     /// Whether these deliveries reached the limit, where a message that does is dropped.
@@ -153,17 +152,4 @@ fn last_deadly_fault(history: &History) -> Option<At> {
     let deadly = |kind: &str| !UNDOING.contains(&kind) && !survives.iter().any(|each| each == kind);
     let mut deadly = history.faults().iter().filter(|fault| deadly(history.name(fault.kind)));
     deadly.next_back().map(|fault| fault.at)
-}
-
-/// The messages that share their deduplication id with another in their topic.
-fn twins(history: &History) -> HashMap<(usize, Name), Vec<MessageId>> {
-    let explicit = history.published().filter(|(_, message, _)| message.dedup.is_some());
-    let mut twins: HashMap<_, Vec<_>> = HashMap::new();
-    for (id, message, _) in explicit {
-        twins.entry((history.dedup_class(id), message.topic)).or_default().push(id);
-    }
-    for ((class, topic), messages) in &mut twins {
-        messages.extend(history.original(*class).filter(|id| history.message(*id).topic == *topic));
-    }
-    twins
 }

@@ -33,7 +33,9 @@ mod property;
 mod render;
 mod report;
 mod scope;
+mod sources;
 mod timeline;
+mod twins;
 
 pub use property::Property;
 pub use report::{Finding, Report, Step, Verdict, Violation};

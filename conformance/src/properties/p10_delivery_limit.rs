@@ -7,14 +7,16 @@
 //! - With `at_most_once` there is one position of m in the dead letter topic for each group that may have put it there
 //!   (without positions: no further delivery of it without a cause).
 //! - Nothing else is in the dead letter topic: some group was asked to dead-letter m; or m reached the limit there and
-//!   was not acknowledged; or a session end or fault after its last delivery there hides a last attempt.
+//!   was not acknowledged; or a session end or fault after its last delivery there hides a last attempt; or, where the
+//!   broker's count (`attempt`) is not known, there were as many of them since the publish as attempts are missing.
 //!
 //! An opportunity is a message that reached the limit or the dead letter topic. Inconclusive if a message is missing
 //! from the dead letter topic and some group was not drained since. Source: guarantees §9, P10.
 
 use super::causes::Causes;
 use super::evidence::{Evidence, in_group, violation};
-use super::fate::reached;
+use super::fate::{Fate, reached};
+use super::sources::Sources;
 use crate::history::{
     At, DeadLetterPromise, Delivery, DeliveryId, DeliveryLimit, GroupId, History, MessageId, Outcome,
     SettleVerdict,
@@ -22,7 +24,9 @@ use crate::history::{
 
 pub(crate) fn check(history: &History, promise: DeliveryLimit) -> Evidence {
     let drained = history.all_groups().map(|(_, group)| group.drained).min().flatten();
-    let limits = Limits { history, promise, causes: Causes::new(history), drained };
+    let (causes, fate) = (Causes::new(history), Fate::new(history));
+    let sources = Sources::new(history, promise.limit);
+    let limits = Limits { history, promise, causes, fate, sources, drained };
     let mut evidence = Evidence::default();
     history.for_each_record(|message, group, record| limits.too_often(&mut evidence, message, group, record));
     for (id, ..) in history.published() {
@@ -35,6 +39,8 @@ struct Limits<'a> {
     history: &'a History,
     promise: DeliveryLimit,
     causes: Causes<'a>,
+    fate: Fate<'a>,
+    sources: Sources<'a>,
     /// Since when every group is drained.
     drained: Option<At>,
 }
@@ -111,11 +117,11 @@ impl Limits<'_> {
         groups: &[&[DeliveryId]],
     ) {
         let at = self.history.delivery(first).at;
-        if self.sources(groups, at) == 0 {
+        if self.sources(id, at) == 0 {
             return evidence.violation(|| self.early(id, at, groups));
         }
         let twice = self.promise.dead_letter == DeadLetterPromise::AtMostOnce;
-        if let Some(second) = self.extra(dead, groups).filter(|_| twice) {
+        if let Some(second) = self.extra(id, dead).filter(|_| twice) {
             evidence.violation(|| {
                 let explanation = format!("{} was dead-lettered twice", self.history.message_id(id));
                 let events = [Some(at), Some(self.history.delivery(second).at)];
@@ -125,25 +131,8 @@ impl Limits<'_> {
     }
 
     /// From how many groups a dead letter may have come by then.
-    fn sources(&self, groups: &[&[DeliveryId]], dead: At) -> usize {
-        groups.iter().filter(|run| self.explains(run, dead)).count()
-    }
-
-    /// Whether a message's deliveries to one group explain that it was dead-lettered.
-    fn explains(&self, run: &[DeliveryId], dead: At) -> bool {
-        let seen = &run[..run.partition_point(|id| self.history.delivery(*id).at < dead)];
-        let Some(last) = seen.last().map(|id| self.history.delivery(*id)) else { return false };
-        let asked =
-            |delivery: &Delivery| delivery.was(SettleVerdict::DeadLetter) && delivery.settle < Some(dead);
-        let acknowledged = last.verdict == Some(SettleVerdict::Ack)
-            && last.outcome == Some(Outcome::Ok)
-            && last.settled < Some(dead);
-        let hidden = || {
-            let group = self.history.group_of(last);
-            self.history.disturbed_between(group, last.at, dead) || self.history.fault_between(last.at, dead)
-        };
-        seen.iter().any(|id| asked(self.history.delivery(*id)))
-            || !acknowledged && (reached(self.history, seen) >= self.promise.limit || hidden())
+    fn sources(&self, id: MessageId, dead: At) -> usize {
+        self.sources.count(id, self.fate.groups(self.history.message(id).topic), dead)
     }
 
     fn early(&self, id: MessageId, dead: At, groups: &[&[DeliveryId]]) -> super::report::Violation {
@@ -166,14 +155,14 @@ impl Limits<'_> {
     }
 
     /// The first dead letter beyond one for each of the groups that it may come from.
-    fn extra(&self, dead: &[DeliveryId], groups: &[&[DeliveryId]]) -> Option<DeliveryId> {
+    fn extra(&self, message: MessageId, dead: &[DeliveryId]) -> Option<DeliveryId> {
         let mut records: Vec<DeliveryId> = Vec::new();
         let mut sources = 0;
         for (i, id) in dead.iter().enumerate() {
             let before = i.checked_sub(1).map(|before| dead[before]);
             if self.is_new(&records, before, *id) {
                 records.push(*id);
-                sources = self.sources(groups, self.history.delivery(*id).at).max(sources);
+                sources = self.sources(message, self.history.delivery(*id).at).max(sources);
             }
             if records.len() > sources {
                 return Some(*id);

@@ -7,43 +7,39 @@
 
 use super::evidence::{Evidence, violation};
 use super::fate::confirmed;
-use crate::history::{At, History, MessageId, Name, Outcome};
+use super::twins::Twins;
+use crate::history::{At, History, MessageId, Outcome};
 
 pub(crate) fn check(history: &History, window: u64) -> Evidence {
-    let published = history.published().filter(|(_, message, _)| message.outcome != Some(Outcome::Failed));
-    let mut classes: Vec<(usize, Name, At, MessageId)> = published
-        .map(|(id, message, publish)| (history.dedup_class(id), message.topic, publish, id))
-        .collect();
-    classes.sort_unstable();
     let mut evidence = Evidence::default();
-    for class in classes.chunk_by(|one, other| (one.0, one.1) == (other.0, other.1)) {
+    let twins = Twins::new(history);
+    let mut classes: Vec<_> = twins.all().collect();
+    classes.sort_unstable_by_key(|class| class.first());
+    for class in classes {
         check_class(history, window, &mut evidence, class);
     }
     evidence
 }
 
 /// Messages of one deduplication id, in the order of their publishing.
-fn check_class(
-    history: &History,
-    window: u64,
-    evidence: &mut Evidence,
-    class: &[(usize, Name, At, MessageId)],
-) {
-    let mut stored_before: Option<MessageId> = None;
-    for (i, (_, _, publish, id)) in class.iter().enumerate() {
-        let repeated = confirmed(history, history.message(*id));
-        if let Some(confirmed) = repeated {
-            let inside = |other: &At| history.elapsed(*other, confirmed) < window;
-            let outside = class[..i].partition_point(|(_, _, other, _)| !inside(other));
-            evidence.opportunities((i - outside) as u64);
-            let first =
-                stored_before.filter(|first| history.message(*first).publish.is_some_and(|at| inside(&at)));
-            if let Some(first) = first.filter(|first| stored_apart(history, *first, *id)) {
-                evidence.violation(|| twice(history, first, *id, *publish, confirmed));
+fn check_class(history: &History, window: u64, evidence: &mut Evidence, class: &[MessageId]) {
+    let published = class.iter().map(|id| (*id, history.message(*id)));
+    let published = published.filter(|(_, message)| message.outcome != Some(Outcome::Failed));
+    let mut before: Vec<At> = Vec::new();
+    let mut stored_before: Option<(MessageId, At)> = None;
+    for (id, publish) in published.filter_map(|(id, message)| Some((id, message.publish?))) {
+        if let Some(confirmed) = confirmed(history, history.message(id)) {
+            let inside = |other: At| history.elapsed(other, confirmed) < window;
+            let outside = before.partition_point(|other| !inside(*other));
+            evidence.opportunities((before.len() - outside) as u64);
+            let first = stored_before.filter(|(first, at)| inside(*at) && stored_apart(history, *first, id));
+            if let Some((first, _)) = first {
+                evidence.violation(|| twice(history, first, id, publish, confirmed));
             }
         }
-        if stored(history, *id) {
-            stored_before = Some(*id);
+        before.push(publish);
+        if stored(history, id) {
+            stored_before = Some((id, publish));
         }
     }
 }

@@ -5,24 +5,17 @@
 //! confirmed message with a new deduplication id. Inconclusive if such a message is missing and no such group was
 //! drained. Applies to brokers that deduplicate. Source: guarantees §9, P11b.
 
-use std::collections::HashSet;
-
 use super::evidence::{Evidence, violation};
 use super::fate::Fate;
+use super::twins::Twins;
 use crate::history::{At, History, MessageId};
 
 pub(crate) fn check(history: &History) -> Evidence {
     let fate = Fate::new(history);
-    let mut published: Vec<_> = history.published().map(|(id, _, publish)| (publish, id)).collect();
-    published.sort_unstable();
-    let mut seen = HashSet::new();
+    let twins = Twins::new(history);
     let mut evidence = Evidence::default();
-    for (_, id) in published {
-        let message = history.message(id);
-        let new = seen.insert((history.dedup_class(id), message.topic));
-        let Some(confirmed) = fate.confirmed(message).filter(|at| new && !fate.died(id, *at)) else {
-            continue;
-        };
+    for (id, message, _) in history.published().filter(|(id, ..)| twins.is_new(history, *id)) {
+        let Some(confirmed) = fate.confirmed(message).filter(|at| !fate.died(id, *at)) else { continue };
         evidence.opportunity();
         if message.duplicate && !message.evicted && history.deliveries_of(id).is_empty() {
             suppressed(history, &fate, &mut evidence, id, confirmed);

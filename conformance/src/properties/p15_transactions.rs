@@ -154,9 +154,10 @@ impl<'a> Atomic<'a> {
         let input = self.history.delivery(id);
         let Some(settle) = input.settle else { return };
         let group = self.history.group_of(input);
-        let later =
-            self.history.deliveries_to(input.message, group).iter().map(|id| self.history.delivery(*id));
-        let mut later = later.filter(|it| it.at > input.at && it.position() == input.position());
+        let deliveries = self.history.deliveries_to(input.message, group);
+        let later = deliveries[deliveries.partition_point(|other| *other <= id)..].iter();
+        let later = later.map(|id| self.history.delivery(*id));
+        let mut later = later.filter(|it| it.position() == input.position());
         match self.visible {
             Some(output) => {
                 let replayed = |it: &Delivery| {

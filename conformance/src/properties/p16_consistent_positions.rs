@@ -21,53 +21,74 @@ pub(crate) fn check(history: &History) -> Evidence {
     evidence
 }
 
-/// A read: topic, dead letter or not, position, event and message.
-type Read = (Name, bool, Position, At, MessageId);
+/// What says that a message is at a position: its receipt or a delivery.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Read {
+    Receipt(MessageId),
+    Delivery(DeliveryId),
+}
+
+/// A read in full: topic, dead letter or not, position, message and event.
+type Place = (Name, bool, Position, MessageId, At);
 
 fn one_message_a_position(history: &History, evidence: &mut Evidence) {
-    let mut reads = reads(history);
-    reads.sort_unstable();
-    for run in reads.chunk_by(|one, other| (one.0, one.1, one.2) == (other.0, other.1, other.2)) {
+    let mut reads: Vec<_> = reads(history).collect();
+    reads.sort_unstable_by_key(|read| place(history, *read));
+    let position = |read: &Read| place(history, *read).map(|place| (place.0, place.1, place.2));
+    for run in reads.chunk_by(|one, other| position(one) == position(other)) {
         evidence.opportunities(run.len() as u64 - 1);
-        let (_, _, position, at, message) = run[0];
-        let mut others: Vec<_> = run.iter().filter(|read| read.4 != message).collect();
-        others.sort_unstable_by_key(|read| (read.4, read.3));
-        others.dedup_by_key(|read| read.4);
-        for other in others {
-            evidence.violation(|| {
-                let (one, two) = (history.message_id(message), history.message_id(other.4));
-                let explanation =
-                    format!("{one} and {two} are both at {}:{}", position.partition, position.offset);
-                violation(history, &[message, other.4], &[Some(at), Some(other.3)], explanation)
-            });
+        let mut places = run.iter().filter_map(|read| place(history, *read));
+        let Some((_, _, position, first, at)) = places.next() else { continue };
+        let mut before = first;
+        for (_, _, _, message, other_at) in places {
+            if message != before {
+                evidence.violation(|| {
+                    let (one, two) = (history.message_id(first), history.message_id(message));
+                    let explanation =
+                        format!("{one} and {two} are both at {}:{}", position.partition, position.offset);
+                    violation(history, &[first, message], &[Some(at), Some(other_at)], explanation)
+                });
+            }
+            before = message;
         }
     }
 }
 
-fn reads(history: &History) -> Vec<Read> {
-    let receipts = history.published().filter_map(|(id, message, _)| {
-        let stored = message.outcome == Some(Outcome::Ok) && !message.duplicate;
-        let (position, at) = message.position().zip(message.published).filter(|_| stored)?;
-        Some((message.topic, false, position, at, id))
-    });
-    let deliveries = history.all_deliveries().filter_map(|(_, delivery)| {
-        let topic = history.group(history.group_of(delivery)).topic;
-        Some((topic, delivery.dead_letter, delivery.position()?, delivery.at, delivery.message))
-    });
-    receipts.chain(deliveries).collect()
+fn reads(history: &History) -> impl Iterator<Item = Read> {
+    let receipts = history.published().map(|(id, ..)| Read::Receipt(id));
+    let deliveries = history.all_deliveries().map(|(id, _)| Read::Delivery(id));
+    receipts.chain(deliveries).filter(|read| place(history, *read).is_some())
+}
+
+/// The place that a read is of, unless it has no position or is the receipt of a duplicate.
+fn place(history: &History, read: Read) -> Option<Place> {
+    match read {
+        Read::Receipt(id) => {
+            let message = history.message(id);
+            let stored = message.outcome == Some(Outcome::Ok) && !message.duplicate;
+            let (position, at) = message.position().zip(message.published).filter(|_| stored)?;
+            Some((message.topic, false, position, id, at))
+        }
+        Read::Delivery(id) => {
+            let delivery = history.delivery(id);
+            let topic = history.group(history.group_of(delivery)).topic;
+            Some((topic, delivery.dead_letter, delivery.position()?, delivery.message, delivery.at))
+        }
+    }
 }
 
 fn forward(history: &History, evidence: &mut Evidence) {
-    let deliveries = history.all_deliveries().filter_map(|(id, delivery)| {
-        Some((delivery.session, delivery.dead_letter, delivery.position()?.partition, id))
-    });
-    let mut deliveries: Vec<_> = deliveries.collect();
-    deliveries.sort_unstable();
+    let placed = |(id, delivery): (DeliveryId, &Delivery)| delivery.position().map(|_| id);
+    let mut deliveries: Vec<_> = history.all_deliveries().filter_map(placed).collect();
+    let line = |id: &DeliveryId| {
+        let delivery = history.delivery(*id);
+        (delivery.session, delivery.dead_letter, delivery.position().map(|position| position.partition))
+    };
+    deliveries.sort_unstable_by_key(|id| (line(id), *id));
     let excuses = Excuses::new(history);
-    for run in deliveries.chunk_by(|one, other| (one.0, one.1, one.2) == (other.0, other.1, other.2)) {
-        let run: Vec<_> = run.iter().map(|(.., id)| *id).collect();
+    for run in deliveries.chunk_by(|one, other| line(one) == line(other)) {
         evidence.opportunities(run.len() as u64 - 1);
-        one_way(history, evidence, &excuses, &run);
+        one_way(history, evidence, &excuses, run);
     }
 }
 

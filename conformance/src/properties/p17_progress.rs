@@ -2,9 +2,12 @@
 //!
 //! The last heal is the last `heal`, `restart` or `resume` fault. Every sentinel published ok is delivered to every
 //! group that it is owed to and that had a session open in that time, within `within_ms` of the heal or of the
-//! sentinel's `publish`, whichever is later. A failure is a stall, never a loss: what has not come may still. An
-//! opportunity is such a pair of sentinel and group. Inconclusive if the file ends before the time is up. Without a
-//! heal it is not exercised. Always applies. Source: guarantees §9, P17.
+//! sentinel's `publish`, whichever is later; one that was evicted or dead-lettered unseen is exempt. A failure is a
+//! stall, never a loss: what has not come may still. An opportunity is such a pair of sentinel and group. Inconclusive
+//! if the file ends before the time is up. Without a heal it is not exercised. Always applies. Source: guarantees §9,
+//! P17.
+
+use std::collections::HashMap;
 
 use super::evidence::{Evidence, violation};
 use super::fate::Fate;
@@ -17,6 +20,7 @@ pub(crate) fn check(history: &History, within: u64) -> Evidence {
         return evidence;
     };
     let fate = Fate::new(history);
+    let sessions = Sessions::new(history);
     for (id, message, publish) in history.published().filter(|(_, message, _)| message.sentinel) {
         if fate.confirmed(message).is_none() {
             continue;
@@ -24,7 +28,9 @@ pub(crate) fn check(history: &History, within: u64) -> Evidence {
         let from = publish.max(heal.at);
         let deadline = history.time(from).saturating_add(within);
         for group in fate.groups(message.topic).iter().filter(|group| fate.owed(message, **group)) {
-            if has_session(history, *group, from, deadline) {
+            let excused = history.deliveries_to(id, *group).is_empty() && fate.removed(id);
+            if !excused && sessions.open_between(*group, from, history.first_from(deadline.saturating_add(1)))
+            {
                 evidence.opportunity();
                 arrives(history, &mut evidence, (id, *group), from, deadline);
             }
@@ -33,12 +39,27 @@ pub(crate) fn check(history: &History, within: u64) -> Evidence {
     evidence
 }
 
-/// Whether a session of a group was open at some time from an event to a deadline.
-fn has_session(history: &History, group: GroupId, from: At, deadline: u64) -> bool {
-    let mut sessions = history.all_sessions().iter().filter(|session| session.group == group);
-    sessions.any(|session| {
-        history.time(session.opened) <= deadline && session.closed.is_none_or(|(closed, _)| closed > from)
-    })
+/// The sessions of each group in the order of their opening, each with the latest end of any up to it.
+struct Sessions(HashMap<GroupId, Vec<(At, At)>>);
+
+impl Sessions {
+    fn new(history: &History) -> Self {
+        let mut sessions: HashMap<_, Vec<(At, At)>> = HashMap::new();
+        for session in history.all_sessions() {
+            let before = sessions.entry(session.group).or_default();
+            let end = session.closed.map_or(At::new(history.events()), |(closed, _)| closed);
+            let latest = before.last().map_or(end, |(_, latest)| end.max(*latest));
+            before.push((session.opened, latest));
+        }
+        Self(sessions)
+    }
+
+    /// Whether a session of a group was open at some time from one event to before another.
+    fn open_between(&self, group: GroupId, from: At, until: At) -> bool {
+        let sessions = self.0.get(&group).map_or(&[][..], Vec::as_slice);
+        let opened = &sessions[..sessions.partition_point(|(opened, _)| *opened < until)];
+        opened.last().is_some_and(|(_, latest)| *latest > from)
+    }
 }
 
 fn arrives(

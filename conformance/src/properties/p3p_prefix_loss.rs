@@ -10,9 +10,6 @@ use super::evidence::{Evidence, in_group, violation};
 use super::fate::Fate;
 use crate::history::{DeliveryId, GroupId, History, Message, MessageId, Position};
 
-/// A delivery by group and position.
-type Read = (GroupId, Position, DeliveryId);
-
 pub(crate) fn check(history: &History) -> Evidence {
     let fate = Fate::new(history);
     let reads = reads(history);
@@ -24,7 +21,7 @@ pub(crate) fn check(history: &History) -> Evidence {
             continue;
         }
         for group in fate.groups(message.topic).iter().filter(|group| fate.owed(message, **group)) {
-            let Some(later) = past(&reads, *group, position) else { continue };
+            let Some(later) = past(history, &reads, *group, position) else { continue };
             evidence.opportunity();
             if history.deliveries_to(id, *group).is_empty() && !fate.twin_delivered(id, *group) {
                 skipped(history, &mut evidence, (id, message), *group, later);
@@ -34,20 +31,25 @@ pub(crate) fn check(history: &History) -> Evidence {
     evidence
 }
 
-fn reads(history: &History) -> Vec<Read> {
-    let reads = history.all_deliveries().filter(|(_, delivery)| !delivery.dead_letter);
-    let reads =
-        reads.filter_map(|(id, delivery)| Some((history.group_of(delivery), delivery.position()?, id)));
-    let mut reads: Vec<_> = reads.collect();
-    reads.sort_unstable();
+/// The deliveries with a position, by group and position.
+fn reads(history: &History) -> Vec<DeliveryId> {
+    let reads = history.all_deliveries().filter(|(_, it)| !it.dead_letter && it.position().is_some());
+    let mut reads: Vec<_> = reads.map(|(id, _)| id).collect();
+    reads.sort_unstable_by_key(|id| (place(history, *id), *id));
     reads
 }
 
+fn place(history: &History, id: DeliveryId) -> (GroupId, Option<Position>) {
+    let delivery = history.delivery(id);
+    (history.group_of(delivery), delivery.position())
+}
+
 /// The next delivery in a group and partition past a position.
-fn past(reads: &[Read], group: GroupId, position: Position) -> Option<DeliveryId> {
-    let next = reads.partition_point(|read| (read.0, read.1) <= (group, position));
-    let read = reads.get(next).filter(|read| (read.0, read.1.partition) == (group, position.partition));
-    read.map(|read| read.2)
+fn past(history: &History, reads: &[DeliveryId], group: GroupId, position: Position) -> Option<DeliveryId> {
+    let next = reads.partition_point(|read| place(history, *read) <= (group, Some(position)));
+    let next = reads.get(next).copied()?;
+    let (other, place) = place(history, next);
+    (other == group && place.is_some_and(|it| it.partition == position.partition)).then_some(next)
 }
 
 /// Where a message is by its receipt, or else by its delivery to another group.

@@ -7,26 +7,53 @@
 //! is delivered to the group. An opportunity is such an interval. Applies where at most one message of a scope is in
 //! flight; never inconclusive. Source: guarantees §9, P7r.
 
+use std::collections::BTreeSet;
+
 use super::evidence::{Evidence, in_group, violation};
 use super::peaks::Peaks;
 use super::scope::{Class, class};
 use crate::history::{At, Delivery, DeliveryId, GroupId, History, Name, OrderScope, Outcome, SettleVerdict};
 
+/// From when on a delivery was to come again, and the delivery that then came.
+struct Interval {
+    first: DeliveryId,
+    second: DeliveryId,
+    class: Class,
+    returned: At,
+}
+
 pub(crate) fn check(history: &History, scope: OrderScope) -> Evidence {
-    let after = After::new(history, scope);
+    let intervals = intervals(history, scope);
+    let group = |id| history.group_of(history.delivery(id));
+    let scopes = intervals.iter().map(|it| (group(it.first), it.class)).collect();
+    let after = After::new(history, scope, &scopes);
     let mut evidence = Evidence::default();
-    history.for_each_record(|_, group, record| {
+    for Interval { first, second, class, returned } in intervals {
+        evidence.opportunity();
+        let until = history.delivery(second).at;
+        if let Some(overtaking) = after.between(first, (group(first), class), returned, until) {
+            overtaken(
+                history,
+                &mut evidence,
+                class,
+                [first, overtaking, second].map(|id| history.delivery(id)),
+            );
+        }
+    }
+    evidence
+}
+
+fn intervals(history: &History, scope: OrderScope) -> Vec<Interval> {
+    let mut intervals = Vec::new();
+    history.for_each_record(|_, _, record| {
         for pair in record.windows(2) {
             let (first, second) = (history.delivery(pair[0]), history.delivery(pair[1]));
-            let Some(class) = class(history, first, scope) else { continue };
-            let Some(returned) = returned(history, first, second.at) else { continue };
-            evidence.opportunity();
-            if let Some(overtaking) = after.between(first, (group, class), returned, second.at) {
-                overtaken(history, &mut evidence, class, [first, history.delivery(overtaking), second]);
-            }
+            let interval = class(history, first, scope).zip(returned(history, first, second.at));
+            let (first, second) = (pair[0], pair[1]);
+            intervals.extend(interval.map(|(class, returned)| Interval { first, second, class, returned }));
         }
     });
-    evidence
+    intervals
 }
 
 fn overtaken(
@@ -71,7 +98,8 @@ struct After<'a> {
 }
 
 impl<'a> After<'a> {
-    fn new(history: &'a History, scope: OrderScope) -> Self {
+    /// Of the deliveries in these scopes.
+    fn new(history: &'a History, scope: OrderScope, scopes: &BTreeSet<(GroupId, Class)>) -> Self {
         let (mut by_publish, mut by_offset) = (Vec::new(), Vec::new());
         for (id, delivery) in history.all_deliveries().filter(|(_, delivery)| !delivery.dead_letter) {
             let message = history.message(delivery.message);
@@ -79,6 +107,9 @@ impl<'a> After<'a> {
                 continue;
             };
             let group = history.group_of(delivery);
+            if !scopes.contains(&(group, class)) {
+                continue;
+            }
             by_publish.push(((group, class, message.publisher), delivery.at, publish.index() as u64, id));
             let position = delivery.position();
             by_offset.extend(position.map(|it| ((group, class, it.partition), delivery.at, it.offset, id)));
@@ -89,11 +120,12 @@ impl<'a> After<'a> {
     /// A delivery in a scope between two events of a message that comes after the one of `delivery`.
     fn between(
         &self,
-        delivery: &Delivery,
+        delivery: DeliveryId,
         (group, class): (GroupId, Class),
         after: At,
         before: At,
     ) -> Option<DeliveryId> {
+        let delivery = self.history.delivery(delivery);
         let message = self.history.message(delivery.message);
         let publish = message.publish?.index() as u64;
         let latest = self.by_publish.between((group, class, message.publisher), after, before);

@@ -32,7 +32,7 @@ fn describe(history: &History, visit: Visit<'_>) {
     for (id, message, publish) in history.published() {
         publishing(history, id, message, publish, visit);
     }
-    for (_, delivery) in history.all_deliveries() {
+    for delivery in history.even_phantoms() {
         delivering(history, delivery, visit);
     }
     for session in history.all_sessions() {

@@ -49,7 +49,10 @@ pub(crate) fn overtakes_a_redelivery(sketch: &mut Sketch, dice: &mut Dice) -> Op
         let between = &sketch.events[again.event..after.event];
         let elsewhere =
             |it: &Seen| it.deliver.m == victim.deliver.m && victim.event < it.event && it.event < again.event;
-        let quiet = !all.iter().any(elsewhere)
+        let published = |event: &Event<'_>| matches!(event, Event::Publish(it) if it.m == after.deliver.m);
+        let known = sketch.events[..again.event].iter().any(|(_, event)| published(event));
+        let quiet = known
+            && !all.iter().any(elsewhere)
             && between.iter().all(|(_, it)| !matches!(it, Event::Fault(_) | Event::Revoke(_)));
         if whole && quiet && again.acked() && after.acked() && again.settle.unwrap().0 > after.event {
             places.push((again.clone(), after.clone()));

@@ -49,6 +49,7 @@ mutants! {
     queue_changes::changes_a_payload queue::history, P1 [];
     log_changes::changes_a_key log::history, P1 [];
     queue_changes::invents_a_message queue::history, P1 [];
+    queue_changes::invents_a_message log::history, P1 [];
     queue_changes::says_failed_but_stores queue::history, P2 [];
     log_changes::loses_a_message log::history, P3p [P3, P14];
     queue_changes::loses_for_one_group queue::history, P14 [P3];
@@ -59,7 +60,7 @@ mutants! {
     queue_changes::swaps_fresh_messages queue::history, P7 [];
     log_changes::overtakes_a_redelivery log::history, P7r [];
     log_changes::gives_a_partition_to_two log::history, P8 [];
-    queue_changes::clears_a_mark queue::history, P9 [];
+    queue_changes::clears_a_mark queue::history, P9 [P10];
     queue_changes::never_dead_letters queue::history, P10 [P3];
     queue_changes::dead_letters_what_is_fresh queue::history, P10 [];
     queue_changes::delivers_a_duplicate queue::history, P11 [];

@@ -212,10 +212,11 @@ impl Queue {
         }
         let d = self.fresh("d");
         let (attempt, redelivered) = (entry.attempts, entry.seen);
+        let counted = self.sketch.header.promises.p9.is_some_and(|it| it.mark == Mark::Count);
         self.record(|it| {
             it.deliver_as(&d, &entry.m, &session, |it| {
                 it.redelivered = Some(redelivered);
-                it.attempt = Some(attempt);
+                it.attempt = counted.then_some(attempt);
             })
         });
         entry.seen = true;

@@ -83,7 +83,7 @@ fn settled_at_once(sketch: &Sketch) -> Vec<Seen> {
     seen(sketch)
         .into_iter()
         .filter(at_once)
-        .filter(|it| it.fresh() && it.deliver.attempt == Some(1))
+        .filter(|it| it.fresh() && it.deliver.attempt.is_none_or(|it| it == 1))
         .collect()
 }
 
@@ -119,7 +119,7 @@ pub(crate) fn swaps_fresh_messages(sketch: &mut Sketch, dice: &mut Dice) -> Opti
     };
     let usable: Vec<_> = all
         .iter()
-        .filter(|it| it.fresh() && it.acked() && it.deliver.attempt == Some(1))
+        .filter(|it| it.fresh() && it.acked() && it.deliver.attempt.is_none_or(|it| it == 1))
         .filter(|it| plain.contains(&it.deliver.m.to_string()) && only(it))
         .collect();
     let publisher = |m: &str| publishes(sketch).find(|it| &*it.m == m).map(|it| it.publisher.to_string());
@@ -176,6 +176,12 @@ pub(crate) fn dead_letters_what_is_fresh(sketch: &mut Sketch, dice: &mut Dice) -
         return None;
     }
     let like = deliveries.iter().find(|it| *it.deliver.m == *victim)?.clone();
+    let hides = |event: &Event<'_>| matches!(event, Event::Close(_) | Event::Fault(_));
+    let published = |event: &Event<'_>| matches!(event, Event::Publish(it) if *it.m == *victim);
+    let publish = sketch.events.iter().position(|(_, event)| published(event))?;
+    if sketch.events[publish..like.event].iter().any(|(_, event)| hides(event)) {
+        return None;
+    }
     let dead = Deliver {
         d: "new".into(),
         session: "reader".into(),

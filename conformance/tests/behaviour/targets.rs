@@ -3,7 +3,7 @@
 use std::process::Stdio;
 use std::sync::Arc;
 
-use anybroker_conformance::brokers::{Brokers, Options, State, default_state};
+use anybroker_conformance::brokers::{Brokers, Options, PortChoice, State, default_state};
 use anybroker_conformance::cases::{Connect, Faults, MEMBER_VARIABLE, SpawnMember};
 
 /// A backend in one configuration.
@@ -56,7 +56,8 @@ struct Starter {
 }
 
 fn starter() -> Brokers {
-    Brokers::open(default_state(), Options::default()).expect("the brokers' state can be read")
+    let options = Options { ports: PortChoice::Same, ..Options::default() };
+    Brokers::open(default_state(), options).expect("the brokers' state can be read")
 }
 
 #[async_trait::async_trait]

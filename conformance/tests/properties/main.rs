@@ -23,6 +23,7 @@ mod p7;
 mod p7r;
 mod p8;
 mod p9;
+mod speed;
 
 use anybroker_conformance::history::{Promises, Sketch};
 use anybroker_conformance::properties::{Finding, Property, Verdict, check};

@@ -1,5 +1,5 @@
 use anybroker_conformance::history::{
-    DeadLetterPromise, DeliveryLimit, Outcome, Position, SettleVerdict, Sketch,
+    DeadLetterPromise, DeliveryLimit, Lease, Outcome, Position, SettleVerdict, Sketch,
 };
 use anybroker_conformance::properties::{Property, Verdict};
 
@@ -135,4 +135,32 @@ fn a_group_may_dead_letter_after_another() {
     let other = first.open_as("s2", |it| it.group = "h".into()).deliver("e1", "m1", "s2");
     let other = other.settle("e1", SettleVerdict::DeadLetter);
     passes(&dead_letter(other, "y"), Property::P10, 1);
+}
+
+#[test]
+fn attempts_that_nobody_saw_may_exhaust_a_message() {
+    let died = |sketch: Sketch, s: &str| sketch.open_as(s, |it| it.group = "h".into()).close(s);
+    let twice = died(died(sketch(AtLeastOnce).publish("m1"), "h1"), "h2");
+    passes(&dead_letter(twice.clone(), "x"), Property::P10, 1);
+    let acked = twice.deliver("d1", "m1", "s").ack("d1").settled("d1", Outcome::Ok);
+    passes(&dead_letter(acked, "x"), Property::P10, 1);
+    let once = died(sketch(AtLeastOnce).publish("m1"), "h1");
+    assert_eq!(finding(&dead_letter(once, "x"), Property::P10).verdict, Verdict::Violation);
+}
+
+#[test]
+fn an_attempt_in_the_middle_may_be_unseen_unless_the_broker_counts() {
+    let died = sketch(AtLeastOnce).publish("m1").open("s1").close("s1");
+    let nacked = |attempt| died.clone().deliver_as("d1", "m1", "s", |it| it.attempt = attempt).nack("d1");
+    passes(&dead_letter(nacked(None), "x"), Property::P10, 1);
+    passes(&dead_letter(nacked(Some(2)), "x"), Property::P10, 1);
+    assert_eq!(finding(&dead_letter(nacked(Some(1)), "x"), Property::P10).verdict, Verdict::Violation);
+}
+
+#[test]
+fn an_acknowledgement_after_the_lease_excuses_a_dead_letter_at_the_limit() {
+    let mut sketch = nacked(AtLeastOnce, 1);
+    sketch.header.promises.p6 = Some(Lease { lease_ms: Some(10) });
+    let late = sketch.deliver("d2", "m1", "s").wait(20).ack("d2").settled("d2", Outcome::Ok);
+    passes(&dead_letter(late, "x"), Property::P10, 1);
 }

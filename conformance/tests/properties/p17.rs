@@ -60,3 +60,9 @@ fn a_group_without_sessions_cannot_stall() {
     let closed = promising(|promises| promises.p17 = Some(Progress { within_ms: 100 })).open("s").close("s");
     says(&sentinel(closed.fault("heal")).wait(150).drained(), Property::P17, Verdict::NotExercised);
 }
+
+#[test]
+fn a_sentinel_that_was_dead_lettered_unseen_has_not_stalled() {
+    let dead = sentinel(sketch()).deliver_as("d", "m1", "s", |it| it.dead_letter = Some(true));
+    says(&dead.wait(150).drained(), Property::P17, Verdict::NotExercised);
+}

@@ -102,6 +102,10 @@ pub(crate) async fn run(args: Args) -> Result<Done, Failure> {
     let mut pipeline = Pipeline::new(&*publisher, template, Tally::new(args.format, bar));
     let ended = pipeline.run(source.start(), &mut signals).await;
     let done = pipeline.finish(&mut signals).await;
+    if pipeline.abandoned() {
+        // Closing would wait for what nobody wants to wait for.
+        return done;
+    }
     let closed = within("close", publisher.close()).await;
     close(&broker).await;
     ended?;

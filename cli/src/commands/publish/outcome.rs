@@ -89,8 +89,13 @@ impl Tally {
     fn explain(&mut self, number: u64, reason: &str) {
         self.explained += 1;
         if self.explained <= EXPLAINED {
-            self.bar.suspend(|| output::note(&format!("line {number}: {reason}")));
+            self.note(&format!("line {number}: {reason}"));
         }
+    }
+
+    /// Says something above the progress bar.
+    pub(super) fn note(&self, text: &str) {
+        self.bar.suspend(|| output::note(text));
     }
 
     fn print(
@@ -121,7 +126,7 @@ impl Tally {
     pub(super) async fn finish(&mut self, signals: &mut Signals) -> Result<Done, Failure> {
         self.bar.finish_and_clear();
         if self.explained > EXPLAINED {
-            output::note(&format!("and {} more lines failed", self.explained - EXPLAINED));
+            output::note(&format!("and {} more lines are not ok", self.explained - EXPLAINED));
         }
         if self.held > 0 {
             output::note(&format!(

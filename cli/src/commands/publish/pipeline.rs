@@ -22,6 +22,7 @@ pub(super) struct Pipeline<'a> {
     in_flight: VecDeque<InFlight>,
     last_line: u64,
     interrupted: bool,
+    abandoned: bool,
 }
 
 /// A batch on its way: its lines in order, and the outcomes to come of those that are messages.
@@ -39,7 +40,7 @@ enum Slot {
 impl<'a> Pipeline<'a> {
     pub(super) fn new(publisher: &'a dyn Publisher, template: Template, tally: Tally) -> Self {
         let in_flight = VecDeque::with_capacity(IN_FLIGHT);
-        Pipeline { publisher, template, tally, in_flight, last_line: 0, interrupted: false }
+        Pipeline { publisher, template, tally, in_flight, last_line: 0, interrupted: false, abandoned: false }
     }
 
     /// Publishes until the input ends or a signal comes.
@@ -63,14 +64,18 @@ impl<'a> Pipeline<'a> {
         Ok(())
     }
 
-    /// Waits for what is in flight and prints the summary. A second signal ends the waiting.
+    /// Waits for what is in flight and prints the summary. A second signal ends the waiting: see
+    /// [`abandoned`](Self::abandoned).
     pub(super) async fn finish(&mut self, signals: &mut Signals) -> Result<Done, Failure> {
-        let mut impatient = false;
-        while !self.in_flight.is_empty() && !impatient {
+        if self.interrupted && !self.in_flight.is_empty() {
+            self.tally
+                .note("interrupted: waiting for the broker's word on what was sent; once more gives up");
+        }
+        while !self.in_flight.is_empty() && !self.abandoned {
             tokio::select! {
-                () = signals.next() => impatient = true,
+                () = signals.next() => self.abandoned = true,
                 outcomes = next_outcomes(&mut self.in_flight) => {
-                    impatient = self.take(outcomes, signals).await?;
+                    self.abandoned = self.take(outcomes, signals).await?;
                 }
             }
         }
@@ -86,6 +91,11 @@ impl<'a> Pipeline<'a> {
             return Ok(Done::DoesNotHold);
         }
         Ok(done)
+    }
+
+    /// Whether messages are left in flight, because somebody would not wait for the broker.
+    pub(super) fn abandoned(&self) -> bool {
+        self.abandoned
     }
 
     async fn publish(&mut self, batch: Batch, signals: &mut Signals) -> Result<(), Failure> {

@@ -3,9 +3,9 @@
 mod reception;
 mod render;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use anybroker::{Broker, Group, Start, Subscription, Topic};
+use anybroker::{Broker, Consumer, Group, Start, Subscription, Topic};
 use clap::ValueEnum;
 
 use crate::args::Format;
@@ -19,6 +19,8 @@ use reception::{Ended, Reception};
 const PREFETCH: usize = 500;
 /// The same for `--no-ack`, which holds everything that it prints.
 const PREFETCH_NO_ACK: usize = 10_000;
+/// How long a new member may take to be given its share, during which `--idle` does not end it while messages wait.
+const JOINING: Duration = Duration::from_secs(10);
 
 /// Arguments of `sub`.
 #[derive(Debug, clap::Args)]
@@ -45,7 +47,7 @@ pub(crate) struct Args {
     /// Stop after this many messages.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     max: Option<u64>,
-    /// Stop after this long without a message.
+    /// Stop after this long without a message. Joining a group that has messages waiting may take 10 s before that.
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     idle: Option<Duration>,
     /// Give every message back at the end instead of acknowledging it.
@@ -99,26 +101,76 @@ impl Args {
 pub(crate) async fn run(args: Args) -> Result<Done, Failure> {
     let mut signals = Signals::catch()?;
     let broker = connect_to_keep(&args.url).await?;
-    let done = receive(&broker, &args, &mut signals).await;
-    close(&broker).await;
-    done
+    let received = receive(&broker, &args, &mut signals).await;
+    if let Ok(Received::GivenUp) = received {
+        // Nobody wants to wait for a broker that does not answer.
+        output::note("given up: what was printed last may come again");
+    } else {
+        close(&broker).await;
+    }
+    match received? {
+        Received::Settled(done) => Ok(done),
+        Received::GivenUp => Ok(Done::DoesNotHold),
+    }
 }
 
-async fn receive(broker: &Broker, args: &Args, signals: &mut Signals) -> Result<Done, Failure> {
+/// How receiving came to its end.
+enum Received {
+    Settled(Done),
+    /// A second signal came before the broker had the acknowledgements.
+    GivenUp,
+}
+
+/// Whether messages wait for the group.
+async fn waits(broker: &Broker, args: &Args) -> bool {
+    if args.from == From::Latest {
+        return false;
+    }
+    let backlog = within("backlog", broker.admin().backlog(&args.topic, &args.group)).await;
+    backlog.is_ok_and(|messages| messages > 0)
+}
+
+async fn receive(broker: &Broker, args: &Args, signals: &mut Signals) -> Result<Received, Failure> {
     let opened = tokio::select! {
         opened = within("subscribe", broker.consumer(args.subscription())) => opened,
-        () = signals.next() => return Ok(Done::Holds),
+        () = signals.next() => return Ok(Received::Settled(Done::Holds)),
     };
     let mut consumer = opened?;
     let mut reception = Reception::new(args, consumer.settler(), Lines::new());
-    let ended = reception.run(&mut *consumer, signals).await;
-    let refused = reception.finish().await;
-    // Closing pushes the acknowledgements and waits for the broker to have them.
-    let closed = within("close", consumer.close()).await;
+    let ended = take(broker, args, &mut reception, &mut *consumer, signals).await;
+    let settled = tokio::select! {
+        settled = settle(reception, consumer) => settled,
+        () = signals.next() => return Ok(Received::GivenUp),
+    };
     if ended? == Ended::Full {
         output::note("stopped: --no-ack holds what it prints, and can hold no more; see --prefetch");
     }
-    closed?;
+    settled.map(Received::Settled)
+}
+
+/// Prints what comes.
+async fn take(
+    broker: &Broker,
+    args: &Args,
+    reception: &mut Reception,
+    consumer: &mut dyn Consumer,
+    signals: &mut Signals,
+) -> Result<Ended, Failure> {
+    let joined = Instant::now();
+    loop {
+        let ended = reception.run(consumer, signals).await?;
+        let joining = ended == Ended::Idle && reception.is_fresh() && joined.elapsed() < JOINING;
+        if !joining || !waits(broker, args).await {
+            return Ok(ended);
+        }
+        reception.wait_again();
+    }
+}
+
+/// Acknowledges what was printed, waits for the broker to have it, and leaves the group.
+async fn settle(mut reception: Reception, consumer: Box<dyn Consumer>) -> Result<Done, Failure> {
+    let refused = reception.finish().await;
+    within("close", consumer.close()).await?;
     if let Some((count, error)) = refused {
         output::note(&format!(
             "{count} messages that were printed could not be acknowledged and come again: {error}"

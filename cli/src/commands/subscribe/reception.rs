@@ -22,8 +22,10 @@ const QUIET: Duration = Duration::from_secs(1);
 /// Why a reception ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Ended {
-    /// As it was asked to: the count, idleness, a signal, or nobody reads any more.
+    /// As it was asked to: the count, a signal, or nobody reads any more.
     Asked,
+    /// Nothing came for as long as it was to wait.
+    Idle,
     /// It holds as many messages as it may.
     Full,
 }
@@ -44,6 +46,7 @@ pub(super) struct Reception {
     printed: VecDeque<Delivery>,
     refused: Option<(usize, Error)>,
     last: Instant,
+    fresh: bool,
 }
 
 impl Reception {
@@ -61,6 +64,7 @@ impl Reception {
             printed: VecDeque::new(),
             refused: None,
             last: Instant::now(),
+            fresh: true,
         }
     }
 
@@ -84,10 +88,20 @@ impl Reception {
                     }
                 }
                 () = until(self.quiet()) => self.settle(usize::MAX).await,
-                () = until(self.idle.map(|idle| self.last + idle)) => break,
+                () = until(self.idle.map(|idle| self.last + idle)) => return Ok(Ended::Idle),
             }
         }
         Ok(Ended::Asked)
+    }
+
+    /// Whether nothing has come yet.
+    pub(super) fn is_fresh(&self) -> bool {
+        self.fresh
+    }
+
+    /// Lets the time to wait begin again.
+    pub(super) fn wait_again(&mut self) {
+        self.last = Instant::now();
     }
 
     /// Acknowledges what was printed, or gives it back. Says how many could not be acknowledged, and why.
@@ -116,6 +130,7 @@ impl Reception {
         self.left -= (batch.len() as u64).min(self.left);
         self.printed.extend(batch);
         self.last = Instant::now();
+        self.fresh = false;
         if self.acknowledge {
             let early = usize::try_from(self.early).unwrap_or(usize::MAX);
             self.settle(early).await;

@@ -135,15 +135,15 @@ impl One<'_> {
         Ok((record, runner))
     }
 
-    /// Free ports stay the same from one start to the next, as long as nothing else takes them.
+    /// Ports stay the same from one start to the next, as long as nothing else takes them.
     fn ports(&self) -> Result<Ports, Error> {
         let uses = self.broker.ports();
-        if self.site.options.ports == PortChoice::Default {
-            return Ok(Ports::usual(uses));
-        }
-        match Record::load(&self.site.folder)? {
-            Some(record) if record.ports.usable(uses) => Ok(record.ports),
-            _ => Ports::free(self.broker.name(), uses),
+        let before =
+            || Ok(Record::load(&self.site.folder)?.map(|r| r.ports).filter(|ports| ports.usable(uses)));
+        match self.site.options.ports {
+            PortChoice::Default => Ok(Ports::usual(uses)),
+            PortChoice::Same => Ok(before()?.unwrap_or_else(|| Ports::usual(uses))),
+            PortChoice::Free => before()?.map_or_else(|| Ports::free(self.broker.name(), uses), Ok),
         }
     }
 

@@ -49,8 +49,8 @@ async fn max_is_exact_whatever_is_held_at_once() {
     assert_eq!(sub(&broker, url, &["--max", "3", "--prefetch", "2"]).await, range(0, 3));
     assert_eq!(sub(&broker, url, &["--max", "140", "--prefetch", "33"]).await, range(3, 143));
     assert_eq!(sub(&broker, url, &["--max", "7"]).await, range(143, 150));
-    assert_eq!(sub(&broker, url, &["--idle", "0.1"]).await, range(150, 300));
-    assert_eq!(sub(&broker, url, &["--idle", "0.1"]).await, range(0, 0));
+    assert_eq!(sub(&broker, url, &["--idle", "0.1"]).await, ((150..300).collect(), Ended::Idle));
+    assert_eq!(sub(&broker, url, &["--idle", "0.1"]).await, (vec![], Ended::Idle));
 }
 
 #[tokio::test]
