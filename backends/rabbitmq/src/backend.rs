@@ -15,6 +15,7 @@ use crate::config::RabbitConfig;
 use crate::connect::{Link, Live};
 use crate::consumer;
 use crate::guarantees::{Facts, message_bytes};
+use crate::locks::Locks;
 use crate::publisher::RabbitPublisher;
 use crate::sending::Verify;
 use crate::topology::Keeper;
@@ -28,6 +29,7 @@ pub(crate) struct Rabbit {
     publishing: OnceCell<Arc<Link>>,
     publishers: Mutex<Vec<Weak<RabbitPublisher>>>,
     pub(crate) closing: watch::Sender<bool>,
+    pub(crate) locks: Locks,
 }
 
 impl Rabbit {
@@ -40,6 +42,7 @@ impl Rabbit {
             publishing: OnceCell::new(),
             publishers: Mutex::default(),
             closing: watch::Sender::new(false),
+            locks: Locks::default(),
         }))
     }
 

@@ -1,6 +1,6 @@
 //! The queue whose consumers are a group's members, and what the others' queues show.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use anybroker_core::Result;
@@ -30,8 +30,8 @@ pub(crate) struct Census {
 pub(crate) struct View {
     /// How many partitions a member has at most.
     pub(crate) share: usize,
-    /// Consumers by partition: of those that are in doubt, and of those that might be taken.
-    pub(crate) consumers: BTreeMap<u32, u32>,
+    /// Partitions that nobody consumes from, as many as we might take.
+    pub(crate) free: BTreeSet<u32>,
 }
 
 impl Census {
@@ -47,28 +47,19 @@ impl Census {
     }
 
     /// Looks at the members and at as many partitions as are needed.
-    pub(crate) async fn view(
-        self,
-        layout: Layout,
-        partitions: u32,
-        held: Vec<Held>,
-        doubtful: Vec<u32>,
-    ) -> Result<View> {
+    pub(crate) async fn view(self, layout: Layout, partitions: u32, held: Vec<Held>) -> Result<View> {
         let share = share(partitions, self.consumers(&self.queue).await?);
-        let mut consumers = BTreeMap::new();
-        for partition in doubtful {
-            consumers.insert(partition, self.consumers(&layout.queue(partition)).await?);
-        }
-        let mut wanted = share.saturating_sub(held.len());
+        let wanted = share.saturating_sub(held.len());
+        let mut free = BTreeSet::new();
         for partition in candidates(partitions, &held, chance()) {
-            if wanted == 0 {
+            if free.len() == wanted {
                 break;
             }
-            let seen = self.consumers(&layout.queue(partition)).await?;
-            consumers.insert(partition, seen);
-            wanted -= usize::from(seen == 0);
+            if self.consumers(&layout.queue(partition)).await? == 0 {
+                free.insert(partition);
+            }
         }
-        Ok(View { share, consumers })
+        Ok(View { share, free })
     }
 
     async fn consumers(&self, queue: &str) -> Result<u32> {

@@ -35,6 +35,7 @@ pub(crate) async fn open(rabbit: &Rabbit, subscription: Subscription) -> Result<
         session: session.clone(),
         prefetch: share_of_prefetch(subscription.prefetch, layout.count()),
         layout: layout.clone(),
+        locks: rabbit.locks.clone(),
         verify: again(rabbit, &subscription),
     };
     let joined = place.join(live).await?;

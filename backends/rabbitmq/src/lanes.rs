@@ -19,6 +19,7 @@ use tokio::time::Instant;
 
 use crate::connect::Live;
 use crate::error::typed;
+use crate::locks::Lock;
 use crate::names::Layout;
 use crate::record::{delivery_count, record};
 use crate::sharing::Held;
@@ -30,10 +31,10 @@ const CHUNK: usize = 128;
 /// One queue that we consume from.
 #[derive(Debug)]
 pub(crate) struct Lane {
-    pub(crate) channel: Channel,
+    channel: Channel,
     generation: u32,
-    /// Certainly the active consumer: it was alone, or has received something.
-    pub(crate) active: bool,
+    /// The right to consume from a partition; a queue without partitions is for every member to wait at.
+    lock: Option<Lock>,
     /// Until when it waits for its deliveries to be settled before it is given away.
     pub(crate) drain_until: Option<Instant>,
 }
@@ -77,7 +78,7 @@ impl Lanes {
     }
 
     /// Starts to consume from a partition.
-    pub(crate) async fn open(&mut self, partition: u32) -> Result<()> {
+    pub(crate) async fn open(&mut self, partition: u32, lock: Option<Lock>) -> Result<()> {
         let channel = self.live.channel("receive").await?;
         let queue = self.layout.queue(partition);
         let consumer = within(self.live.deadline, "receive", async {
@@ -90,7 +91,7 @@ impl Lanes {
         .await?;
         let generation = self.session.assign(partition);
         self.arrivals.push(arrivals(consumer, partition, generation));
-        let lane = Lane { channel, generation, active: false, drain_until: None };
+        let lane = Lane { channel, generation, lock, drain_until: None };
         self.lanes.insert(partition, lane);
         Ok(())
     }
@@ -108,22 +109,21 @@ impl Lanes {
 
     /// Hands deliveries to the session.
     pub(crate) fn push(&mut self, partition: u32, generation: u32, deliveries: Vec<Delivery>) {
-        if let Some(lane) = self.lanes.get_mut(&partition).filter(|lane| lane.generation == generation) {
-            lane.active = true;
-        }
         let buffer = &mut self.buffer;
         let incoming = deliveries.into_iter().map(|delivery| incoming(buffer, delivery));
         self.session.push_all(partition, generation, incoming);
     }
 
     /// Forgets a lane whose channel has ended by itself; says whether it was one of ours.
-    pub(crate) fn ended(&mut self, partition: u32, generation: u32) -> bool {
-        let ours = self.lanes.get(&partition).is_some_and(|lane| lane.generation == generation);
-        if ours {
-            self.lanes.remove(&partition);
-            self.session.revoke(partition);
+    pub(crate) async fn ended(&mut self, partition: u32, generation: u32) -> bool {
+        if self.lanes.get(&partition).is_none_or(|lane| lane.generation != generation) {
+            return false;
         }
-        ours
+        self.session.revoke(partition);
+        if let Some(lock) = self.lanes.remove(&partition).and_then(|lane| lane.lock) {
+            lock.release(&self.live).await;
+        }
+        true
     }
 
     /// Sends the acknowledgements that may be sent; with `singles` also those behind a gap.
@@ -160,10 +160,9 @@ impl Lanes {
     /// Gives a partition away: what is acknowledged is told first, the rest goes back to the front of the queue.
     pub(crate) async fn release(&mut self, partition: u32) {
         self.acknowledge(true).await;
-        if let Some(lane) = self.lanes.remove(&partition) {
-            self.session.revoke(partition);
-            self.close_channel(&lane.channel).await;
-        }
+        let Some(mut lane) = self.lanes.remove(&partition) else { return };
+        self.session.revoke(partition);
+        self.free(&mut lane).await;
     }
 
     /// Closes all lanes at once, without a word about what was acknowledged.
@@ -171,14 +170,18 @@ impl Lanes {
         for partition in self.lanes.keys() {
             self.session.revoke(*partition);
         }
-        future::join_all(self.lanes.values().map(|lane| self.close_channel(&lane.channel))).await;
-        self.lanes.clear();
+        let mut lanes = std::mem::take(&mut self.lanes);
+        future::join_all(lanes.values_mut().map(|lane| self.free(lane))).await;
     }
 
-    async fn close_channel(&self, channel: &Channel) {
+    /// The lock first: whoever takes it before the channel is closed waits behind us, as a consumer that is not active.
+    async fn free(&self, lane: &mut Lane) {
+        if let Some(lock) = lane.lock.take() {
+            lock.release(&self.live).await;
+        }
         // A channel that does not answer is gone with its connection.
         let _ = within(self.live.deadline, "close", async {
-            channel.close(200, "".into()).await.map_err(|e| typed("close", e))
+            lane.channel.close(200, "".into()).await.map_err(|e| typed("close", e))
         })
         .await;
     }

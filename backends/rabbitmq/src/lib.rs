@@ -17,6 +17,7 @@ mod error;
 mod guarantees;
 mod lanes;
 mod limit;
+mod locks;
 mod member;
 mod names;
 mod outcomes;

@@ -1,6 +1,6 @@
 //! The task behind a consumer: a member of its group on one connection after another.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +14,7 @@ use tokio::time::Instant;
 use crate::census::{Census, View};
 use crate::connect::{Link, Live};
 use crate::lanes::{Arrival, Arrived, Lanes};
+use crate::locks::Locks;
 use crate::names::Layout;
 use crate::sending::Verify;
 use crate::sharing::{candidates, chance, next_look, surplus};
@@ -74,6 +75,7 @@ pub(crate) struct Place {
     pub(crate) session: Arc<Session>,
     pub(crate) layout: Layout,
     pub(crate) prefetch: u16,
+    pub(crate) locks: Locks,
     pub(crate) verify: Verify,
 }
 
@@ -170,7 +172,7 @@ impl Member {
                     joined.lanes.acknowledge(true).await;
                     singles_at = None;
                 }
-                arrived = joined.lanes.arrival(), if roomy => self.place.arrived(joined, arrived),
+                arrived = joined.lanes.arrival(), if roomy => self.place.arrived(joined, arrived).await,
                 () = tokio::time::sleep_until(joined.next_look), if looking.is_idle() => {
                     looking.start(self.place.view(joined));
                 }
@@ -215,16 +217,16 @@ impl Place {
                 let view = self.view(&joined).await?;
                 self.act(&mut joined, view).await?;
             }
-            None => joined.lanes.open(0).await?,
+            None => joined.lanes.open(0, None).await?,
         }
         Ok(joined)
     }
 
-    fn arrived(&self, joined: &mut Joined, (partition, generation, arrival): Arrived) {
+    async fn arrived(&self, joined: &mut Joined, (partition, generation, arrival): Arrived) {
         match arrival {
             Arrival::Deliveries(deliveries) => joined.lanes.push(partition, generation, deliveries),
             Arrival::Ended(error) => {
-                if joined.lanes.ended(partition, generation) {
+                if joined.lanes.ended(partition, generation).await {
                     tracing::debug!(partition, ?error, "a channel ended; it is opened again");
                     // At the next look, so that a queue that is gone is not asked for in a loop.
                     self.link.suspect();
@@ -250,21 +252,18 @@ impl Place {
     /// What is to be known before partitions are taken or given.
     fn view(&self, joined: &Joined) -> BoxFuture<'static, Result<View>> {
         let (Some(partitions), Some(census)) = (self.layout.partitions, &joined.census) else {
-            return std::future::ready(Ok(View { share: 1, consumers: BTreeMap::new() })).boxed();
+            return std::future::ready(Ok(View { share: 1, free: BTreeSet::new() })).boxed();
         };
         let (census, layout) = (census.clone(), self.layout.clone());
-        let doubtful =
-            joined.lanes.iter().filter(|(_, lane)| !lane.active).map(|(partition, _)| partition).collect();
-        census.view(layout, partitions, joined.lanes.held(), doubtful).boxed()
+        census.view(layout, partitions, joined.lanes.held()).boxed()
     }
 
     /// Takes or gives partitions: see the module `sharing`.
     async fn act(&self, joined: &mut Joined, view: View) -> Result<()> {
         let lanes = &mut joined.lanes;
         let Some(partitions) = self.layout.partitions else {
-            return if lanes.held().is_empty() { lanes.open(0).await } else { Ok(()) };
+            return if lanes.held().is_empty() { lanes.open(0, None).await } else { Ok(()) };
         };
-        self.toss(lanes, &view).await;
         for partition in surplus(&lanes.held(), view.share) {
             self.session.drain(partition);
             if let Some(lane) = lanes.get_mut(partition) {
@@ -272,24 +271,15 @@ impl Place {
             }
         }
         for partition in candidates(partitions, &lanes.held(), chance()) {
-            if lanes.held().len() < view.share && view.consumers.get(&partition) == Some(&0) {
-                lanes.open(partition).await?;
+            if lanes.held().len() >= view.share || !view.free.contains(&partition) {
+                continue;
+            }
+            if let Some(lock) = self.locks.take(&joined.live, &self.layout.queue(partition)).await? {
+                lanes.open(partition, Some(lock)).await?;
             }
         }
         self.release_drained(joined).await;
         Ok(())
-    }
-
-    /// Where another member took the same partition at the same time, one of the two leaves.
-    async fn toss(&self, lanes: &mut Lanes, view: &View) {
-        for (partition, consumers) in &view.consumers {
-            let Some(lane) = lanes.get_mut(*partition).filter(|lane| !lane.active) else { continue };
-            if *consumers == 1 {
-                lane.active = true;
-            } else if chance().is_multiple_of(2) {
-                lanes.release(*partition).await;
-            }
-        }
     }
 }
 

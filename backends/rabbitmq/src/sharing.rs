@@ -1,11 +1,11 @@
 //! Who consumes from which partition, decided by every member for itself from what the server shows.
 //!
-//! AMQP does not show which consumer of a queue is the active one, so nobody waits on a partition that another has:
-//! a member takes a partition only when nobody consumes from it, and then looks again. If it is alone, it is the
-//! active one for certain. If two took it at once, the single active consumer keeps them apart, and those that
-//! received nothing toss a coin until one is left. The number of members is the number of consumers of a queue of its own
-//! (`…:members`). A member that has more than its share lets the surplus drain and closes those channels, which
-//! puts what they held back to the front, in order.
+//! On quorum queues with a single active consumer AMQP shows the active consumer only, and not which one it is: members
+//! that wait cannot be seen, and a member cannot see whether it waits. So nobody waits on a partition that another has.
+//! A member takes a partition that nobody consumes from, after taking its lock (see `locks`); that two take it at once
+//! is impossible, and if it were not, the single active consumer would still keep them apart. The number of members is
+//! the number of consumers of a queue of its own (`…:members`). A member that has more than its share lets the surplus
+//! drain and closes those channels, which puts what they held back to the front, in order.
 
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
@@ -14,7 +14,7 @@ use std::time::Duration;
 /// How often a member looks: a share is in its place some seconds after a join or leave.
 const EVERY: Duration = Duration::from_millis(800);
 
-/// A number that nobody can foretell; for tossing coins, not for secrets.
+/// A number that nobody can foretell; not for secrets.
 pub(crate) fn chance() -> u64 {
     RandomState::new().build_hasher().finish()
 }

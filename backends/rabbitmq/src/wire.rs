@@ -17,7 +17,7 @@ use crate::error::{NOT_FOUND, code, typed};
 pub(crate) struct Seen {
     /// Messages ready for delivery; those in consumers' hands are not counted.
     pub(crate) ready: u32,
-    /// Consumers, also those that wait behind the active one.
+    /// Consumers; of a quorum queue with a single active consumer, only that one.
     pub(crate) consumers: u32,
 }
 

@@ -1,0 +1,70 @@
+//! Who may consume from a partition: whoever has the partition's lock, an exclusive queue (`…:lock`).
+//!
+//! The broker gives an exclusive queue to one connection and takes it away with it. Consumers of one broker handle
+//! share a connection, so they are told apart here.
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use anybroker_core::Result;
+use anybroker_core::kit::within;
+use lapin::options::QueueDeclareOptions;
+use lapin::types::FieldTable;
+
+use crate::connect::Live;
+use crate::error::{RESOURCE_LOCKED, code, typed};
+use crate::wire::Wire;
+
+/// The locks that consumers of one broker handle have.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Locks(Arc<Mutex<HashSet<String>>>);
+
+/// A lock; dropping it lets the consumers of this handle have it, and [`release`](Self::release) all others too.
+#[derive(Debug)]
+pub(crate) struct Lock {
+    queue: String,
+    taken: Locks,
+}
+
+impl Locks {
+    /// Takes the lock of a partition's queue; none if somebody else has it.
+    pub(crate) async fn take(&self, live: &Live, partition: &str) -> Result<Option<Lock>> {
+        let queue = format!("{partition}:lock");
+        if !self.names().insert(queue.clone()) {
+            return Ok(None);
+        }
+        let lock = Lock { queue, taken: self.clone() };
+        let channel = live.channel("receive").await?;
+        within(live.deadline, "receive", async {
+            let exclusive = QueueDeclareOptions { exclusive: true, ..Default::default() };
+            let name = lock.queue.as_str().into();
+            match channel.queue_declare(name, exclusive, FieldTable::default()).await {
+                Ok(_) => Ok(Some(lock)),
+                Err(error) if code(&error) == RESOURCE_LOCKED => Ok(None),
+                Err(error) => Err(typed("receive", error)),
+            }
+        })
+        .await
+    }
+
+    fn names(&self) -> MutexGuard<'_, HashSet<String>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Lock {
+    /// Lets everybody else have it. Where the connection is gone, the broker has done so already.
+    pub(crate) async fn release(self, live: &Live) {
+        if live.is_connected()
+            && let Err(error) = Wire::new(live, "close").delete_queue(&self.queue).await
+        {
+            tracing::debug!(%error, queue = self.queue, "a lock could not be released; it goes with the connection");
+        }
+    }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        self.taken.names().remove(&self.queue);
+    }
+}
