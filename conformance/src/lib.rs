@@ -1,7 +1,14 @@
 //! Proves the guarantees of a broker adapter: what happened is recorded as a *history*, and a history is checked
 //! against the *properties* that were promised.
+//!
+//! - [`history`]: the file format, and [`recorder`], which writes it while an application works;
+//! - [`properties`]: the checkers, pure functions over a history;
+//! - [`cases`]: behaviour that every backend must show;
+//! - [`brokers`]: real brokers, started, killed and restarted on this machine.
 
+pub mod brokers;
 pub mod cases;
+pub mod guarantees_table;
 pub mod history;
 pub mod properties;
 pub mod recorder;

@@ -1,2 +1,50 @@
-//! Under construction.
-fn main() {}
+//! `cargo xtask test`: everything that has to hold, in one command.
+
+mod brokers;
+mod steps;
+mod summary;
+mod system;
+
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+/// Development commands of this repository.
+#[derive(Parser)]
+#[command(bin_name = "cargo xtask")]
+struct Command {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Starts every broker, runs format, lints, unit, doc and behaviour tests and the examples, and stops what it started.
+    Test(TestOptions),
+    /// Writes the generated documents: docs/guarantees.md and the README's table.
+    Docs,
+}
+
+/// What `cargo xtask test` may do, and what it leaves out.
+#[derive(Args)]
+struct TestOptions {
+    /// Install missing system packages (apt-get, as root). Without it, their absence is an error that says what to run.
+    #[arg(long)]
+    install_system: bool,
+    /// Leave a broker out, by name (kafka, rabbitmq, rabbitmq4); the summary says so.
+    #[arg(long, value_delimiter = ',')]
+    exclude: Vec<String>,
+    /// Run only the steps whose names contain this.
+    #[arg(long)]
+    only: Option<String>,
+    /// Leave the brokers running.
+    #[arg(long)]
+    keep: bool,
+}
+
+fn main() -> ExitCode {
+    match Command::parse().verb {
+        Verb::Test(options) => steps::test(&options),
+        Verb::Docs => steps::docs(),
+    }
+}

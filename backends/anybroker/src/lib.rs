@@ -56,3 +56,8 @@ mod connect;
 pub use anybroker_core::*;
 pub use backends::backend;
 pub use connect::{URL_VARIABLE, connect, connect_from_env};
+
+/// The README's program runs.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct ReadMe;

@@ -1,1 +1,48 @@
-//! Under construction.
+//! Apache Kafka for anybroker, over librdkafka.
+//!
+//! [`connect`] takes a URL such as `kafka://h1:9092,h2:9092?topology=create&partitions=6`; [`KafkaConfig`] is the same
+//! by hand.
+//!
+//! # What becomes of the contract on Kafka
+//! - A topic is a topic, a group is a consumer group, a key is the record's key, hashed as Java clients do (murmur2).
+//! - Publishing is idempotent with `acks=all`; each message's confirmation is librdkafka's delivery report.
+//! - Acknowledgements are committed every `commit_interval`: the first offset that is not done, for each partition.
+//!   Behind a negative acknowledgement the offset stays, while other keys go on.
+//! - A partition that moves to another member is drained and committed first. A member that dies costs the others a
+//!   `session_timeout`, after which they read on from the committed offset.
+//! - Attempts are carried over for the first unfinished message of each partition, in the commit's metadata. After a
+//!   crash a partition goes one message at a time for a while, so that a message that kills its process is found,
+//!   counted, and dead-lettered if the subscription says so.
+//! - `Backend::native` is the `rdkafka::admin::AdminClient<DefaultClientContext>` of the control connection.
+//! - The largest message is smaller than the topic's `max.message.bytes`: 2 KiB are left for attributes and framing.
+
+mod admin;
+mod assignment;
+mod attempts;
+mod blocking;
+mod cluster;
+mod commit;
+mod committer;
+mod config;
+mod connect;
+mod consumer;
+mod error;
+mod fetch;
+mod groups;
+mod guarantees;
+mod link;
+mod observer;
+mod publisher;
+mod rebalance;
+mod record;
+mod reports;
+mod slot;
+mod supervise;
+mod topology;
+
+pub use config::{GroupProtocol, KafkaConfig};
+pub use connect::{connect, connect_with};
+pub use rdkafka;
+
+/// The URL schemes that this backend answers to.
+pub const SCHEMES: &[&str] = &["kafka", "kafka+ssl"];

@@ -57,6 +57,7 @@ pub(crate) fn of(config: &MemoryConfig) -> Guarantees {
             batch: None,
             in_flight: None,
             deduplication_window: config.deduplication,
+            lease: config.lease,
         },
     }
 }

@@ -1,5 +1,7 @@
 //! What RabbitMQ promises in the configuration that runs.
 
+use std::time::Duration;
+
 use anybroker_core::{
     Acknowledgement, AfterFailure, Basis, Certainty, Confirmation, DeadLetter, Deduplication, Delay,
     DeliveryLevel, Durability, Exclusivity, FanOut, Guarantees, Kept, Lease, Level, Limits, Redelivery,
@@ -176,12 +178,10 @@ impl Facts<'_> {
         if !self.quorum() {
             return self.queues(Redelivery::Flag, CONFIRMS).raise("quorum queues count deliveries");
         }
-        let because = if self.server.since(4, 3) {
-            "x-delivery-count: rejections, closed channels and crashes"
-        } else {
-            "x-delivery-count, which also counts what came back unseen from a closed channel's prefetch"
-        };
-        self.queues(Redelivery::Count, POISON).because(because)
+        self.queues(Redelivery::Flag, POISON).because(
+            "within a session attempts are counted by the client; x-delivery-count tells the next session how often the \
+             message came back to the queue, not how often it was tried",
+        )
     }
 
     fn exclusivity(&self) -> Row<Exclusivity> {
@@ -203,6 +203,7 @@ impl Facts<'_> {
             batch: None,
             in_flight: Some(MOST_IN_FLIGHT * queues),
             deduplication_window: None,
+            lease: Some(Duration::from_secs(30 * 60)),
         }
     }
 }

@@ -16,9 +16,6 @@ use super::{CaseResult, Finding, Stage, failed};
 use crate::history::{Drained, Event};
 use crate::properties::{Property, Verdict};
 
-/// How long nothing may move before the wait for the end is given up: longer than every time-out of a broker under test.
-const QUIET: Duration = Duration::from_secs(25);
-
 /// How messages are published.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Load {
@@ -91,9 +88,9 @@ impl Progress {
         confirmed.len() - done
     }
 
-    /// Waits until every group has acknowledged every confirmed message, or nothing has moved for long.
-    pub(super) async fn finished(&self, groups: &[Group]) {
-        let mut deadline = Instant::now() + QUIET;
+    /// Waits until every group has acknowledged every confirmed message, or nothing has moved for `quiet`.
+    pub(super) async fn finished(&self, groups: &[Group], quiet: Duration) {
+        let mut deadline = Instant::now() + quiet;
         let mut before = usize::MAX;
         loop {
             let moved = self.moved.notified();
@@ -102,7 +99,7 @@ impl Progress {
                 return;
             }
             if missing != before {
-                (before, deadline) = (missing, Instant::now() + QUIET);
+                (before, deadline) = (missing, Instant::now() + quiet);
             }
             // Looked at four times a second at most: comparing the sets costs more than a message.
             let pause = tokio::time::sleep(Duration::from_millis(250));

@@ -24,7 +24,7 @@ pub(super) async fn members_share_and_groups_fan_out(context: Context) -> CaseRe
             .push(Member::join(&stage, number % 3, MANNERS, context.seed + number as u64, &progress).await?);
     }
     flow::publish(&stage, LOAD, context.seed, &progress).await?;
-    progress.finished(&stage.groups).await;
+    progress.finished(&stage.groups, context.quiet).await;
     for member in members {
         member.leave().await?;
     }
@@ -41,7 +41,7 @@ pub(super) async fn backlog_before_the_first_member(context: Context) -> CaseRes
     let waiting = stage.broker.admin().backlog(&stage.topic, &stage.groups[0]).await?;
     ensure(waiting == expected, || format!("{expected} published, and a backlog of {waiting}"))?;
     let member = Member::join(&stage, 0, MANNERS, context.seed, &progress).await?;
-    progress.finished(&stage.groups).await;
+    progress.finished(&stage.groups, context.quiet).await;
     member.leave().await?;
     let left = stage.broker.admin().backlog(&stage.topic, &stage.groups[0]).await?;
     ensure(left == 0, || format!("everything is acknowledged, and the backlog is {left}"))?;

@@ -1,11 +1,15 @@
 //! A member in a process of its own, which can be killed as a process.
 
+use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anybroker_core::{Broker, Group, Result, Settlement, Subscription, Topic};
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStdout};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
 
 use super::flow::{Chance, Progress};
 use super::{Context, Stage};
@@ -53,24 +57,34 @@ pub async fn run_member(broker: Broker, orders: &str) -> Result<()> {
     }
 }
 
-/// A member process as its parent sees it.
+/// A member process as its parent sees it. Its history is relayed as it comes, so that nothing that others see because
+/// of it is recorded first.
 pub(super) struct MemberProcess {
     child: Child,
-    lines: Lines<BufReader<ChildStdout>>,
+    relayed: watch::Receiver<Relayed>,
+    relay: JoinHandle<std::io::Result<()>>,
+}
+
+/// How far the relay is.
+#[derive(Clone, Debug, Default)]
+struct Relayed {
+    lines: usize,
+    acknowledged: usize,
     sessions: Vec<String>,
-    /// Which message each delivery is of.
-    deliveries: std::collections::HashMap<String, String>,
-    group: Group,
 }
 
 impl MemberProcess {
     /// Starts a process; none if this backend lives in one process.
-    pub(super) fn start(context: &Context, stage: &Stage, name: &str) -> std::io::Result<Option<Self>> {
+    pub(super) fn start(
+        context: &Context,
+        stage: &Stage,
+        name: &str,
+        progress: &Arc<Progress>,
+    ) -> std::io::Result<Option<Self>> {
         let Some(spawn) = &context.spawn_member else { return Ok(None) };
-        let group = stage.groups[0].clone();
         let orders = Orders {
             topic: stage.topic.to_string(),
-            group: group.to_string(),
+            group: stage.groups[0].to_string(),
             name: name.to_owned(),
             seed: context.seed,
             prefetch: 50,
@@ -78,66 +92,84 @@ impl MemberProcess {
         let mut child = spawn(serde_json::to_string(&orders)?)?;
         let stdout =
             child.stdout.take().ok_or_else(|| std::io::Error::other("the member's output is not piped"))?;
-        let lines = BufReader::new(stdout).lines();
-        Ok(Some(MemberProcess { child, lines, sessions: Vec::new(), deliveries: Default::default(), group }))
+        let (told, relayed) = watch::channel(Relayed::default());
+        let relay = Relay {
+            recorder: stage.recorder.clone(),
+            progress: progress.clone(),
+            group: stage.groups[0].clone(),
+            deliveries: HashMap::new(),
+            told,
+        };
+        let relay = tokio::spawn(relay.run(BufReader::new(stdout).lines()));
+        Ok(Some(MemberProcess { child, relayed, relay }))
     }
 
-    /// Relays its history until it has acknowledged `count` messages, or ended.
-    pub(super) async fn relay_acks(
-        &mut self,
-        stage: &Stage,
-        progress: &Progress,
-        count: usize,
-    ) -> std::io::Result<()> {
-        let mut acks = 0;
-        while acks < count {
-            let Some(line) = self.lines.next_line().await? else {
-                return Err(std::io::Error::other("the member process ended by itself"));
-            };
-            acks += usize::from(self.relay(&line, stage, progress)?);
-        }
-        Ok(())
+    /// Waits until it has acknowledged this many messages.
+    pub(super) async fn acknowledged(&mut self, count: usize) -> std::io::Result<()> {
+        let enough = self.relayed.wait_for(|relayed| relayed.acknowledged >= count).await;
+        enough.map(|_| ()).map_err(|_| std::io::Error::other("the member process ended by itself"))
     }
 
-    /// Kills it with SIGKILL, and relays what it had still written. It is stopped first until its pipe is empty, so
-    /// that nothing that it did is recorded after what its death causes.
-    pub(super) async fn kill(mut self, stage: &Stage, progress: &Progress) -> std::io::Result<()> {
+    /// Kills it with SIGKILL. It is stopped first until its pipe is empty, so that nothing that it did is recorded after
+    /// what its death causes.
+    pub(super) async fn kill(mut self, stage: &Stage) -> std::io::Result<()> {
         let pid = self.child.id().and_then(|id| rustix::process::Pid::from_raw(id as i32));
         let pid = pid.ok_or_else(|| std::io::Error::other("the member process has ended"))?;
         rustix::process::kill_process(pid, rustix::process::Signal::STOP)?;
-        while let Ok(Some(line)) =
-            tokio::time::timeout(SILENCE, self.lines.next_line()).await.unwrap_or(Ok(None))
-        {
-            self.relay(&line, stage, progress)?;
-        }
+        while let Ok(Ok(())) = tokio::time::timeout(SILENCE, self.relayed.changed()).await {}
         stage.recorder.fault("kill", "member");
         self.child.kill().await?;
-        for session in &self.sessions {
+        self.relay.await??;
+        for session in &self.relayed.borrow().sessions {
             let close = Close { session: session.as_str().into(), cause: CloseCause::Killed };
             stage.recorder.record(&Event::Close(close));
         }
         Ok(())
     }
-
-    /// Relays a line; says whether it is an acknowledgement.
-    fn relay(&mut self, line: &str, stage: &Stage, progress: &Progress) -> std::io::Result<bool> {
-        let event: serde_json::Value = serde_json::from_str(line)?;
-        let text = |name: &str| event[name].as_str().unwrap_or_default().to_owned();
-        match event["e"].as_str() {
-            // The header of the member's own history.
-            None => return Ok(false),
-            Some("open") => self.sessions.push(text("session")),
-            Some("deliver") => drop(self.deliveries.insert(text("d"), text("m"))),
-            _ => {}
-        }
-        stage.recorder.relay(line)?;
-        let acknowledged = event["e"] == "settle" && event["verdict"] == "ack";
-        if let (true, Some(m)) = (acknowledged, self.deliveries.get(&text("d"))) {
-            progress.acknowledged(&self.group, m.clone());
-        }
-        Ok(acknowledged)
-    }
 }
 
 /// How long a stopped process's pipe is silent before it counts as empty.
 const SILENCE: Duration = Duration::from_millis(200);
+
+/// Passes a member's lines on to the recorder.
+struct Relay {
+    recorder: Arc<Recorder>,
+    progress: Arc<Progress>,
+    group: Group,
+    /// Which message each delivery is of.
+    deliveries: HashMap<String, String>,
+    told: watch::Sender<Relayed>,
+}
+
+impl Relay {
+    async fn run(mut self, mut lines: Lines<BufReader<ChildStdout>>) -> std::io::Result<()> {
+        while let Some(line) = lines.next_line().await? {
+            self.line(&line)?;
+        }
+        Ok(())
+    }
+
+    fn line(&mut self, line: &str) -> std::io::Result<()> {
+        let event: serde_json::Value = serde_json::from_str(line)?;
+        let text = |name: &str| event[name].as_str().unwrap_or_default().to_owned();
+        // The header of the member's own history has no kind.
+        if event["e"].is_string() {
+            self.recorder.relay(line)?;
+        }
+        if event["e"] == "deliver" {
+            self.deliveries.insert(text("d"), text("m"));
+        }
+        let acknowledged = event["e"] == "settle" && event["verdict"] == "ack";
+        if let (true, Some(m)) = (acknowledged, self.deliveries.get(&text("d"))) {
+            self.progress.acknowledged(&self.group, m.clone());
+        }
+        self.told.send_modify(|relayed| {
+            relayed.lines += 1;
+            relayed.acknowledged += usize::from(acknowledged);
+            if event["e"] == "open" {
+                relayed.sessions.push(text("session"));
+            }
+        });
+        Ok(())
+    }
+}

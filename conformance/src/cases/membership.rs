@@ -32,7 +32,7 @@ pub(super) async fn members_join_and_leave(context: Context) -> CaseResult {
     let (stayed, published) = tokio::join!(comings_and_goings, published);
     published?;
     let stayed = stayed?;
-    progress.finished(&stage.groups).await;
+    progress.finished(&stage.groups, context.quiet).await;
     for member in stayed {
         member.leave().await?;
     }
@@ -40,6 +40,9 @@ pub(super) async fn members_join_and_leave(context: Context) -> CaseResult {
     stage.tidy().await?;
     Ok(found)
 }
+
+/// How long a member process has for its part.
+const WORKED: Duration = Duration::from_secs(20);
 
 pub(super) async fn member_killed(context: Context) -> CaseResult {
     if context.spawn_member.is_none() {
@@ -52,20 +55,24 @@ pub(super) async fn member_killed(context: Context) -> CaseResult {
         let mut stayed = Vec::new();
         for number in 0..2 {
             let name = format!("process-{number}");
-            let Some(mut process) = MemberProcess::start(&context, &stage, &name)? else { break };
-            process.relay_acks(&stage, &progress, 150).await?;
+            let Some(mut process) = MemberProcess::start(&context, &stage, &name, &progress)? else { break };
+            // The first one must have worked; a later one may only wait, where one member at a time is active.
+            let worked = tokio::time::timeout(WORKED, process.acknowledged(150)).await;
+            if number == 0 {
+                worked
+                    .map_err(|_| format!("the member process acknowledged nothing within {WORKED:?}"))??;
+            }
             stayed.push(Member::join(&stage, 0, MANNERS, context.seed + number, &progress).await?);
             // Killed once it works beside the other, or has nothing left to do.
-            let _ =
-                tokio::time::timeout(Duration::from_secs(5), process.relay_acks(&stage, &progress, 50)).await;
-            process.kill(&stage, &progress).await?;
+            let _ = tokio::time::timeout(WORKED / 4, process.acknowledged(200)).await;
+            process.kill(&stage).await?;
         }
         Ok::<_, Box<dyn std::error::Error + Send + Sync>>(stayed)
     };
     let (stayed, published) = tokio::join!(killings, flow::publish(&stage, load, context.seed, &progress));
     published?;
     let stayed = stayed?;
-    progress.finished(&stage.groups).await;
+    progress.finished(&stage.groups, context.quiet).await;
     for member in stayed {
         member.leave().await?;
     }

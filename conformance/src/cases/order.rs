@@ -18,7 +18,7 @@ async fn run(context: Context, case: &str, members: usize, manners: Manners, loa
         group.push(Member::join(&stage, 0, manners, context.seed + number as u64, &progress).await?);
     }
     flow::publish(&stage, load, context.seed, &progress).await?;
-    progress.finished(&stage.groups).await;
+    progress.finished(&stage.groups, context.quiet).await;
     for member in group {
         member.leave().await?;
     }

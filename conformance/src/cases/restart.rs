@@ -35,12 +35,11 @@ pub(super) async fn broker_killed_and_restarted(context: Context) -> CaseResult 
         faults.kill().await?;
         faults.restart().await?;
         stage.recorder.fault("restart", &context.name);
-        Ok::<_, String>(())
+        Ok::<_, Box<dyn std::error::Error + Send + Sync>>(())
     };
-    let (crashed, published) = tokio::join!(crash, flow::publish(&stage, load, context.seed, &progress));
-    crashed?;
-    published?;
-    progress.finished(&stage.groups).await;
+    let publish = async { Ok(flow::publish(&stage, load, context.seed, &progress).await?) };
+    tokio::try_join!(crash, publish)?;
+    progress.finished(&stage.groups, context.quiet).await;
     for member in members {
         member.leave().await?;
     }

@@ -120,6 +120,11 @@ pub(super) async fn lease_lapses(context: Context) -> CaseResult {
             "lease = session: a delivery may be held for as long as its consumer lives".into(),
         ));
     }
+    if let Some(lease) = stage.guarantees.limits.lease.filter(|lease| *lease > super::STEP / 2) {
+        return Ok(Finding::NotPromised(format!(
+            "lease = {lease:?}: longer than a case can wait for it to lapse"
+        )));
+    }
     publish(&stage, &[("a1", "a")]).await?;
     let mut consumer = step("open", stage.recorded.consumer(stage.subscription(0))).await?;
     let held = next(&mut consumer).await?;

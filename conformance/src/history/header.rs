@@ -50,16 +50,6 @@ macro_rules! promises {
                 pub $field: Option<$parameters>,
             )*
         }
-
-        impl Promises {
-            /// Whether the property with this name, for example `P7`, is promised.
-            pub fn names(&self, property: &str) -> bool {
-                match property {
-                    $($name => self.$field.is_some(),)*
-                    _ => false,
-                }
-            }
-        }
     };
 }
 

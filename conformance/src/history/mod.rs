@@ -36,4 +36,4 @@ pub use wire::{Position, Text};
 pub use write::HistoryWriter;
 
 pub(crate) use ids::{At, DeliveryId, GroupId, MessageId, Name, SessionId, TransactionId};
-pub(crate) use model::{Delivery, Difference, Group, Message, Session, Transaction, nanos};
+pub(crate) use model::{Delivery, Difference, Message, Transaction, nanos};

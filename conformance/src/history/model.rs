@@ -119,13 +119,18 @@ pub(crate) struct Transaction {
 impl Transaction {
     /// Since when it is known to be committed.
     pub(crate) fn committed(&self) -> Option<At> {
-        let asked = self.commit.is_some() && self.abort.is_none();
-        self.end.filter(|_| asked && self.outcome == Some(Outcome::Ok))
+        self.end.filter(|_| self.outcome == Some(Outcome::Ok) && self.commits())
     }
 
-    /// Whether it certainly was not committed.
+    /// Whether it certainly was not committed: it never was to be, that failed, or it was aborted after all.
     pub(crate) fn not_committed(&self) -> bool {
-        self.commit.is_none() || (self.abort.is_none() && self.outcome == Some(Outcome::Failed))
+        let ended = if self.commits() { Outcome::Failed } else { Outcome::Ok };
+        self.commit.is_none() || self.outcome == Some(ended)
+    }
+
+    /// Whether its commit was invoked, and its abort not since.
+    fn commits(&self) -> bool {
+        self.commit > self.abort
     }
 }
 
@@ -217,9 +222,16 @@ impl History {
         numbered.filter_map(|(i, message)| Some((MessageId::new(i), message, message.publish?)))
     }
 
-    /// All deliveries, in their order.
+    /// The deliveries of messages that had been published, in their order. What was not is only P1's.
     pub(crate) fn all_deliveries(&self) -> impl Iterator<Item = (DeliveryId, &Delivery)> {
-        self.deliveries.iter().enumerate().map(|(i, delivery)| (DeliveryId::new(i), delivery))
+        let numbered = self.deliveries.iter().enumerate();
+        let published = numbered.filter(|(_, it)| it.difference != Some(Difference::Unpublished));
+        published.map(|(i, delivery)| (DeliveryId::new(i), delivery))
+    }
+
+    /// All deliveries, also of messages that were not published, in their order.
+    pub(crate) fn even_phantoms(&self) -> &[Delivery] {
+        &self.deliveries
     }
 
     pub(crate) fn all_sessions(&self) -> &[Session] {
@@ -251,6 +263,11 @@ impl History {
     /// When an event happened, in nanoseconds.
     pub(crate) fn time(&self, at: At) -> u64 {
         self.times[at.index()]
+    }
+
+    /// How long after one event another happened, in nanoseconds.
+    pub(crate) fn elapsed(&self, from: At, to: At) -> u64 {
+        self.time(to).saturating_sub(self.time(from))
     }
 
     /// When the last event happened, in nanoseconds.

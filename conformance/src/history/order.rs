@@ -1,13 +1,12 @@
 //! Finds the deliveries of a message, and the events that may cause another.
 
 use super::ids::{At, DeliveryId, GroupId, MessageId, SessionId};
-use super::model::{Difference, History};
+use super::model::{Delivery, History};
 
 impl History {
     /// Orders the deliveries of published messages by message, group, dead letter or not, and time.
     pub(super) fn index(&mut self) {
-        let known = |id: &DeliveryId| self.delivery(*id).difference != Some(Difference::Unpublished);
-        let mut ids: Vec<_> = (0..self.deliveries.len()).map(DeliveryId::new).filter(known).collect();
+        let mut ids: Vec<_> = self.all_deliveries().map(|(id, _)| id).collect();
         ids.sort_unstable_by_key(|id| {
             let delivery = self.delivery(*id);
             (delivery.message, self.group_of(delivery), delivery.dead_letter, *id)
@@ -32,6 +31,19 @@ impl History {
         let start = self.by_message.partition_point(|id| key(id) < (message, group, false));
         let rest = &self.by_message[start..];
         &rest[..rest.partition_point(|id| key(id) == (message, group, false))]
+    }
+
+    /// The delivery of the same broker record to the same group before this one.
+    pub(crate) fn delivered_before(&self, id: DeliveryId) -> Option<&Delivery> {
+        let key = |id: DeliveryId| {
+            let delivery = self.delivery(id);
+            (delivery.message, self.group_of(delivery), delivery.dead_letter)
+        };
+        let place = self.by_message.partition_point(|other| (key(*other), *other) < (key(id), id));
+        let same = |other: &&DeliveryId| key(**other) == key(id);
+        let before = self.by_message[..place].iter().rev().take_while(same);
+        let mut before = before.map(|other| self.delivery(*other));
+        before.find(|other| other.position() == self.delivery(id).position())
     }
 
     /// The deliveries of a message from the dead letter topic.

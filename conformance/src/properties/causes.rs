@@ -15,19 +15,27 @@ pub(crate) struct Causes<'a> {
     by_publish: Peaks<(GroupId, Class), ()>,
     /// The same by partition, those of lower offsets having greater values.
     by_offset: Peaks<(GroupId, u32), ()>,
+    /// The same by promised scope, those that were delivered earlier having greater values: the only order that shows
+    /// between different publishers where the broker tells no positions.
+    by_delivery: Peaks<(GroupId, Class), ()>,
 }
 
 impl<'a> Causes<'a> {
     pub(crate) fn new(history: &'a History) -> Self {
         let scopes = promised_scopes(history);
-        let (mut returns, mut by_publish, mut by_offset) = (Vec::new(), Vec::new(), Vec::new());
-        for (_, delivery) in history.all_deliveries().filter(|(_, delivery)| returned(delivery)) {
+        let (mut returns, mut by_publish) = (Vec::new(), Vec::new());
+        let (mut by_offset, mut by_delivery) = (Vec::new(), Vec::new());
+        for (_, delivery) in history.all_deliveries().filter(|(_, delivery)| returned(history, delivery)) {
             let Some(at) = delivery.settle else { continue };
             let group = history.group_of(delivery);
             returns.push((group, delivery.message, at));
             for scope in &scopes {
-                let class = class(history, delivery, *scope).zip(history.message(delivery.message).publish);
-                by_publish.extend(class.map(|(class, publish)| ((group, class), at, before(publish), ())));
+                let Some(class) = class(history, delivery, *scope) else { continue };
+                let publish = history.message(delivery.message).publish;
+                by_publish.extend(publish.map(|publish| ((group, class), at, before(publish), ())));
+                if delivery.position().is_none() {
+                    by_delivery.push(((group, class), at, before(delivery.at), ()));
+                }
             }
             let position = delivery.position();
             by_offset.extend(position.map(|it| ((group, it.partition), at, u64::MAX - it.offset, ())));
@@ -39,6 +47,7 @@ impl<'a> Causes<'a> {
             returns,
             by_publish: Peaks::new(by_publish),
             by_offset: Peaks::new(by_offset),
+            by_delivery: Peaks::new(by_delivery),
         }
     }
 
@@ -53,6 +62,7 @@ impl<'a> Causes<'a> {
             || self.returned(group, first.message, after, until)
             || self.earlier_by_publish(first, after, until)
             || self.earlier_by_offset(first, after, until)
+            || self.earlier_by_delivery(first, after, until)
     }
 
     fn lapsed(&self, first: &Delivery, second: &Delivery) -> bool {
@@ -70,6 +80,17 @@ impl<'a> Causes<'a> {
         self.scopes.iter().filter_map(|scope| class(self.history, delivery, *scope)).any(|class| {
             let earliest = self.by_publish.between((group, class), after, until);
             earliest.is_some_and(|(_, value, ())| value > before(publish))
+        })
+    }
+
+    fn earlier_by_delivery(&self, delivery: &Delivery, after: At, until: At) -> bool {
+        if delivery.position().is_some() {
+            return false;
+        }
+        let group = self.history.group_of(delivery);
+        self.scopes.iter().filter_map(|scope| class(self.history, delivery, *scope)).any(|class| {
+            let earliest = self.by_delivery.between((group, class), after, until);
+            earliest.is_some_and(|(_, value, ())| value > before(delivery.at))
         })
     }
 
@@ -99,9 +120,13 @@ fn promised_scopes(history: &History) -> Vec<OrderScope> {
     distinct
 }
 
-/// Whether a delivery was nacked or released, and not in vain.
-fn returned(delivery: &Delivery) -> bool {
-    delivery.was(SettleVerdict::Nack) || delivery.was(SettleVerdict::Release)
+/// Whether a delivery was nacked or released, and not in vain, or settled in a transaction that is not known to have been
+/// committed.
+fn returned(history: &History, delivery: &Delivery) -> bool {
+    let undone = |id| history.transaction(id).committed().is_none();
+    delivery.was(SettleVerdict::Nack)
+        || delivery.was(SettleVerdict::Release)
+        || delivery.transaction.is_some_and(undone)
 }
 
 /// A value that is the greater the earlier the event.

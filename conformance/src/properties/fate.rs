@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 
+use super::twins::Twins;
 use crate::history::{
     At, DeadLetterPromise, DeliveryId, GroupId, History, Message, MessageId, Name, Outcome, SettleVerdict,
 };
@@ -17,10 +18,16 @@ pub(crate) struct Fate<'a> {
     groups: HashMap<Name, Vec<GroupId>>,
     /// The last fault that a confirmed message need not outlive.
     last_deadly_fault: Option<At>,
-    /// The published messages of each deduplication id and topic.
-    twins: HashMap<(usize, Name), Vec<MessageId>>,
-    /// Whether any message of a deduplication id and topic was done with by a group.
-    class_done: RefCell<HashMap<(usize, Name, GroupId), bool>>,
+    twins: Twins,
+    /// What is known of the messages of a deduplication id and topic in a group.
+    known: RefCell<HashMap<(Twin, usize, Name, GroupId), bool>>,
+}
+
+/// What is asked about the messages of one deduplication id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Twin {
+    Done,
+    Delivered,
 }
 
 impl<'a> Fate<'a> {
@@ -33,8 +40,8 @@ impl<'a> Fate<'a> {
             history,
             groups,
             last_deadly_fault: last_deadly_fault(history),
-            twins: twins(history),
-            class_done: RefCell::default(),
+            twins: Twins::new(history),
+            known: RefCell::default(),
         }
     }
 
@@ -83,27 +90,33 @@ impl<'a> Fate<'a> {
 
     /// Whether a group has done with another message of the same deduplication id, where that counts.
     pub(crate) fn done_with_twin(&self, id: MessageId, group: GroupId) -> bool {
-        let message = self.history.message(id);
-        if !message.duplicate && self.history.header().promises.p11.is_none() {
-            return false;
-        }
-        let class = (self.history.dedup_class(id), message.topic, group);
-        *self.class_done.borrow_mut().entry(class).or_insert_with(|| {
-            self.twins
-                .get(&(class.0, class.1))
-                .is_some_and(|all| all.iter().any(|each| self.done(*each, group)))
-        })
+        self.any_twin(Twin::Done, id, group, |other| self.done(other, group))
     }
 
     /// Whether another message of the same deduplication id was delivered to a group, where that counts.
     pub(crate) fn twin_delivered(&self, id: MessageId, group: GroupId) -> bool {
+        self.any_twin(Twin::Delivered, id, group, |other| {
+            !self.history.deliveries_to(other, group).is_empty()
+        })
+    }
+
+    /// Whether `holds` for any message of the same deduplication id: looked up once for each id and group.
+    fn any_twin(
+        &self,
+        question: Twin,
+        id: MessageId,
+        group: GroupId,
+        holds: impl Fn(MessageId) -> bool,
+    ) -> bool {
         let message = self.history.message(id);
         if !message.duplicate && self.history.header().promises.p11.is_none() {
             return false;
         }
-        let class = (self.history.dedup_class(id), message.topic);
-        let delivered = |each: &MessageId| !self.history.deliveries_to(*each, group).is_empty();
-        self.twins.get(&class).is_some_and(|all| all.iter().any(delivered))
+        let class = self.history.dedup_class(id);
+        let mut known = self.known.borrow_mut();
+        *known
+            .entry((question, class, message.topic, group))
+            .or_insert_with(|| self.twins.of(self.history, id).iter().any(|other| holds(*other)))
     }
 
     /// Whether these deliveries reached the limit, where a message that does is dropped.
@@ -119,7 +132,9 @@ pub(crate) fn confirmed(history: &History, message: &Message) -> Option<At> {
     match message.transaction {
         None => message.published.filter(|_| message.outcome == Some(Outcome::Ok)),
         Some(_) if message.outcome == Some(Outcome::Failed) => None,
-        Some(transaction) => history.transaction(transaction).committed(),
+        Some(transaction) => {
+            history.transaction(transaction).committed().filter(|end| Some(*end) > message.publish)
+        }
     }
 }
 
@@ -135,19 +150,6 @@ pub(crate) fn reached(history: &History, deliveries: &[DeliveryId]) -> u64 {
 fn last_deadly_fault(history: &History) -> Option<At> {
     let survives = history.header().promises.p3.as_ref()?.survives.as_ref()?;
     let deadly = |kind: &str| !UNDOING.contains(&kind) && !survives.iter().any(|each| each == kind);
-    let deadly = history.faults().iter().filter(|fault| deadly(history.name(fault.kind)));
-    deadly.last().map(|fault| fault.at)
-}
-
-/// The messages that share their deduplication id with another in their topic.
-fn twins(history: &History) -> HashMap<(usize, Name), Vec<MessageId>> {
-    let explicit = history.published().filter(|(_, message, _)| message.dedup.is_some());
-    let mut twins: HashMap<_, Vec<_>> = HashMap::new();
-    for (id, message, _) in explicit {
-        twins.entry((history.dedup_class(id), message.topic)).or_default().push(id);
-    }
-    for ((class, topic), messages) in &mut twins {
-        messages.extend(history.original(*class).filter(|id| history.message(*id).topic == *topic));
-    }
-    twins
+    let mut deadly = history.faults().iter().filter(|fault| deadly(history.name(fault.kind)));
+    deadly.next_back().map(|fault| fault.at)
 }

@@ -46,8 +46,6 @@ pub enum Verdict {
     Pass,
     /// It never could have failed.
     NotExercised,
-    /// It is promised, but there is no checker for it yet.
-    NotImplemented,
     /// It is not promised.
     NotPromised,
 }
@@ -86,11 +84,9 @@ impl Report {
     }
 
     /// The exit code of a program that ends with this report: 0, or 1 if a promise was broken or something stalled.
-    /// `strict` also gives 1 if a promise was not proved: inconclusive, not exercised or not implemented.
+    /// `strict` also gives 1 if a promise was not proved: inconclusive or not exercised.
     pub fn exit_code(&self, strict: bool) -> u8 {
-        let unproved = |verdict| {
-            matches!(verdict, Verdict::Inconclusive | Verdict::NotExercised | Verdict::NotImplemented)
-        };
+        let unproved = |verdict| matches!(verdict, Verdict::Inconclusive | Verdict::NotExercised);
         let bad = |verdict| matches!(verdict, Verdict::Violation | Verdict::Stalled);
         let fails = |finding: &Finding| bad(finding.verdict) || strict && unproved(finding.verdict);
         u8::from(self.properties.values().any(fails))
@@ -118,7 +114,6 @@ impl Verdict {
             Self::Inconclusive => "inconclusive",
             Self::Pass => "pass",
             Self::NotExercised => "not_exercised",
-            Self::NotImplemented => "not_implemented",
             Self::NotPromised => "not_promised",
         }
     }
@@ -152,7 +147,6 @@ mod tests {
         assert_eq!(codes(Stalled), (1, 1));
         assert_eq!(codes(Inconclusive), (0, 1));
         assert_eq!(codes(NotExercised), (0, 1));
-        assert_eq!(codes(NotImplemented), (0, 1));
         assert_eq!(codes(NotPromised), (0, 0));
     }
 }

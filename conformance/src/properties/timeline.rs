@@ -32,7 +32,7 @@ fn describe(history: &History, visit: Visit<'_>) {
     for (id, message, publish) in history.published() {
         publishing(history, id, message, publish, visit);
     }
-    for (_, delivery) in history.all_deliveries() {
+    for delivery in history.even_phantoms() {
         delivering(history, delivery, visit);
     }
     for session in history.all_sessions() {
@@ -45,7 +45,7 @@ fn describe(history: &History, visit: Visit<'_>) {
     }
     for (_, group) in history.all_groups() {
         let name = history.name(group.name);
-        group.drained.map(|at| visit(at, &|| format!("group {name} is drained")));
+        optionally(group.drained, visit, &|| format!("group {name} is drained"));
     }
     for fault in history.faults() {
         let (kind, target) = (history.name(fault.kind), history.name(fault.target));
@@ -54,10 +54,17 @@ fn describe(history: &History, visit: Visit<'_>) {
     for (_, transaction) in history.all_transactions() {
         let id = history.name(transaction.id);
         visit(transaction.begin, &|| format!("transaction {id} begins"));
-        transaction.commit.map(|at| visit(at, &|| format!("transaction {id}: commit")));
-        transaction.abort.map(|at| visit(at, &|| format!("transaction {id}: abort")));
+        optionally(transaction.commit, visit, &|| format!("transaction {id}: commit"));
+        optionally(transaction.abort, visit, &|| format!("transaction {id}: abort"));
         let outcome = transaction.outcome;
-        transaction.end.map(|at| visit(at, &|| format!("transaction {id} ended{}", word(outcome))));
+        optionally(transaction.end, visit, &|| format!("transaction {id} ended{}", word(outcome)));
+    }
+}
+
+/// Visits an event that need not have happened.
+fn optionally(at: Option<At>, visit: Visit<'_>, text: &dyn Fn() -> String) {
+    if let Some(at) = at {
+        visit(at, text);
     }
 }
 

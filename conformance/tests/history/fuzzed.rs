@@ -86,3 +86,17 @@ proptest! {
         check_if_read(&file);
     }
 }
+
+#[test]
+fn a_publish_into_a_transaction_that_has_ended() {
+    let events = [
+        r#""e":"begin","transaction":"x","publisher":"p""#,
+        r#""e":"commit","transaction":"x","publisher":"p""#,
+        r#""e":"transaction_end","transaction":"x","publisher":"p","outcome":"ok""#,
+        r#""e":"publish","m":"m1","publisher":"p","topic":"t","key":null,"hash":"h""#,
+        r#""e":"publish","m":"m2","publisher":"p","topic":"t","key":null,"hash":"h","dedup":"m1","transaction":"x""#,
+    ];
+    let file = file_of(&events.map(str::to_owned));
+    assert_eq!(file.lines().count(), 6);
+    check_if_read(file.as_bytes());
+}

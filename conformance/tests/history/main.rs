@@ -1,5 +1,7 @@
 //! The file format: what is read, what is refused with which line and reason, and that nothing makes the reader panic.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may end where it goes wrong")]
+
 mod accepted;
 mod fuzzed;
 mod refused;

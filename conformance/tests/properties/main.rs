@@ -1,10 +1,29 @@
 //! Every property on small histories: that pass, that violate it, that don't say, that never try it.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may end where it goes wrong")]
+
 mod p1;
+mod p10;
+mod p11;
+mod p11b;
+mod p12;
+mod p13;
+mod p14;
+mod p15;
+mod p16;
+mod p17;
+mod p2;
 mod p3;
+mod p3p;
+mod p4;
+mod p5;
 mod p6;
+mod p6b;
 mod p7;
+mod p7r;
+mod p8;
 mod p9;
+mod speed;
 
 use anybroker_conformance::history::{Promises, Sketch};
 use anybroker_conformance::properties::{Finding, Property, Verdict, check};

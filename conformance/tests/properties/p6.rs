@@ -125,3 +125,26 @@ fn groups_and_dead_letters_are_apart() {
     let dead = once(sketch()).deliver_as("d2", "m1", "s", |it| it.dead_letter = Some(true));
     says(&dead, Property::P6, Verdict::NotExercised);
 }
+
+#[test]
+fn without_positions_the_order_of_delivery_tells_which_message_was_earlier() {
+    let scoped = || {
+        promising(|promises| {
+            promises.p6 = Some(Lease { lease_ms: None });
+            promises.p7 = Some(Order { scope: OrderScope::Key });
+        })
+    };
+    let two = |first: &str, second: &str| {
+        scoped()
+            .open("s")
+            .keyed("m1", "k")
+            .keyed("m2", "k")
+            .deliver("d1", first, "s")
+            .deliver("d2", second, "s")
+    };
+    // m2 was published later, by somebody else, and came first: the broker had it first.
+    passes(&two("m2", "m1").nack("d1").deliver("d3", "m1", "s"), Property::P6, 1);
+    // What was delivered later is no cause.
+    let later = two("m1", "m2").nack("d2").deliver("d3", "m1", "s");
+    assert_eq!(finding(&later, Property::P6).verdict, Verdict::Violation);
+}

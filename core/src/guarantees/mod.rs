@@ -104,6 +104,8 @@ pub struct Limits {
     pub in_flight: Option<usize>,
     /// The deduplication window.
     pub deduplication_window: Option<Duration>,
+    /// How long a delivery may be held, where that is limited.
+    pub lease: Option<Duration>,
 }
 
 macro_rules! guarantees {

@@ -1,0 +1,258 @@
+//! The consumer's loop, on a thread of its own: it serves librdkafka's events, fills the session, and commits.
+
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, TryRecvError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anybroker_core::kit::{Incoming, Session};
+use anybroker_core::{Error, Kind, RecordBuffer, Result};
+use rdkafka::Message as _;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use tokio::sync::oneshot;
+
+use crate::assignment::{Assignment, Pending, Stage, Start};
+use crate::blocking;
+use crate::commit::Commits;
+use crate::committer::Committer;
+use crate::config::KafkaConfig;
+use crate::error;
+use crate::link::{Command, Wake};
+use crate::rebalance::{Event, Member};
+
+/// The longest the loop rests: a session that was dropped is noticed within it.
+const REST: Duration = Duration::from_millis(100);
+
+/// How long leaving waits for a commit that is under way.
+const LAST_COMMIT: Duration = Duration::from_secs(2);
+
+/// Everything that the loop owns.
+pub(crate) struct Loop {
+    pub(crate) consumer: Arc<BaseConsumer<Member>>,
+    pub(crate) session: Arc<Session>,
+    pub(crate) wake: Arc<Wake>,
+    pub(crate) config: KafkaConfig,
+    commands: Receiver<Command>,
+    pub(crate) assignment: Assignment,
+    pub(crate) commits: Commits,
+    pub(crate) buffer: RecordBuffer,
+    batch: Vec<Incoming>,
+    turn: usize,
+    closing: Option<Closing>,
+}
+
+struct Closing {
+    answer: Option<oneshot::Sender<Result<()>>>,
+    until: Instant,
+}
+
+impl Loop {
+    /// A loop for a consumer that has subscribed.
+    pub(crate) fn new(
+        consumer: Arc<BaseConsumer<Member>>,
+        session: Arc<Session>,
+        wake: Arc<Wake>,
+        config: KafkaConfig,
+        commands: Receiver<Command>,
+        start: Start,
+    ) -> Result<Self> {
+        let committer = Committer::start(consumer.clone(), wake.clone())?;
+        Ok(Loop {
+            consumer,
+            session,
+            wake,
+            config,
+            commands,
+            assignment: Assignment::new(start),
+            commits: Commits::new(committer),
+            buffer: RecordBuffer::new(),
+            batch: Vec::new(),
+            turn: 0,
+            closing: None,
+        })
+    }
+
+    /// Runs until the consumer is closed, dropped, or fails.
+    pub(crate) fn run(mut self) {
+        self.wake.attach(thread::current());
+        let ends = Ends(self.session.clone());
+        while !self.is_finished() {
+            self.serve();
+            self.obey();
+            self.rebalance();
+            let more = self.fetch();
+            self.commit();
+            if !more {
+                self.rest();
+            }
+        }
+        self.leave();
+        drop(ends);
+    }
+
+    /// Serves what librdkafka has for us, until there is nothing.
+    fn serve(&mut self) {
+        let consumer = self.consumer.clone();
+        loop {
+            let before = consumer.context().observer.served();
+            match consumer.poll(Duration::ZERO) {
+                None if consumer.context().observer.served() == before => break,
+                None => {}
+                Some(Err(error)) => self.failed(error),
+                Some(Ok(message)) => {
+                    let number = message.partition().max(0) as u32;
+                    if let Some(slot) = self.assignment.slots.iter_mut().find(|s| s.number == number) {
+                        slot.take_stray(&mut self.buffer, &message);
+                    }
+                }
+            }
+        }
+        while let Some(event) = consumer.context().event() {
+            match event {
+                Event::Assign(partitions) => self.assignment.pending.push_back(Pending::Assign(partitions)),
+                Event::Revoke(partitions) => {
+                    self.assignment.pending.push_back(Pending::Revoke(partitions, Stage::New));
+                }
+            }
+        }
+    }
+
+    /// Ends the session for what does not mend by itself; librdkafka reconnects and rejoins for the rest.
+    fn failed(&mut self, error: KafkaError) {
+        let code = error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Unknown);
+        let fatal = matches!(error, KafkaError::MessageConsumptionFatal(_));
+        let denied = error::kind(code) == Kind::PermissionDenied;
+        if error::kind(code) == Kind::NotFound {
+            // The supervisor looks whether the topic is really gone.
+            self.consumer.context().observer.disturb();
+        }
+        if fatal || denied {
+            let topic = self.session.subscription().topic.clone();
+            self.session.fail(error::of("receive", error).on(format!("topic `{topic}`")));
+        } else {
+            tracing::debug!(%error, "the consumer met an error, and goes on");
+        }
+    }
+
+    fn obey(&mut self) {
+        loop {
+            match self.commands.try_recv() {
+                Ok(Command::Flush(answer)) => self.flush(answer),
+                Ok(Command::Close(answer)) => self.close(Some(answer), self.config.close_timeout / 2),
+                Err(TryRecvError::Empty) => break,
+                // Nobody can ask for anything any more.
+                Err(TryRecvError::Disconnected) => {
+                    self.session.fail(Error::new(Kind::Closed, "receive", "the consumer is closed"));
+                    break;
+                }
+            }
+        }
+        if self.closing.is_none() && self.session.ended().is_some() {
+            self.abandon();
+        }
+    }
+
+    /// Hands everything back in good order.
+    fn close(&mut self, answer: Option<oneshot::Sender<Result<()>>>, wait: Duration) {
+        self.assignment.slots.iter_mut().for_each(|slot| slot.end(&self.session));
+        self.closing = Some(Closing { answer, until: Instant::now() + wait });
+    }
+
+    /// The session ended without being closed: what was acknowledged is committed, but not that it ended well.
+    fn abandon(&mut self) {
+        self.closing = Some(Closing { answer: None, until: Instant::now() + Duration::from_secs(1) });
+        self.commits.hurry();
+    }
+
+    fn is_finished(&self) -> bool {
+        let Some(closing) = &self.closing else { return false };
+        let committed = match closing.answer {
+            Some(_) => self.assignment.slots.iter().all(|slot| slot.has_ended()),
+            None => self.is_committed(),
+        };
+        committed || Instant::now() >= closing.until || self.consumer.assignment_lost()
+    }
+
+    /// Leaves the group, so that it rebalances at once.
+    fn leave(mut self) {
+        let committed = self.assignment.slots.iter().all(|slot| slot.has_ended());
+        self.end_all_flushes();
+        self.consumer.context().close();
+        self.answer_pending();
+        // The queues go before the consumer that they belong to. Dropping that closes it, which may take a while.
+        self.assignment.slots.clear();
+        let Loop { consumer, closing, commits, .. } = self;
+        consumer.unsubscribe();
+        commits.stop(LAST_COMMIT);
+        drop(consumer);
+        let Some(answer) = closing.and_then(|closing| closing.answer) else { return };
+        let _ = answer.send(if committed {
+            Ok(())
+        } else {
+            let text = "the last acknowledgements could not be committed, and come again";
+            Err(Error::new(Kind::Disconnected, "consumer: close", text))
+        });
+    }
+
+    /// Moves records into the session, partition by partition; says whether there is more to do at once.
+    fn fetch(&mut self) -> bool {
+        if self.closing.is_some() {
+            return false;
+        }
+        let mut more = false;
+        let count = self.assignment.slots.len();
+        for step in 0..count {
+            let room = self.session.room().messages;
+            if room == 0 {
+                break;
+            }
+            let slot = &mut self.assignment.slots[(self.turn + step) % count];
+            match slot.fetch(&self.session, &mut self.buffer, &mut self.batch, room) {
+                Ok((_, there_is)) => more |= there_is,
+                Err(error) => self.failed(error),
+            }
+        }
+        self.turn = self.turn.wrapping_add(1);
+        more && !self.is_full()
+    }
+
+    /// Whether the session takes no more; then the loop is woken when enough has been acknowledged.
+    fn is_full(&self) -> bool {
+        let cautious = self.assignment.slots.iter().any(|slot| slot.is_cautious());
+        let portion = (self.session.subscription().prefetch / 8).clamp(1, 128);
+        self.wake.want_room(if cautious { 1 } else { portion });
+        if self.session.room().messages > 0 {
+            if !cautious {
+                self.wake.want_room(0);
+            }
+            return false;
+        }
+        true
+    }
+
+    fn rest(&mut self) {
+        self.is_full();
+        let now = Instant::now();
+        let due = self.commit_due(now).into_iter().chain(self.rebalance_due());
+        let rest = due.map(|due| due.saturating_duration_since(now)).min().unwrap_or(REST);
+        let rest = rest.min(REST);
+        if self.is_draining() {
+            blocking::park(rest, self.session.settlement());
+        } else {
+            thread::park_timeout(rest);
+        }
+    }
+}
+
+/// Whatever ends the loop, a panic of the client library included, ends the session.
+struct Ends(Arc<Session>);
+
+impl Drop for Ends {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            let text = "the client library panicked, and the consumer has ended";
+            self.0.fail(Error::new(Kind::Unexpected, "receive", text));
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! The session's side of a consumer: it speaks to the loop's thread.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+use std::thread::Thread;
+use std::time::Duration;
+
+use anybroker_core::kit::{Ack, Link, Session, within};
+use anybroker_core::{Error, Kind, Requirements, Result, Settled, Subscription, Topic};
+use async_trait::async_trait;
+use tokio::sync::oneshot;
+
+use crate::blocking::Owned;
+use crate::config::KafkaConfig;
+use crate::rebalance::Member;
+use crate::supervise::Supervised;
+
+/// What the loop is asked.
+pub(crate) enum Command {
+    /// Commit, and say when it is confirmed.
+    Flush(oneshot::Sender<Result<()>>),
+    /// Leave the group.
+    Close(oneshot::Sender<Result<()>>),
+}
+
+/// Wakes the loop when there is something to do.
+#[derive(Default)]
+pub(crate) struct Wake {
+    thread: OnceLock<Thread>,
+    /// After so many more acknowledgements the loop wants to be woken; 0 if it does not wait for room.
+    wanted: AtomicUsize,
+}
+
+impl Wake {
+    /// The thread to wake.
+    pub(crate) fn attach(&self, thread: Thread) {
+        let _ = self.thread.set(thread);
+    }
+
+    /// Wakes it.
+    pub(crate) fn wake(&self) {
+        if let Some(thread) = self.thread.get() {
+            thread.unpark();
+        }
+    }
+
+    /// Wakes it after `acks` more acknowledgements.
+    pub(crate) fn want_room(&self, acks: usize) {
+        self.wanted.store(acks, Ordering::Release);
+    }
+
+    fn acknowledged(&self, acks: usize) {
+        let before = self.wanted.load(Ordering::Acquire);
+        if before == 0 {
+            return;
+        }
+        let left =
+            self.wanted.fetch_update(Ordering::AcqRel, Ordering::Acquire, |n| Some(n.saturating_sub(acks)));
+        if left.is_ok_and(|n| n > 0 && n <= acks) {
+            self.wake();
+        }
+    }
+}
+
+/// The link between a session and the loop that serves it.
+pub(crate) struct LoopLink {
+    /// Weak, because the session owns the link.
+    session: Weak<Session>,
+    subscription: Subscription,
+    member: Arc<Member>,
+    wake: Arc<Wake>,
+    commands: Sender<Command>,
+    thread: Mutex<Option<Owned>>,
+    request_timeout: Duration,
+    close_timeout: Duration,
+}
+
+impl LoopLink {
+    /// A link, and where the loop reads its commands.
+    pub(crate) fn new(
+        config: &KafkaConfig,
+        session: &Arc<Session>,
+        member: Arc<Member>,
+        wake: Arc<Wake>,
+    ) -> (Arc<Self>, Receiver<Command>) {
+        let (commands, receiver) = channel();
+        let link = LoopLink {
+            session: Arc::downgrade(session),
+            subscription: session.subscription().clone(),
+            member,
+            wake,
+            commands,
+            thread: Mutex::new(None),
+            request_timeout: config.request_timeout,
+            close_timeout: config.close_timeout,
+        };
+        (Arc::new(link), receiver)
+    }
+
+    /// Takes over the loop's thread.
+    pub(crate) fn own(&self, thread: Owned) {
+        *self.thread.lock().unwrap_or_else(PoisonError::into_inner) = Some(thread);
+    }
+
+    /// Closes the consumer from the broker's side of the contract.
+    ///
+    /// # Errors
+    /// As [`Link::close`].
+    ///
+    /// # Cancel safety
+    /// Not cancel safe.
+    pub(crate) async fn shut_down(&self) -> Result<()> {
+        let closed = self.close().await;
+        self.fail(Error::new(Kind::Closed, "receive", "the broker handle is closed"));
+        closed
+    }
+
+    async fn ask(
+        &self,
+        operation: &'static str,
+        deadline: Duration,
+        command: impl FnOnce(oneshot::Sender<Result<()>>) -> Command,
+    ) -> Result<()> {
+        let ended = || Error::new(Kind::Closed, operation, "the consumer has ended");
+        let (answer, answered) = oneshot::channel();
+        self.commands.send(command(answer)).map_err(|_| ended())?;
+        self.wake.wake();
+        within(deadline, operation, async { answered.await.unwrap_or_else(|_| Err(ended())) }).await
+    }
+}
+
+#[async_trait]
+impl Link for LoopLink {
+    async fn acknowledge(&self, acks: &[Ack]) -> Vec<Result<Settled>> {
+        self.wake.acknowledged(acks.len());
+        acks.iter().map(|_| Ok(Settled::Recorded)).collect()
+    }
+
+    async fn flush(&self) -> Result<()> {
+        self.ask("settle: flush", self.request_timeout, Command::Flush).await
+    }
+
+    async fn close(&self) -> Result<()> {
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(thread) = thread else { return Ok(()) };
+        let closed = self.ask("consumer: close", self.close_timeout, Command::Close).await;
+        thread.join(self.close_timeout, "consumer: close").await?;
+        closed
+    }
+}
+
+impl Supervised for LoopLink {
+    fn take_disturbed(&self) -> bool {
+        self.member.observer.take_disturbed()
+    }
+
+    fn topic(&self) -> &Topic {
+        &self.subscription.topic
+    }
+
+    fn requirements(&self) -> &Requirements {
+        &self.subscription.requirements
+    }
+
+    fn fail(&self, error: Error) {
+        if let Some(session) = self.session.upgrade() {
+            session.fail(error);
+        }
+    }
+}

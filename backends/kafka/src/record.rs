@@ -1,0 +1,152 @@
+//! A message as a Kafka record, and back: CloudEvents' Kafka binding in binary mode.
+//!
+//! Attributes travel as `ce_*` headers and the media type as `content-type`
+//! (<https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/bindings/kafka-protocol-binding.md>); the ordering key
+//! is the record's key.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use anybroker_core::kit::Incoming;
+use anybroker_core::{Attribute, Message, RecordBuffer};
+use rdkafka::Message as _;
+use rdkafka::message::{BorrowedMessage, Header, Headers as _, OwnedHeaders};
+
+const PREFIX: &str = "ce_";
+/// Stands for a header whose name cannot be read.
+const UNREADABLE: &str = "unreadable-header";
+pub(crate) const CONTENT_TYPE: &str = "content-type";
+
+/// The record headers that carry everything of `message` but key and payload.
+pub(crate) fn headers(message: &Message) -> OwnedHeaders {
+    let mut headers = Some(OwnedHeaders::new_with_capacity(message.headers.len() + 6));
+    let mut add = |key: &str, value: &[u8]| {
+        headers = headers.take().map(|all| all.insert(Header { key, value: Some(value) }));
+    };
+    message.attributes(|attribute, value| add(header_name(attribute), value.as_bytes()));
+    if let Some(content_type) = &message.content_type {
+        add(CONTENT_TYPE, content_type.as_bytes());
+    }
+    message.headers.iter().for_each(|(name, value)| add(name, value));
+    headers.unwrap_or_default()
+}
+
+fn header_name(attribute: Attribute) -> &'static str {
+    match attribute {
+        Attribute::SpecVersion => "ce_specversion",
+        Attribute::Id => "ce_id",
+        Attribute::Type => "ce_type",
+        Attribute::Source => "ce_source",
+        Attribute::Time => "ce_time",
+        Attribute::SchemaVersion => "ce_schemaversion",
+    }
+}
+
+/// At most so many bytes does `message` take in a produce request: the batch's header (61), the record's own fields
+/// at their longest (36), and for every header two lengths of at most 5 bytes each
+/// (<https://kafka.apache.org/documentation/#recordbatch>).
+pub(crate) fn wire_bytes(message: &Message) -> usize {
+    const BATCH: usize = 61;
+    const RECORD: usize = 36;
+    const LENGTHS: usize = 10;
+    let key = message.key.as_ref().map_or(0, |key| key.as_bytes().len());
+    let mut bytes = BATCH + RECORD + key + message.payload.len();
+    let mut add = |name: &str, value: &[u8]| bytes += LENGTHS + name.len() + value.len();
+    message.attributes(|attribute, value| add(header_name(attribute), value.as_bytes()));
+    if let Some(content_type) = &message.content_type {
+        add(CONTENT_TYPE, content_type.as_bytes());
+    }
+    message.headers.iter().for_each(|(name, value)| add(name, value));
+    bytes
+}
+
+/// The largest message, as [`Message::size`] counts it, that a topic with `max.message.bytes` takes whatever its
+/// attributes: room is left for their longest values and for the lengths of a few dozen headers. A message with more
+/// headers than that is measured by itself.
+pub(crate) fn largest(max_message_bytes: usize) -> usize {
+    const RESERVE: usize = 2048;
+    max_message_bytes.saturating_sub(RESERVE).max(max_message_bytes / 4)
+}
+
+/// A record as the session takes it in.
+pub(crate) fn incoming(
+    buffer: &mut RecordBuffer,
+    record: &BorrowedMessage<'_>,
+    attempts: u32,
+    redelivered: bool,
+) -> Incoming {
+    let mut writer = buffer.record();
+    if let Some(key) = record.key() {
+        writer.key(key);
+    }
+    if let Some(headers) = record.headers() {
+        for index in 0..headers.count() {
+            // The client library panics at a name that is not UTF-8, which only foreign producers write.
+            let Ok(header) = catch_unwind(AssertUnwindSafe(|| headers.get(index))) else {
+                tracing::warn!(offset = record.offset(), "a header's name is not UTF-8, and is left out");
+                writer.header(UNREADABLE, b"");
+                continue;
+            };
+            let value = header.value.unwrap_or_default();
+            match header.key.strip_prefix(PREFIX) {
+                Some(attribute) => writer.attribute(attribute, value),
+                None if header.key == CONTENT_TYPE => writer.content_type(value),
+                None => writer.header(header.key, value),
+            }
+        }
+    }
+    let offset = record.offset().max(0) as u64;
+    Incoming {
+        record: writer.finish_copying(record.payload().unwrap_or_default()),
+        native: offset,
+        offset: Some(offset),
+        stored: record.timestamp().to_millis().unwrap_or(0).max(0),
+        attempts,
+        redelivered,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_becomes_headers_of_the_kafka_binding() {
+        let message = Message::new("x")
+            .with_id("m-1")
+            .with_type("order.placed")
+            .with_content_type("text/plain")
+            .with_header("tenant", "ä")
+            .with_header("tenant", &b"\xff\x00"[..]);
+        let headers = headers(&message);
+        let all: Vec<_> = headers.iter().map(|h| (h.key.to_owned(), h.value.unwrap().to_vec())).collect();
+        let expected: Vec<(String, Vec<u8>)> = [
+            ("ce_id", "m-1".as_bytes()),
+            ("ce_specversion", b"1.0"),
+            ("ce_type", b"order.placed"),
+            ("ce_source", b"/anybroker"),
+            ("content-type", b"text/plain"),
+            ("tenant", "ä".as_bytes()),
+            ("tenant", b"\xff\x00"),
+        ]
+        .map(|(n, v)| (n.to_owned(), v.to_vec()))
+        .to_vec();
+        assert_eq!(all, expected);
+    }
+
+    #[test]
+    fn the_largest_message_fits_whatever_its_attributes() {
+        let longest = "x".repeat(255);
+        let mut message = Message::new("").with_id(longest.as_str()).with_type(longest.as_str());
+        message.source = Some(longest.as_str().into());
+        message.content_type = Some(longest.as_str().into());
+        message.time = Some(std::time::SystemTime::now());
+        message.schema_version = Some(u32::MAX);
+        for i in 0..40 {
+            message.headers.append(format!("header-{i}"), "value");
+        }
+        let limit = largest(1_048_588);
+        message.payload = vec![0; limit - message.size()].into();
+        assert_eq!(message.size(), limit);
+        assert!(wire_bytes(&message) <= 1_048_588);
+    }
+}

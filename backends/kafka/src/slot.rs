@@ -1,0 +1,237 @@
+//! One partition in the hands of a consumer: where it stands, and what is to be committed for it.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use anybroker_core::RecordBuffer;
+use anybroker_core::kit::{Incoming, Returned, Session};
+use rdkafka::Message as _;
+use rdkafka::consumer::BaseConsumer;
+use rdkafka::consumer::base_consumer::PartitionQueue;
+use rdkafka::error::KafkaError;
+
+use crate::attempts::{Mark, Owner};
+use crate::rebalance::Member;
+use crate::record;
+
+/// Records are taken from a partition in portions of so many messages and bytes, then it is the next one's turn.
+const PORTION: (usize, usize) = (256, 1 << 20);
+
+/// A partition that is ours.
+pub(crate) struct Slot {
+    pub(crate) number: u32,
+    /// The session's number for this assignment.
+    generation: u32,
+    /// librdkafka's queue of this partition alone. Not reading it is the back-pressure: the client stops fetching
+    /// when it is full. (`pause()` would throw away what has been fetched.)
+    queue: PartitionQueue<Member>,
+    /// Records that came by the common queue.
+    stray: VecDeque<Incoming>,
+    /// The offset after the last record that the session has.
+    position: u64,
+    /// What the group knew when the partition became ours.
+    known: Mark,
+    /// Who commits here.
+    owner: Owner,
+    /// So many messages are still handed out one at a time, because the last session died.
+    cautious: usize,
+    /// A message whose attempt is committed before it is handed out.
+    waiting: Option<Incoming>,
+    /// The last commit, when nothing is handed out any more.
+    last: Option<Mark>,
+    /// What the broker has confirmed.
+    pub(crate) confirmed: Option<Mark>,
+}
+
+impl Slot {
+    /// A partition that starts as `known` says: cautiously, if that was said by a session that did not end well.
+    pub(crate) fn new(
+        number: u32,
+        queue: PartitionQueue<Member>,
+        known: Mark,
+        owner: Owner,
+        session: &Session,
+    ) -> Self {
+        // Whoever had it last died with it. Our own commit says only that we lost it for a while.
+        let died = known.open.is_some_and(|last| last != owner);
+        let cautious = if died { session.subscription().prefetch } else { 0 };
+        Slot {
+            number,
+            generation: session.assign(number),
+            queue,
+            stray: VecDeque::new(),
+            position: known.offset,
+            known,
+            owner,
+            cautious,
+            waiting: None,
+            last: None,
+            confirmed: None,
+        }
+    }
+
+    /// What is to be committed now.
+    pub(crate) fn wanted(&self, session: &Session) -> Mark {
+        if let Some(last) = self.last {
+            return last;
+        }
+        let seen = self.position.max(self.known.seen);
+        if let Some(waiting) = &self.waiting {
+            let attempts = waiting.attempts.saturating_add(1);
+            let offset = waiting.native;
+            return Mark { offset, attempts, seen: seen.max(offset + 1), open: Some(self.owner) };
+        }
+        match session.head(self.number) {
+            Some((offset, attempts)) => Mark { offset, attempts, seen, open: Some(self.owner) },
+            None => Mark {
+                offset: self.position,
+                attempts: self.attempts(self.position),
+                seen,
+                open: Some(self.owner),
+            },
+        }
+    }
+
+    /// Whether a commit keeps messages waiting.
+    pub(crate) fn is_urgent(&self) -> bool {
+        self.confirmed.is_none() || self.waiting.is_some() || self.last.is_some()
+    }
+
+    /// Whether the next message waits for the one in hand.
+    pub(crate) fn is_cautious(&self) -> bool {
+        self.cautious > 0
+    }
+
+    fn attempts(&self, offset: u64) -> u32 {
+        if offset == self.known.offset { self.known.attempts } else { 0 }
+    }
+
+    /// Gives the session up to `room` records; says how many and whether there may be more.
+    ///
+    /// # Errors
+    /// The first error that librdkafka reports for the partition.
+    pub(crate) fn fetch(
+        &mut self,
+        session: &Session,
+        buffer: &mut RecordBuffer,
+        batch: &mut Vec<Incoming>,
+        room: usize,
+    ) -> Result<(usize, bool), KafkaError> {
+        if self.confirmed.is_none() || self.last.is_some() {
+            return Ok((0, false));
+        }
+        if self.cautious > 0 {
+            return self.fetch_cautiously(session, buffer);
+        }
+        let mut bytes = 0;
+        let mut result = Ok(());
+        while batch.len() < room.min(PORTION.0) && bytes < PORTION.1 {
+            match self.next(buffer) {
+                Ok(Some(incoming)) => {
+                    bytes += incoming.record.size();
+                    batch.push(incoming);
+                }
+                Ok(None) => break,
+                Err(error) => {
+                    result = Err(error);
+                    break;
+                }
+            }
+        }
+        let count = batch.len();
+        if let Some(last) = batch.last() {
+            self.position = last.native + 1;
+            session.push_all(self.number, self.generation, batch.drain(..));
+        }
+        result.map(|()| (count, count == PORTION.0 || bytes >= PORTION.1))
+    }
+
+    /// One message at a time, and only when its attempt is known to the broker.
+    fn fetch_cautiously(
+        &mut self,
+        session: &Session,
+        buffer: &mut RecordBuffer,
+    ) -> Result<(usize, bool), KafkaError> {
+        if session.head(self.number).is_some() {
+            return Ok((0, false));
+        }
+        if self.waiting.is_none() {
+            self.waiting = self.next(buffer)?;
+        }
+        let ready = self.waiting.is_some() && self.confirmed == Some(self.wanted(session));
+        let Some(incoming) = self.waiting.take_if(|_| ready) else { return Ok((0, false)) };
+        self.cautious -= 1;
+        self.position = incoming.native + 1;
+        session.push(self.number, self.generation, incoming);
+        Ok((1, false))
+    }
+
+    fn next(&mut self, buffer: &mut RecordBuffer) -> Result<Option<Incoming>, KafkaError> {
+        if let Some(stray) = self.stray.pop_front() {
+            return Ok(Some(stray));
+        }
+        match self.queue.poll(std::time::Duration::ZERO) {
+            None => Ok(None),
+            Some(Err(error)) => Err(error),
+            Some(Ok(message)) => {
+                let offset = message.offset().max(0) as u64;
+                let (attempts, redelivered) = self.history(offset);
+                Ok(Some(record::incoming(buffer, &message, attempts, redelivered)))
+            }
+        }
+    }
+
+    /// How often a message has been handed out, and whether it may have been, by those who had the partition before.
+    fn history(&self, offset: u64) -> (u32, bool) {
+        let attempts = self.attempts(offset);
+        (attempts, attempts > 0 || offset < self.known.seen || self.cautious > 0)
+    }
+
+    /// Takes a record that came by the common queue.
+    pub(crate) fn take_stray(
+        &mut self,
+        buffer: &mut RecordBuffer,
+        message: &rdkafka::message::BorrowedMessage<'_>,
+    ) {
+        let (attempts, redelivered) = self.history(message.offset().max(0) as u64);
+        self.stray.push_back(record::incoming(buffer, message, attempts, redelivered));
+    }
+
+    /// Takes the partition out of the session: from now on its deliveries are void, and what is not settled goes
+    /// back. What is left is to commit that it ended in good order.
+    pub(crate) fn end(&mut self, session: &Session) {
+        let returned = session.revoke(self.number);
+        self.last = Some(self.final_mark(&returned));
+        self.waiting = None;
+    }
+
+    fn final_mark(&self, returned: &[Returned]) -> Mark {
+        let handed_out = returned.iter().rfind(|r| r.attempts > 0).map(|r| r.native + 1);
+        let (offset, attempts) = match (returned.first(), &self.waiting) {
+            (Some(head), _) => (head.native, head.attempts),
+            (None, Some(waiting)) => (waiting.native, waiting.attempts),
+            (None, None) => (self.position, self.attempts(self.position)),
+        };
+        let seen = handed_out.unwrap_or(offset).max(self.known.seen);
+        Mark { offset, attempts, seen, open: None }
+    }
+
+    /// Whether the last commit is confirmed.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.last.is_some() && self.confirmed == self.last
+    }
+
+    /// Wakes the consumer's loop when a record arrives.
+    pub(crate) fn wake_by(&mut self, wake: impl Fn() + Send + Sync + 'static) {
+        self.queue.set_nonempty_callback(wake);
+    }
+}
+
+/// The queue of one partition, split off the common one. To be called before the partition is assigned.
+pub(crate) fn split(
+    consumer: &Arc<BaseConsumer<Member>>,
+    topic: &str,
+    number: u32,
+) -> Option<PartitionQueue<Member>> {
+    consumer.split_partition_queue(topic, number as i32)
+}

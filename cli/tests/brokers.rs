@@ -1,0 +1,57 @@
+//! The command line against real brokers, which must run: `anybroker brokers up`. Their addresses are read from
+//! `ANYBROKER_KAFKA_URL` and `ANYBROKER_RABBITMQ_URL`; unset, they are the brokers' usual ones on this machine.
+
+#[cfg(test)]
+mod command;
+
+#[cfg(test)]
+mod scenarios;
+
+macro_rules! on_broker {
+    ($module:ident, $variable:literal, $default:literal: $($scenario:ident),+ $(,)?) => {
+        #[cfg(test)]
+        mod $module {
+            fn url() -> String {
+                std::env::var($variable).unwrap_or_else(|_| $default.to_owned())
+            }
+
+            $(
+                #[test]
+                fn $scenario() {
+                    super::scenarios::$scenario(&url());
+                }
+            )+
+        }
+    };
+}
+
+on_broker! { kafka, "ANYBROKER_KAFKA_URL", "kafka://127.0.0.1:9092":
+    everything_of_a_message_arrives,
+    order_per_key_holds_for_many_lines,
+    what_was_printed_does_not_come_again,
+    no_more_than_max_is_taken,
+    without_acknowledgement_all_come_again,
+    a_signal_settles_what_was_printed,
+    a_reader_who_leaves_loses_nothing,
+    an_interrupted_publish_says_where_it_stopped,
+    mistakes_are_exit_code_2_and_say_what_to_do,
+    a_broker_that_is_down_is_an_error_in_time,
+    topics_are_listed_purged_and_deleted,
+    guarantees_are_probed,
+}
+
+on_broker! { rabbitmq, "ANYBROKER_RABBITMQ_URL", "amqp://guest:guest@127.0.0.1:5672":
+    everything_of_a_message_arrives,
+    order_per_key_holds_for_many_lines,
+    what_was_printed_does_not_come_again,
+    no_more_than_max_is_taken,
+    without_acknowledgement_all_come_again,
+    a_signal_settles_what_was_printed,
+    a_reader_who_leaves_loses_nothing,
+    an_interrupted_publish_says_where_it_stopped,
+    mistakes_are_exit_code_2_and_say_what_to_do,
+    a_broker_that_is_down_is_an_error_in_time,
+    a_wrong_password_is_refused_and_not_printed,
+    topics_are_listed_purged_and_deleted,
+    guarantees_are_probed,
+}

@@ -1,0 +1,11 @@
+//! What holds on every broker.
+
+mod mistakes;
+mod receiving;
+mod round_trip;
+mod topic;
+
+pub(crate) use mistakes::*;
+pub(crate) use receiving::*;
+pub(crate) use round_trip::*;
+pub(crate) use topic::*;

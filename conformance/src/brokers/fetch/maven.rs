@@ -1,0 +1,46 @@
+//! Java distributions: the jars that a pom names, by `mvn`.
+
+use std::fs;
+
+use tokio::process::Command;
+
+use crate::brokers::{Error, Step, lock, site::Site, tool};
+
+const COPY: &str = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies";
+
+/// A folder of jars in the cache, and the pom that says which.
+pub(crate) struct Jars {
+    pub(crate) name: String,
+    pub(crate) pom: String,
+}
+
+impl Jars {
+    /// Whether the cache has the jars of this very pom. The pom lies beside them.
+    pub(crate) fn fetched(&self, site: &Site) -> bool {
+        fs::read_to_string(site.options.cache.join(&self.name).join("pom.xml"))
+            .is_ok_and(|pom| pom == self.pom)
+    }
+
+    /// Fetches the jars unless the cache has them. They appear all at once, or not at all.
+    pub(crate) async fn fetch(&self, site: &Site) -> Result<(), Error> {
+        let cache = &site.options.cache;
+        let folder = cache.join(&self.name);
+        let unfinished = cache.join(format!("{}.unfinished", self.name));
+        let _alone =
+            lock::hold(&cache.join(format!("{}.locked", self.name)), site.options.fetch_within).await?;
+        if self.fetched(site) {
+            return Ok(());
+        }
+        site.report(Step::Fetching(self.name.clone()));
+        _ = fs::remove_dir_all(&unfinished);
+        site.create(&unfinished)?;
+        let pom = unfinished.join("pom.xml");
+        fs::write(&pom, &self.pom).map_err(Error::file("write", &pom))?;
+        let mut maven = Command::new("mvn");
+        maven.args(["--batch-mode", "--quiet", "--file"]).arg(&pom).arg(COPY);
+        maven.arg("-DincludeScope=runtime").arg(format!("-DoutputDirectory={}", unfinished.display()));
+        tool::run(maven, site.options.fetch_within).await?;
+        _ = fs::remove_dir_all(&folder);
+        fs::rename(&unfinished, &folder).map_err(Error::file("create", folder))
+    }
+}

@@ -1,0 +1,5 @@
+//! Where brokers come from.
+
+pub(crate) mod debian;
+pub(crate) mod maven;
+pub(crate) mod system;

@@ -1,0 +1,73 @@
+//! A broker in a container, driven through an engine that only writes down what it is told.
+
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use super::*;
+use crate::brokers::{catalogue::fake::Fake, container::ContainerEngine, native::tests::site};
+
+/// Keeps the container's state in a file, and answers as docker and podman do.
+const ENGINE: &str = r#"#!/bin/sh
+here=${0%/*}
+echo "$ANYBROKER_KAFKA_CLIENT $*" >>"$here/calls"
+case "$*" in
+  inspect*) cat "$here/state" ;;
+  *" ps "*) [ -e "$here/state" ] && echo some-id; true ;;
+  *" up "*|*" unpause "*) echo running >"$here/state" ;;
+  *" pause "*) echo paused >"$here/state" ;;
+  *" stop "*|*" kill "*) echo exited >"$here/state" ;;
+  *" rm "*) rm "$here/state" ;;
+esac
+"#;
+
+#[tokio::test]
+async fn a_container_is_started_paused_killed_and_removed_through_compose() {
+    let (site, folder) = site("kafka");
+    let site = Site { folder: folder.path().join("kafka"), ..site };
+    let program = engine(&site.folder);
+    let engine = EngineCell::found(ContainerEngine::named(program.display().to_string().leak()));
+    let one = One { broker: &Fake(Ok(())), site, engine: &engine };
+
+    let up = one.up().await.unwrap();
+    assert_eq!((up.state, up.mode, up.pid), (State::Ready, Some(Mode::Container), None));
+    assert_eq!((up.version.as_deref(), up.url.as_deref()), (Some("1.2.3"), Some("kafka://127.0.0.1:9092")));
+    assert_eq!(one.up().await.unwrap(), up);
+    one.pause().await.unwrap();
+    assert_eq!(one.status().await.unwrap().state, State::Paused);
+    one.resume().await.unwrap();
+    one.kill().await.unwrap();
+    assert_eq!(one.status().await.unwrap().state, State::Down);
+    one.up().await.unwrap();
+    assert_eq!(one.reset().await.unwrap().state, State::Down);
+
+    let calls = fs::read_to_string(program.with_file_name("calls")).unwrap();
+    let changes: Vec<&str> =
+        calls.lines().filter(|call| !call.contains(" ps ") && !call.contains(" inspect ")).collect();
+    let words: Vec<&str> = changes.iter().filter_map(|call| call.split("compose.yaml ").nth(1)).collect();
+    let expected = [
+        "up --detach kafka",
+        "pause kafka",
+        "unpause kafka",
+        "kill kafka",
+        "up --detach kafka",
+        "unpause kafka",
+    ];
+    assert_eq!(words[..6], expected);
+    assert_eq!(words[6..], ["stop kafka", "rm --stop --force --volumes kafka"]);
+    assert!(changes[0].starts_with("9092 compose --project-name anybroker-"), "{}", changes[0]);
+}
+
+/// Written by another process: a file that this one has open for writing cannot be run.
+fn engine(folder: &Path) -> PathBuf {
+    fs::create_dir_all(folder).unwrap();
+    let path = folder.join("engine");
+    let written =
+        Command::new("sh").args(["-c", "printf %s \"$1\" >\"$2\"", "sh", ENGINE]).arg(&path).status();
+    assert!(written.unwrap().success());
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    path
+}

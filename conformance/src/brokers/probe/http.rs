@@ -1,0 +1,44 @@
+//! HTTP: a GET, answered with a status that says yes.
+
+use std::io;
+
+use tokio::{
+    io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
+    net::TcpStream,
+};
+
+/// Whether the server on this port answers a GET of `path` with success. `login` is the value of the
+/// `Authorization` header.
+pub(crate) async fn succeeds(port: u16, path: &str, login: &str) -> Result<(), String> {
+    let request = format!(
+        "GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nAuthorization: {login}\r\nConnection: close\r\n\r\n"
+    );
+    let status = super::exchange(port, |socket| first_line(socket, request)).await?;
+    if is_success(&status) { Ok(()) } else { Err(format!("port {port}: {path} answered {status:?}")) }
+}
+
+async fn first_line(mut socket: TcpStream, request: String) -> io::Result<String> {
+    socket.write_all(request.as_bytes()).await?;
+    let mut line = String::new();
+    BufReader::new(socket).read_line(&mut line).await?;
+    Ok(line.trim_end().to_owned())
+}
+
+/// `HTTP/1.1 2xx …`.
+fn is_success(status: &str) -> bool {
+    status.starts_with("HTTP/1.") && status.split(' ').nth(1).is_some_and(|code| code.starts_with('2'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::brokers::probe::tests::server;
+
+    #[tokio::test]
+    async fn ready_only_on_success() {
+        let answering = |status: &str| server(10, format!("HTTP/1.1 {status}\r\n\r\n").into_bytes());
+        succeeds(answering("200 OK").await, "/api", "Basic x").await.unwrap();
+        let no = succeeds(answering("401 Unauthorized").await, "/api", "Basic x").await.unwrap_err();
+        assert!(no.contains("401 Unauthorized"), "{no}");
+    }
+}

@@ -1,0 +1,98 @@
+//! The shared behaviour cases on every backend, on the real servers. `cargo test --test behaviour -- kafka` runs one backend's.
+
+mod report;
+mod targets;
+
+use std::sync::{Arc, RwLock};
+use std::time::Duration;
+
+use anybroker_conformance::cases::{CASES, Case, Context, DISTURBING, Finding, MEMBER_VARIABLE, run_member};
+use libtest_mimic::{Arguments, Failed, Trial};
+use targets::Target;
+
+/// A case that stops a broker runs alone.
+static ALONE: RwLock<()> = RwLock::new(());
+
+/// How long a case may take before it counts as hung.
+const CASE: Duration = Duration::from_secs(180);
+
+fn main() {
+    if let Ok(orders) = std::env::var(MEMBER_VARIABLE) {
+        return member(&orders);
+    }
+    let arguments = Arguments::from_args();
+    let targets = targets::all();
+    let trials = targets.iter().flat_map(|target| {
+        let disturbing = DISTURBING.iter().filter(|_| target.only.is_empty());
+        let cases = CASES.iter().filter(|case| target.only.is_empty() || target.only.contains(&case.name));
+        cases.chain(disturbing).map(|case| trial(target.clone(), *case)).collect::<Vec<_>>()
+    });
+    let conclusion = libtest_mimic::run(&arguments, trials.collect());
+    if !arguments.list {
+        report::print();
+    }
+    conclusion.exit();
+}
+
+fn trial(target: Arc<Target>, case: Case) -> Trial {
+    let name = format!("{}::{}", target.name, case.name);
+    Trial::test(name.clone(), move || {
+        if let Some(reason) = &target.excluded {
+            report::add(&name, format!("not run: {reason}"));
+            return Ok(());
+        }
+        if let Some(missing) = &target.missing {
+            return Err(Failed::from(missing));
+        }
+        let finding = run(&target, case)?;
+        report::add(
+            &name,
+            match finding {
+                Finding::Holds(evidence) => format!("holds: {evidence}"),
+                Finding::NotPromised(row) => format!("not promised: {row}"),
+            },
+        );
+        Ok(())
+    })
+}
+
+fn run(target: &Target, case: Case) -> Result<Finding, Failed> {
+    let (_alone, _beside);
+    if case.disturbs {
+        _alone = ALONE.write().unwrap();
+    } else {
+        _beside = ALONE.read().unwrap();
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let context = Context {
+        name: target.name.to_owned(),
+        connect: target.connect(),
+        spawn_member: target.spawn_member(),
+        faults: target.faults(),
+        quiet: Duration::from_secs(25),
+        seed: seed(),
+    };
+    let finding = runtime.block_on(async {
+        let told = format!("{} with seed {}", case.name, context.seed);
+        match tokio::time::timeout(CASE, (case.run)(context)).await {
+            Ok(result) => result.map_err(|error| Failed::from(format!("{told}: {error}"))),
+            Err(_) => Err(Failed::from(format!("{told}: hangs; given up after {CASE:?}"))),
+        }
+    });
+    runtime.shutdown_timeout(Duration::from_secs(5));
+    finding
+}
+
+/// `ANYBROKER_SEED` repeats a run's random choices.
+fn seed() -> u64 {
+    let given = std::env::var("ANYBROKER_SEED").ok().and_then(|text| text.parse().ok());
+    given.unwrap_or_else(|| u64::from(std::process::id()))
+}
+
+fn member(orders: &str) {
+    let url = std::env::var("ANYBROKER_URL").expect("a member is told its broker");
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let ended = runtime.block_on(async { run_member(anybroker::connect(&url).await?, orders).await });
+    eprintln!("the member ended: {ended:?}");
+    std::process::exit(1);
+}

@@ -1,0 +1,83 @@
+//! Something durable on a broker, made and looked for without a client library.
+
+use std::{
+    io::{self, Read, Write},
+    net::TcpStream,
+    time::Duration,
+};
+
+use anybroker_conformance::brokers::Status;
+
+const SILENCE: Duration = Duration::from_secs(2);
+
+/// Something durable on a broker, of which it can be asked whether it is there.
+pub(crate) trait Durable: Sync {
+    fn create(&self, broker: &Status) -> io::Result<()>;
+    fn exists(&self, broker: &Status) -> io::Result<bool>;
+}
+
+/// A queue, by RabbitMQ's management interface.
+pub(crate) struct Queue;
+
+impl Queue {
+    /// The status of the answer.
+    fn request(broker: &Status, method: &str, body: &str) -> io::Result<String> {
+        let mut socket = connect(broker.management_url.as_deref())?;
+        let head = "/api/queues/%2f/kept HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\
+             Authorization: Basic Z3Vlc3Q6Z3Vlc3Q=\r\nContent-Type: application/json";
+        write!(socket, "{method} {head}\r\nContent-Length: {}\r\n\r\n{body}", body.len())?;
+        let mut status = [0; 12];
+        socket.read_exact(&mut status)?;
+        Ok(String::from_utf8_lossy(&status[9..]).into_owned())
+    }
+}
+
+impl Durable for Queue {
+    fn create(&self, broker: &Status) -> io::Result<()> {
+        Self::request(broker, "PUT", r#"{"durable":true}"#).map(drop)
+    }
+
+    fn exists(&self, broker: &Status) -> io::Result<bool> {
+        Ok(Self::request(broker, "GET", "")? == "200")
+    }
+}
+
+/// A topic, by Kafka's metadata request (version 4), which creates it if allowed to.
+pub(crate) struct Topic;
+
+impl Topic {
+    const NAME: &'static [u8; 4] = b"kept";
+
+    fn metadata(broker: &Status, create: bool) -> io::Result<Vec<u8>> {
+        let mut request = vec![0, 3, 0, 4, 0, 0, 0, 7, 0xff, 0xff, 0, 0, 0, 1, 0, 4];
+        request.extend(Self::NAME);
+        request.push(create.into());
+        let mut socket = connect(broker.url.as_deref())?;
+        socket.write_all(&[0, 0, 0, request.len() as u8])?;
+        socket.write_all(&request)?;
+        let mut length = [0; 4];
+        socket.read_exact(&mut length)?;
+        let mut answer = vec![0; u32::from_be_bytes(length) as usize];
+        socket.read_exact(&mut answer)?;
+        Ok(answer)
+    }
+}
+
+impl Durable for Topic {
+    fn create(&self, broker: &Status) -> io::Result<()> {
+        Self::metadata(broker, true).map(drop)
+    }
+
+    /// The topic's error code, 0 if it is there, and the length of its name stand before its name.
+    fn exists(&self, broker: &Status) -> io::Result<bool> {
+        let answer = Self::metadata(broker, false)?;
+        Ok(answer.windows(8).any(|bytes| bytes[..4] == [0, 0, 0, 4] && &bytes[4..] == Self::NAME))
+    }
+}
+
+fn connect(url: Option<&str>) -> io::Result<TcpStream> {
+    let address = url.and_then(|url| url.rsplit(['/', '@']).next()).unwrap_or_default();
+    let socket = TcpStream::connect(address)?;
+    socket.set_read_timeout(Some(SILENCE))?;
+    Ok(socket)
+}

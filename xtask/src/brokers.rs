@@ -1,0 +1,47 @@
+//! The brokers that the tests run against: a set of their own, on free ports, beside whatever else runs here.
+
+use std::path::PathBuf;
+
+use anybroker_conformance::brokers::{Brokers, Options, PortChoice, Status};
+use tokio::runtime::Runtime;
+
+/// Every broker that there are adapters for.
+const NAMES: [&str; 3] = ["kafka", "rabbitmq", "rabbitmq4"];
+
+pub(crate) struct TestBrokers {
+    runtime: Runtime,
+    brokers: Brokers,
+    names: Vec<&'static str>,
+}
+
+impl TestBrokers {
+    pub(crate) fn new(install_system: bool, exclude: &[String]) -> Result<Self, String> {
+        if let Some(unknown) = exclude.iter().find(|name| !NAMES.contains(&name.as_str())) {
+            return Err(format!("--exclude {unknown}: there is {}", NAMES.join(", ")));
+        }
+        let options = Options { ports: PortChoice::Free, install_system, ..Options::default() };
+        let brokers = Brokers::open(state(), options).map_err(|e| e.to_string())?;
+        let brokers = brokers.on_progress(|progress| eprintln!("   {progress}"));
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+        let names = NAMES.into_iter().filter(|name| !exclude.iter().any(|e| e == name)).collect();
+        Ok(TestBrokers { runtime: runtime.map_err(|e| e.to_string())?, brokers, names })
+    }
+
+    /// Starts them all and returns when they answer.
+    pub(crate) fn up(&self) -> Result<Vec<Status>, String> {
+        self.runtime.block_on(async { self.brokers.up(&self.names).await }).map_err(|e| e.to_string())
+    }
+
+    /// Stops them, and forgets their data.
+    pub(crate) fn down(&self) -> Result<(), String> {
+        self.runtime
+            .block_on(async { self.brokers.reset(&self.names).await })
+            .map(|_| ())
+            .map_err(|e| e.to_string())
+    }
+}
+
+/// Where this set's state lies; the tests find it by `ANYBROKER_BROKERS_DIR`.
+pub(crate) fn state() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../target/test-brokers")
+}

@@ -1,0 +1,136 @@
+//! The steps of `cargo xtask test`, in their order.
+
+use std::collections::BTreeMap;
+use std::process::{Command, ExitCode};
+
+use anybroker_conformance::brokers::Status;
+
+use crate::TestOptions;
+use crate::brokers::{TestBrokers, state};
+use crate::summary::Summary;
+use crate::system;
+
+/// What the child processes are told: where the brokers are, and which are left out.
+type Environment = BTreeMap<String, String>;
+
+/// The features of `anybroker` that must each build alone.
+const FEATURES: [&str; 5] = ["", "memory", "kafka", "rabbitmq", "memory,kafka,rabbitmq"];
+
+pub(crate) fn test(options: &TestOptions) -> ExitCode {
+    let mut summary = Summary::new(options.only.clone());
+    let none = Environment::new();
+    if !summary.step("system packages", || system::ready(options.install_system)) {
+        return end(&summary);
+    }
+    summary.step("format", || cargo("fmt --all --check", &none));
+    summary.step("lints", || cargo("clippy --workspace --all-targets -- -D warnings", &none));
+    for features in FEATURES {
+        let name =
+            if features.is_empty() { "no features".to_owned() } else { format!("features {features}") };
+        let arguments = format!("check -p anybroker --no-default-features --features={features}");
+        summary.step(&name, || cargo(&arguments, &none));
+    }
+    summary.step("documentation", || {
+        let deny = Environment::from([("RUSTDOCFLAGS".to_owned(), "-D warnings".to_owned())]);
+        cargo("doc --workspace --no-deps", &deny)
+    });
+    msrv(&mut summary);
+    summary.step("orders in memory", || cargo("run -p orders", &none));
+    with_brokers(options, &mut summary);
+    end(&summary)
+}
+
+pub(crate) fn docs() -> ExitCode {
+    match cargo(
+        "test -p anybroker-conformance --test documents",
+        &Environment::from([("ANYBROKER_WRITE_DOCS".into(), "1".into())]),
+    ) {
+        Ok(_) => ExitCode::SUCCESS,
+        Err(why) => {
+            eprintln!("{why}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn with_brokers(options: &TestOptions, summary: &mut Summary) {
+    let brokers = match TestBrokers::new(options.install_system, &options.exclude) {
+        Ok(brokers) => brokers,
+        Err(why) => {
+            summary.step("brokers up", || Err(why));
+            return;
+        }
+    };
+    let mut environment = Environment::from([
+        ("ANYBROKER_BROKERS_DIR".to_owned(), state().display().to_string()),
+        ("ANYBROKER_TEST_EXCLUDE".to_owned(), options.exclude.join(",")),
+    ]);
+    for name in &options.exclude {
+        summary.not_run(&format!("everything on {name}"), "left out by --exclude");
+    }
+    let mut running = Vec::new();
+    summary.step("brokers up", || {
+        running = brokers.up()?;
+        running.iter().for_each(|status| tell(&mut environment, status));
+        Ok(running
+            .iter()
+            .map(|s| format!("{} {}", s.name, s.version.as_deref().unwrap_or("")))
+            .collect::<Vec<_>>()
+            .join(", "))
+    });
+    // A broker that could not be had fails the tests that need it, each by its name.
+    summary.step("unit and adapter tests", || {
+        cargo("test --workspace --lib --bins --examples --tests", &environment)
+    });
+    summary.step("doc tests", || cargo("test --workspace --doc", &environment));
+    for status in &running {
+        summary.step(&format!("orders on {}", status.name), || {
+            let mut environment = environment.clone();
+            environment.insert("ANYBROKER_URL".to_owned(), status.url.clone().unwrap_or_default());
+            cargo("run -p orders --features kafka,rabbitmq", &environment)
+        });
+    }
+    if options.keep {
+        summary.not_run("brokers down", "--keep");
+    } else {
+        summary.step("brokers down", || brokers.down().map(|()| String::new()));
+    }
+}
+
+/// `ANYBROKER_KAFKA_URL` and the like.
+fn tell(environment: &mut Environment, status: &Status) {
+    let url = status.url.clone().unwrap_or_default();
+    environment.insert(format!("ANYBROKER_{}_URL", status.name.to_uppercase()), url);
+}
+
+/// Builds with the oldest compiler that is promised, unless this one is that.
+fn msrv(summary: &mut Summary) {
+    let promised = env!("CARGO_PKG_RUST_VERSION");
+    let version = Command::new("rustc")
+        .arg("--version")
+        .output()
+        .map(|o| String::from_utf8_lossy(&o.stdout).into_owned());
+    let current = version.unwrap_or_default();
+    if current.starts_with(&format!("rustc {promised}.")) {
+        summary.step("oldest compiler", || Ok(format!("{promised}: the one that builds all of this")));
+        return;
+    }
+    summary.step("oldest compiler", || {
+        cargo(&format!("+{promised} check --workspace --all-targets"), &Environment::new())
+    });
+}
+
+fn cargo(arguments: &str, environment: &Environment) -> Result<String, String> {
+    // `cargo` and not $CARGO: only the former understands +VERSION.
+    let status =
+        Command::new("cargo").args(arguments.split(' ').filter(|a| !a.is_empty())).envs(environment).status();
+    match status {
+        Ok(status) if status.success() => Ok(format!("cargo {arguments}")),
+        Ok(status) => Err(format!("cargo {arguments}: {status}")),
+        Err(error) => Err(format!("cargo {arguments}: {error}")),
+    }
+}
+
+fn end(summary: &Summary) -> ExitCode {
+    if summary.print() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}

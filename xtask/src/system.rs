@@ -1,0 +1,38 @@
+//! What has to be installed before anything is built.
+
+use std::process::{Command, Stdio};
+
+/// A tool or library that the adapters' C code is built with, and the Debian package that has it.
+const NEEDED: [(&str, &[&str], &str); 5] = [
+    ("a C compiler", &["cc", "--version"], "gcc"),
+    ("make", &["make", "--version"], "make"),
+    ("pkg-config", &["pkg-config", "--version"], "pkg-config"),
+    ("OpenSSL's headers", &["pkg-config", "--exists", "openssl"], "libssl-dev"),
+    ("zlib's headers", &["pkg-config", "--exists", "zlib"], "zlib1g-dev"),
+];
+
+/// Makes sure that everything needed is there.
+pub(crate) fn ready(install: bool) -> Result<String, String> {
+    let missing: Vec<_> = NEEDED.iter().filter(|(_, probe, _)| !succeeds(probe)).collect();
+    if missing.is_empty() {
+        return Ok("nothing is missing".to_owned());
+    }
+    let packages: Vec<_> = missing.iter().map(|(_, _, package)| *package).collect();
+    let names: Vec<_> = missing.iter().map(|(name, ..)| *name).collect();
+    let command = format!("apt-get install -y --no-install-recommends {}", packages.join(" "));
+    if !install {
+        return Err(format!("{} missing; run: {command} (or pass --install-system)", names.join(", ")));
+    }
+    let all = format!("apt-get update -q && DEBIAN_FRONTEND=noninteractive {command}");
+    if succeeds(&["sh", "-c", &all]) {
+        Ok(format!("installed {}", packages.join(", ")))
+    } else {
+        Err(format!("failed: {all}"))
+    }
+}
+
+fn succeeds(command: &[&str]) -> bool {
+    let status =
+        Command::new(command[0]).args(&command[1..]).stdout(Stdio::null()).stderr(Stdio::null()).status();
+    status.is_ok_and(|status| status.success())
+}
