@@ -34,7 +34,9 @@ mod wire;
 
 use anybroker_core::{Broker, BrokerUrl, Result};
 
+pub use backend::NativeConnection;
 pub use config::{QueueType, RabbitConfig};
+pub use lapin;
 
 /// The URL schemes of this backend.
 pub const SCHEMES: &[&str] = &["amqp", "amqps"];
