@@ -1,7 +1,7 @@
 //! Consumer groups as the broker knows them. All of it blocks, within a deadline.
 
 use std::collections::HashMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anybroker_core::{Error, Group, Kind, Result, Topic};
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
@@ -49,11 +49,37 @@ fn committed(
 /// Makes a group known to the broker: where it has no offset yet, it starts with the earliest message.
 ///
 /// # Errors
-/// Whatever committing fails with.
+/// Whatever committing fails with, once the group's coordinator has had the time of a request to come up.
 pub(crate) fn declare(cluster: &Cluster, topic: &Topic, view: &TopicView, group: &Group) -> Result<()> {
+    let client = outsider(cluster, "declare", group)?;
+    let until = Instant::now() + cluster.config.request_timeout;
+    loop {
+        let error = match commit_missing(cluster, &client, topic, view) {
+            Ok(true) => return Ok(()),
+            // Read back before it counts: a coordinator that is coming up has answered and forgotten.
+            Ok(false) if Instant::now() < until => continue,
+            Ok(false) => Error::new(Kind::TimedOut, "declare", "the group's offsets do not stay committed"),
+            // It has members, who commit for themselves.
+            Err(error) if error.kind() == Kind::Fenced && has_members(cluster, "declare", group)? => {
+                return Ok(());
+            }
+            Err(error) if error.kind() == Kind::Fenced || error.is_retryable() => error,
+            Err(error) => return Err(error.on(format!("group `{group}`"))),
+        };
+        if Instant::now() >= until {
+            return Err(error.on(format!("group `{group}`")));
+        }
+        std::thread::sleep(COORDINATOR);
+    }
+}
+
+/// How long to wait before a group's coordinator is asked again.
+const COORDINATOR: Duration = Duration::from_millis(50);
+
+/// Commits the earliest offset where there is none; says whether there was nothing to do.
+fn commit_missing(cluster: &Cluster, client: &BaseConsumer, topic: &Topic, view: &TopicView) -> Result<bool> {
     let operation = "declare";
-    let client = outsider(cluster, operation, group)?;
-    let there = committed(cluster, operation, &client, topic, view)?;
+    let there = committed(cluster, operation, client, topic, view)?;
     let mut list = TopicPartitionList::new();
     for partition in view.partitions.iter().filter(|partition| !there.contains_key(partition)) {
         let (low, _) = cluster.watermarks(operation, topic.as_str(), *partition)?;
@@ -61,13 +87,10 @@ pub(crate) fn declare(cluster: &Cluster, topic: &Topic, view: &TopicView, group:
             .map_err(|e| error::of(operation, e))?;
     }
     if list.count() == 0 {
-        return Ok(());
+        return Ok(true);
     }
-    match client.commit(&list, CommitMode::Sync).map_err(|e| error::of(operation, e)) {
-        // It has members, who commit for themselves.
-        Err(error) if error.kind() == Kind::Fenced => Ok(()),
-        other => other.map_err(|error| error.on(format!("group `{group}`"))),
-    }
+    client.commit(&list, CommitMode::Sync).map_err(|e| error::of(operation, e))?;
+    Ok(false)
 }
 
 /// How many offsets lie between what the group has committed and the end of the topic.

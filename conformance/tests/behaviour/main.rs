@@ -1,5 +1,7 @@
 //! The shared behaviour cases on every backend, on the real servers. `cargo test --test behaviour -- kafka` runs one backend's.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may panic")]
+
 mod report;
 mod targets;
 

@@ -1,5 +1,7 @@
 //! The shared cases are proved to notice: backends that lie must be caught, by the property that they break.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may panic")]
+
 mod liar;
 
 use std::sync::Arc;
