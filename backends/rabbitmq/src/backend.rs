@@ -20,12 +20,43 @@ use crate::publisher::RabbitPublisher;
 use crate::sending::Verify;
 use crate::topology::Keeper;
 
+/// The way to `lapin` itself, for what the contract does not have. What is done with it is outside the guarantees.
+///
+/// ```no_run
+/// # async fn example(broker: anybroker_core::Broker) -> anybroker_core::Result<()> {
+/// use anybroker_rabbitmq::NativeConnection;
+/// let native = broker.native().and_then(|native| native.downcast_ref::<NativeConnection>());
+/// if let Some(native) = native {
+///     let channel = native.connection().await?.create_channel().await;
+/// }
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct NativeConnection {
+    link: Arc<Link>,
+}
+
+impl NativeConnection {
+    /// The connection that stands now; ask again when it breaks, since another takes its place.
+    ///
+    /// # Errors
+    /// `Disconnected` if it does not come back within the deadline; `Closed`.
+    ///
+    /// # Cancel safety
+    /// Cancel safe.
+    pub async fn connection(&self) -> Result<Arc<lapin::Connection>> {
+        Ok(self.link.now().await?.connection)
+    }
+}
+
 /// RabbitMQ, connected.
 #[derive(Debug)]
 pub(crate) struct Rabbit {
     pub(crate) config: Arc<RabbitConfig>,
     /// For consuming and for requests.
     pub(crate) link: Arc<Link>,
+    native: NativeConnection,
     publishing: OnceCell<Arc<Link>>,
     publishers: Mutex<Vec<Weak<RabbitPublisher>>>,
     pub(crate) closing: watch::Sender<bool>,
@@ -38,6 +69,7 @@ impl Rabbit {
         let link = Link::open(config.clone(), "consume").await?;
         Ok(Arc::new(Rabbit {
             config,
+            native: NativeConnection { link: link.clone() },
             link,
             publishing: OnceCell::new(),
             publishers: Mutex::default(),
@@ -137,9 +169,9 @@ impl Backend for Rabbit {
         self
     }
 
-    /// A [`lapin::Connection`] cannot be reached this way, since it is replaced when it breaks.
+    /// A [`NativeConnection`].
     fn native(&self) -> Option<&(dyn Any + Send + Sync)> {
-        None
+        Some(&self.native)
     }
 
     async fn close(&self) -> Result<()> {

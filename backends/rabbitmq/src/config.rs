@@ -4,8 +4,7 @@ use std::time::Duration;
 
 use anybroker_core::{BrokerUrl, Error, Kind, Result, Secret, TopologyMode};
 
-/// The most queues that a group is spread over.
-pub(crate) const MOST_PARTITIONS: u32 = 256;
+use crate::slots::SLOTS;
 
 /// The type of a group's queues, as the operator states it where nothing is looked at (`topology=ignore`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -148,8 +147,8 @@ impl RabbitConfig {
     /// `InvalidConfiguration` says which field and why.
     pub fn validate(&self) -> Result<()> {
         let bad = |text: String| Err(Error::new(Kind::InvalidConfiguration, "connect", text));
-        if self.partitions.is_some_and(|n| !(1..=MOST_PARTITIONS).contains(&n)) {
-            return bad(format!("partitions must be 1 to {MOST_PARTITIONS}"));
+        if self.partitions.is_some_and(|n| !(1..=SLOTS).contains(&n)) {
+            return bad(format!("partitions must be 1 to {SLOTS}"));
         }
         if !(1..=u16::MAX.into()).contains(&self.heartbeat.as_secs()) {
             return bad("heartbeat must be 1 s or more".to_owned());

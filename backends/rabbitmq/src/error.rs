@@ -8,7 +8,6 @@ pub(crate) const ACCESS_REFUSED: u16 = 403;
 pub(crate) const NOT_FOUND: u16 = 404;
 pub(crate) const RESOURCE_LOCKED: u16 = 405;
 pub(crate) const PRECONDITION_FAILED: u16 = 406;
-const COMMAND_INVALID: u16 = 503;
 const NOT_ALLOWED: u16 = 530;
 
 /// The reply code and text, if the broker itself refused.
@@ -40,9 +39,6 @@ pub(crate) fn typed(operation: &'static str, error: lapin::Error) -> Error {
         }
         (PRECONDITION_FAILED, _) => {
             (Kind::InvalidConfiguration, "what is there differs from what is asked for")
-        }
-        (COMMAND_INVALID, text) if text.contains("exchange type") => {
-            (Kind::Unsupported, "enable it: rabbitmq-plugins enable rabbitmq_consistent_hash_exchange")
         }
         (NOT_ALLOWED, text) if text.contains("not found") => {
             (Kind::NotFound, "the path of the URL names the virtual host; `/` is written %2f or left out")

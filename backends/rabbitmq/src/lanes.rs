@@ -58,6 +58,9 @@ pub(crate) struct Lanes {
     layout: Layout,
     live: Live,
     prefetch: u16,
+    /// The broker also counts what came back unseen, with a closed channel's prefetch. So a message comes with one
+    /// attempt less than the subscription allows: nobody gives up on it untried.
+    most_attempts: u32,
     lanes: BTreeMap<u32, Lane>,
     arrivals: SelectAll<Arrivals>,
     buffer: RecordBuffer,
@@ -65,16 +68,10 @@ pub(crate) struct Lanes {
 
 impl Lanes {
     pub(crate) fn new(session: Arc<Session>, layout: Layout, live: Live, prefetch: u16) -> Self {
-        let arrivals = SelectAll::new();
-        Lanes {
-            session,
-            layout,
-            live,
-            prefetch,
-            lanes: BTreeMap::new(),
-            arrivals,
-            buffer: RecordBuffer::new(),
-        }
+        let limit = session.subscription().dead_letter.as_ref().and_then(|policy| policy.max_attempts);
+        let most_attempts = limit.map_or(u32::MAX, |limit| limit.saturating_sub(1));
+        let (lanes, arrivals, buffer) = (BTreeMap::new(), SelectAll::new(), RecordBuffer::new());
+        Lanes { session, layout, live, prefetch, most_attempts, lanes, arrivals, buffer }
     }
 
     /// Starts to consume from a partition.
@@ -109,8 +106,8 @@ impl Lanes {
 
     /// Hands deliveries to the session.
     pub(crate) fn push(&mut self, partition: u32, generation: u32, deliveries: Vec<Delivery>) {
-        let buffer = &mut self.buffer;
-        let incoming = deliveries.into_iter().map(|delivery| incoming(buffer, delivery));
+        let (buffer, most) = (&mut self.buffer, self.most_attempts);
+        let incoming = deliveries.into_iter().map(|delivery| incoming(buffer, delivery, most));
         self.session.push_all(partition, generation, incoming);
     }
 
@@ -218,7 +215,8 @@ fn arrivals(consumer: Consumer, partition: u32, generation: u32) -> Arrivals {
     Box::pin(chunks.chain(end).map(move |arrival| (partition, generation, arrival)))
 }
 
-fn incoming(buffer: &mut RecordBuffer, delivery: Delivery) -> Incoming {
+/// `most` bounds the attempts that a message comes with.
+fn incoming(buffer: &mut RecordBuffer, delivery: Delivery, most: u32) -> Incoming {
     let count = delivery_count(&delivery.properties);
     let stored = delivery.properties.timestamp().unwrap_or(0);
     Incoming {
@@ -227,7 +225,7 @@ fn incoming(buffer: &mut RecordBuffer, delivery: Delivery) -> Incoming {
         offset: None,
         stored: i64::try_from(stored).unwrap_or(0).saturating_mul(1_000),
         // The flag is all that a classic queue gives.
-        attempts: count.unwrap_or(u32::from(delivery.redelivered)),
+        attempts: count.unwrap_or(u32::from(delivery.redelivered)).min(most),
         redelivered: delivery.redelivered,
     }
 }

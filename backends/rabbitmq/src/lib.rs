@@ -1,7 +1,8 @@
 //! RabbitMQ for anybroker, over `lapin`: RabbitMQ 3.10 to 4.
 //!
 //! A topic is a durable fanout exchange. A group is one durable quorum queue with a single active consumer, or, with
-//! `partitions=n`, a consistent-hash exchange over n such queues, which the members share out. See
+//! `partitions=n`, a direct exchange over n such queues, which the members share out: a key always goes to the same
+//! one. See
 //! [`RabbitConfig`] for the parameters of a URL.
 //!
 //! RabbitMQ bounds what a consumer holds by messages alone: of a subscription's `prefetch_bytes` the client
@@ -27,12 +28,15 @@ mod registry;
 mod sending;
 mod server;
 mod sharing;
+mod slots;
 mod topology;
 mod wire;
 
 use anybroker_core::{Broker, BrokerUrl, Result};
 
+pub use backend::NativeConnection;
 pub use config::{QueueType, RabbitConfig};
+pub use lapin;
 
 /// The URL schemes of this backend.
 pub const SCHEMES: &[&str] = &["amqp", "amqps"];

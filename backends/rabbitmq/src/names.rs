@@ -10,7 +10,7 @@ use lapin::types::MAX_SHORT_STRING_LENGTH;
 pub(crate) struct Names {
     /// The topic's exchange, to which everything is published.
     pub(crate) topic: String,
-    /// The group's queue; with partitions, the exchange that spreads the keys over its queues.
+    /// The group's queue; with partitions, the exchange that brings every slot to its queue.
     pub(crate) group: String,
 }
 
@@ -29,6 +29,11 @@ impl Names {
     /// The queue of one partition.
     pub(crate) fn partition(&self, number: u32) -> String {
         format!("{}:{number}", self.group)
+    }
+
+    /// Where messages go whose routing key is no slot: other programs'. It brings them to the first partition.
+    pub(crate) fn others(&self) -> String {
+        format!("{}:others", self.group)
     }
 
     /// The queue that counts the members of a group with partitions: each consumes from it, nobody publishes to it.

@@ -3,7 +3,7 @@
 //! CloudEvents has a binding for AMQP 1.0 only; the same names are used here, as RabbitMQ's own conversion between
 //! the two protocols gives them: attributes are headers `cloudEvents_<name>`, the payload is the body, `content_type`
 //! is the property. Besides, `message_id` is the id, and `timestamp` the time in seconds.
-//! The key is the header `cloudEvents_partitionkey`, byte for byte, and decides the routing key.
+//! The key is the header `cloudEvents_partitionkey`, byte for byte; the routing key is its slot.
 
 use std::time::UNIX_EPOCH;
 
@@ -25,23 +25,6 @@ const BROKERS_OWN: [&str; 5] = ["CC", "BCC", "x-death", "x-delivery-count", "x-a
 const DEATHS: [&str; 2] = ["x-first-death-", "x-last-death-"];
 const PERSISTENT: u8 = 2;
 const MOST: usize = 255;
-
-/// Where a message goes: its key if that can be a routing key, else a text made of the key; a message without a
-/// key goes by its id, so that such messages spread over the partitions. Equal keys always give equal routing keys.
-pub(crate) fn routing_key(message: &Message) -> ShortString {
-    let Some(key) = &message.key else { return short(&message.id.to_string()) };
-    match std::str::from_utf8(key.as_bytes()) {
-        Ok(text) if text.len() <= MOST => short(text),
-        _ => short(&format!("{:032x}", fnv(key.as_bytes()))),
-    }
-}
-
-/// FNV-1a in 128 bits: short, and the same in every language and version.
-fn fnv(bytes: &[u8]) -> u128 {
-    bytes.iter().fold(0x6c62_272e_07bb_0142_62b8_2175_6295_c58d, |hash, byte| {
-        (hash ^ u128::from(*byte)).wrapping_mul(0x0000_0000_0100_0000_0000_0000_0000_013b)
-    })
-}
 
 /// Text that is short by construction; the contract checks names, ids and types before they come here.
 fn short(text: &str) -> ShortString {

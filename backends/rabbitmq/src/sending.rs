@@ -18,7 +18,8 @@ use crate::connect::{Link, Live};
 use crate::error::typed;
 use crate::outcomes::{Answered, Outcomes};
 use crate::publisher::refuse;
-use crate::record::{header_bytes, properties, routing_key};
+use crate::record::{header_bytes, properties};
+use crate::slots::slot;
 
 /// Messages in call order.
 pub(crate) type Batch = Vec<Pending>;
@@ -184,14 +185,9 @@ impl Lane<'_> {
             return Step::Failed;
         }
         let exchange = self.topic.as_str().into();
+        let slot = slot(message).to_string().into();
         let mandatory = BasicPublishOptions { mandatory: true, immediate: false };
-        let sent = self.channel.basic_publish(
-            exchange,
-            routing_key(message),
-            mandatory,
-            &message.payload,
-            properties,
-        );
+        let sent = self.channel.basic_publish(exchange, slot, mandatory, &message.payload, properties);
         match sent.await {
             // lapin hands an error out here only for a frame that it has not written to the end.
             Err(error) => {

@@ -4,20 +4,16 @@ use anybroker_core::{Basis, Error, Group, Kind, Result, Topic, TopologyMode};
 use lapin::ExchangeKind;
 use lapin::types::{AMQPValue, FieldTable};
 
-use crate::config::{MOST_PARTITIONS, RabbitConfig};
+use crate::config::RabbitConfig;
 use crate::connect::Live;
 use crate::error::{ACCESS_REFUSED, PRECONDITION_FAILED, code, typed};
 use crate::names::{Layout, Names};
 use crate::registry::Registry;
+use crate::slots::{SLOTS, slots_of};
 use crate::wire::Wire;
 
 /// After so many deliveries the broker itself gives up on a message: a backstop far above what applications set.
 pub(crate) const DELIVERY_LIMIT: i64 = 1_000;
-
-/// Spreads keys over queues; a plugin that ships with the server.
-const CONSISTENT_HASH: &str = "x-consistent-hash";
-/// The binding key of a consistent-hash exchange is the queue's weight: all the same.
-const WEIGHT: &str = "1";
 
 /// A group as it is, and how that is known.
 #[derive(Clone, Debug)]
@@ -80,7 +76,7 @@ impl<'a> Keeper<'a> {
         if self.mode == TopologyMode::Check && !self.wire.exchange_exists(topic.as_str()).await? {
             return Err(self.missing(format!("there is no topic `{topic}` (no exchange of that name)")));
         }
-        match self.wire.declare_exchange(topic.as_str(), ExchangeKind::Fanout).await {
+        match self.wire.declare_exchange(topic.as_str(), ExchangeKind::Fanout, FieldTable::default()).await {
             // Who may not configure may still use what is there.
             Err(error) if self.mode == TopologyMode::Check && error.kind() == Kind::PermissionDenied => {
                 Ok(())
@@ -111,7 +107,10 @@ impl<'a> Keeper<'a> {
                 self.remove_group(&found).await?;
                 self.create(topic, group, layout).await
             }
-            (TopologyMode::Create, _) => self.create(topic, group, layout).await,
+            (TopologyMode::Create, None) => self.create(topic, group, layout).await,
+            (TopologyMode::Create, _) if !self.is_complete(&layout).await? => {
+                self.create(topic, group, layout).await
+            }
             (_, Some(found)) if found == layout => self.check(layout).await,
             (_, Some(found)) => Err(different(&found, &layout)),
             (_, None) => Err(self.missing(format!("topic `{topic}` has no group `{group}`"))),
@@ -130,7 +129,7 @@ impl<'a> Keeper<'a> {
             return Ok(layout(None));
         }
         let mut count = 0;
-        while count < MOST_PARTITIONS && self.wire.look(&names.partition(count)).await?.is_some() {
+        while count < SLOTS && self.wire.look(&names.partition(count)).await?.is_some() {
             count += 1;
         }
         Ok(if count > 0 { layout(Some(count)) } else { None })
@@ -142,17 +141,26 @@ impl<'a> Keeper<'a> {
         self.registry(topic).add(group, kept_arguments()).await?;
         self.declare_parts(&layout, &mut basis).await?;
         let names = &layout.names;
-        for number in 0..layout.partitions.unwrap_or(0) {
-            self.wire.bind_queue(&names.partition(number), &names.group, WEIGHT).await?;
-        }
-        // After every queue is in its place, so that no message goes astray.
         match layout.partitions {
-            Some(_) => self.wire.bind_exchange(&names.group, &names.topic).await?,
-            None => self.wire.bind_queue(&names.group, &names.topic, "").await?,
+            None => self.wire.bind_queue(&names.group, &names.topic, [String::new()]).await?,
+            Some(partitions) => {
+                for number in 0..partitions {
+                    let slots = slots_of(number, partitions).map(|slot| slot.to_string());
+                    self.wire.bind_queue(&names.partition(number), &names.group, slots).await?;
+                }
+                self.wire.bind_queue(&names.partition(0), &names.others(), [String::new()]).await?;
+                // After every queue is in its place, so that no message goes astray.
+                self.wire.bind_exchange(&names.group, &names.topic).await?;
+            }
         }
-        // Last: AMQP does not show bindings, and this queue tells `check` that they have been made.
+        // Last: AMQP does not show bindings, and this queue tells that they have been made.
         self.declare(&names.broker_limit(), kept_arguments()).await?;
         Ok(Known { layout, basis })
+    }
+
+    /// Whether `create` has come to its end.
+    async fn is_complete(&self, layout: &Layout) -> Result<bool> {
+        Ok(self.wire.look(&layout.names.broker_limit()).await?.is_some())
     }
 
     /// Everything must be there, and what is there must be what we need.
@@ -176,9 +184,15 @@ impl<'a> Keeper<'a> {
         let names = &layout.names;
         let mut parts: Vec<_> = layout.queues().map(|queue| (queue, queue_arguments(names))).collect();
         if layout.partitions.is_some() {
-            let kind = ExchangeKind::Custom(CONSISTENT_HASH.to_owned());
-            let declared = self.wire.declare_exchange(&names.group, kind).await;
-            declared.or_else(|e| self.tolerate(e, basis))?;
+            let mut alternate = FieldTable::default();
+            alternate.insert("alternate-exchange".into(), text(&names.others()));
+            for (name, kind, arguments) in [
+                (names.others(), ExchangeKind::Fanout, FieldTable::default()),
+                (names.group.clone(), ExchangeKind::Direct, alternate),
+            ] {
+                let declared = self.wire.declare_exchange(&name, kind, arguments).await;
+                declared.or_else(|e| self.tolerate(e, basis))?;
+            }
             parts.push((names.members(), quorum()));
         }
         for (queue, arguments) in parts {
@@ -214,6 +228,7 @@ impl<'a> Keeper<'a> {
     pub(crate) async fn remove_group(&self, layout: &Layout) -> Result<()> {
         if layout.partitions.is_some() {
             self.wire.delete_exchange(&layout.names.group).await?;
+            self.wire.delete_exchange(&layout.names.others()).await?;
             self.wire.delete_queue(&layout.names.members()).await?;
         }
         for queue in layout.queues() {

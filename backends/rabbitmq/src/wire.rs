@@ -2,6 +2,7 @@
 
 use anybroker_core::kit::within;
 use anybroker_core::{Error, Result};
+use futures::future::try_join_all;
 use lapin::options::{
     ExchangeDeclareOptions, ExchangeDeleteOptions, QueueBindOptions, QueueDeclareOptions, QueueDeleteOptions,
     QueuePurgeOptions,
@@ -75,10 +76,14 @@ impl<'a> Wire<'a> {
         Ok(self.find(declare).await?.is_some())
     }
 
-    pub(crate) async fn declare_exchange(&self, name: &str, kind: ExchangeKind) -> Result<()> {
+    pub(crate) async fn declare_exchange(
+        &self,
+        name: &str,
+        kind: ExchangeKind,
+        arguments: FieldTable,
+    ) -> Result<()> {
         let durable = ExchangeDeclareOptions { durable: true, ..Default::default() };
-        self.request(async |c| c.exchange_declare(name.into(), kind, durable, FieldTable::default()).await)
-            .await
+        self.request(async |c| c.exchange_declare(name.into(), kind, durable, arguments).await).await
     }
 
     pub(crate) async fn look(&self, queue: &str) -> Result<Option<Seen>> {
@@ -91,10 +96,21 @@ impl<'a> Wire<'a> {
         self.on_channel(async |c| c.queue_declare(name.into(), durable, arguments).await.map(|_| ())).await
     }
 
-    pub(crate) async fn bind_queue(&self, queue: &str, exchange: &str, key: &str) -> Result<()> {
-        let (options, none) = (QueueBindOptions::default(), FieldTable::default());
-        self.request(async |c| c.queue_bind(queue.into(), exchange.into(), key.into(), options, none).await)
-            .await
+    /// Binds a queue by many keys at once.
+    pub(crate) async fn bind_queue(
+        &self,
+        queue: &str,
+        exchange: &str,
+        keys: impl IntoIterator<Item = String>,
+    ) -> Result<()> {
+        self.request(async |channel| {
+            let bind = |key: String| {
+                let options = QueueBindOptions::default();
+                channel.queue_bind(queue.into(), exchange.into(), key.into(), options, FieldTable::default())
+            };
+            try_join_all(keys.into_iter().map(bind)).await.map(|_| ())
+        })
+        .await
     }
 
     pub(crate) async fn bind_exchange(&self, destination: &str, source: &str) -> Result<()> {

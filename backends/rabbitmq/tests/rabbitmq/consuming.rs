@@ -197,3 +197,30 @@ async fn used_up_attempts_go_to_the_dead_letter_topic() {
     })
     .await;
 }
+
+/// The broker counts what came back with a closed channel, seen or not: that alone dead-letters nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_nobody_tried_is_not_given_up() {
+    on_servers("", async |broker, _| {
+        let topic = declared(&broker, "untried", None).await;
+        let dead = declared(&broker, "untried-dead", None).await;
+        let publisher = publisher(&broker, &topic).await;
+        publish(&publisher, numbered(1, 3)).await;
+        for _ in 0..4 {
+            let mut unseen = consumer(&broker, &topic).await;
+            drop(receive(&mut unseen, 1).await);
+            unseen.close().await.unwrap();
+        }
+        let policy = DeadLetterPolicy { topic: dead.clone(), max_attempts: Some(2) };
+        let mut consumer = broker.consumer(subscription(&topic).dead_letter(policy)).await.unwrap();
+        for expected in ["0", "1", "2"] {
+            let delivery = consumer.next().await.unwrap();
+            assert_eq!((text(&delivery).as_str(), delivery.redelivered()), (expected, true));
+            delivery.ack().await.unwrap();
+        }
+        consumer.close().await.unwrap();
+        clean(&broker, &topic).await;
+        clean(&broker, &dead).await;
+    })
+    .await;
+}

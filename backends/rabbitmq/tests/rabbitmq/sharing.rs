@@ -165,3 +165,34 @@ async fn members_share_out_without_any_messages() {
     })
     .await;
 }
+
+/// Another program knows nothing of slots: its messages come all the same, in order, by the first partition.
+#[tokio::test(flavor = "multi_thread")]
+async fn other_programs_messages_reach_a_group_with_partitions() {
+    on_servers(&format!("?partitions={PARTITIONS}"), async |broker, url| {
+        let topic = declared(&broker, "others", None).await;
+        let url = url.replace("/?partitions=6", "/%2f");
+        let connection = lapin::Connection::connect(&url, Default::default()).await.unwrap();
+        let channel = connection.create_channel().await.unwrap();
+        for n in 0..10 {
+            let (exchange, key) = (topic.as_str().into(), "order-7".into());
+            let payload = n.to_string();
+            let sent = channel.basic_publish(
+                exchange,
+                key,
+                Default::default(),
+                payload.as_bytes(),
+                Default::default(),
+            );
+            sent.await.unwrap().await.unwrap();
+        }
+        let mut consumer = consumer(&broker, &topic).await;
+        let deliveries = receive(&mut consumer, 10).await;
+        assert_eq!(texts(&deliveries), (0..10).map(|n| n.to_string()).collect::<Vec<_>>());
+        assert!(deliveries.iter().all(|d| d.key() == Some(b"order-7") && d.token().partition == 0));
+        drop(deliveries);
+        consumer.close().await.unwrap();
+        clean(&broker, &topic).await;
+    })
+    .await;
+}
