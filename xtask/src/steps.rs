@@ -80,7 +80,7 @@ fn with_brokers(options: &TestOptions, summary: &mut Summary) {
     });
     // A broker that could not be had fails the tests that need it, each by its name.
     summary.step("unit and adapter tests", || {
-        cargo("test --workspace --lib --bins --examples --tests", &environment)
+        cargo("test --workspace --lib --bins --examples --tests --no-fail-fast", &environment)
     });
     summary.step("doc tests", || cargo("test --workspace --doc", &environment));
     for status in &running {

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::thread::Thread;
 use std::time::Duration;
 
-use anybroker_core::kit::{Ack, Link, Session, within};
-use anybroker_core::{Error, Kind, Requirements, Result, Settled, Subscription, Topic};
+use anybroker_core::kit::{Link, Session, within};
+use anybroker_core::{Error, Kind, Requirements, Result, Subscription, Topic};
 use async_trait::async_trait;
 use tokio::sync::oneshot;
 
@@ -132,9 +132,8 @@ impl LoopLink {
 
 #[async_trait]
 impl Link for LoopLink {
-    async fn acknowledge(&self, acks: &[Ack]) -> Vec<Result<Settled>> {
-        self.wake.acknowledged(acks.len());
-        acks.iter().map(|_| Ok(Settled::Recorded)).collect()
+    fn recorded(&self, acks: usize) {
+        self.wake.acknowledged(acks);
     }
 
     async fn flush(&self) -> Result<()> {

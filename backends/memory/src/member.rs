@@ -137,6 +137,10 @@ impl Member {
 
 #[async_trait]
 impl Link for Member {
+    fn confirms(&self) -> bool {
+        true
+    }
+
     async fn acknowledge(&self, acks: &[Ack]) -> Vec<Result<Settled>> {
         let mut inner = self.topic.lock();
         let group = inner.groups.get_mut(&self.session.subscription().group);

@@ -121,6 +121,11 @@ impl Ledger {
         retries.chain(self.leases.front().map(|(until, _)| *until)).min()
     }
 
+    /// Whether the application holds the record under this token.
+    pub(super) fn holds(&mut self, token: Token) -> bool {
+        self.partitions.get_mut(&token.partition).is_some_and(|partition| partition.holds(token))
+    }
+
     /// Applies a verdict; an acknowledgement gives the adapter's name for the record.
     pub(super) fn apply(&mut self, token: Token, verdict: &Verdict, now: Instant) -> Result<Option<u64>> {
         let partition = self.partitions.get_mut(&token.partition).ok_or_else(fenced)?;

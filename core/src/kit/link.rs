@@ -17,11 +17,19 @@ pub struct Ack {
 /// The adapter's side of a [`Session`](super::Session).
 ///
 /// # For implementors
-/// Brokers that acknowledge the contiguous prefix keep the default of [`acknowledge`](Self::acknowledge) and read
+/// Brokers that acknowledge the contiguous prefix keep the defaults and read
 /// [`Session::take_acks`](super::Session::take_acks) from a task of their own.
 #[async_trait]
 pub trait Link: Send + Sync {
-    /// Acknowledges at the broker; one result for each, in order. The default has only recorded them.
+    /// Whether [`acknowledge`](Self::acknowledge) tells the broker at once. By default acknowledgements are recorded.
+    fn confirms(&self) -> bool {
+        false
+    }
+
+    /// This many acknowledgements were recorded: a hint for the task that pushes them. Never waits.
+    fn recorded(&self, _acks: usize) {}
+
+    /// Acknowledges at the broker; one result for each, in order. Called only if [`confirms`](Self::confirms) says so.
     ///
     /// # Cancel safety
     /// A cancelled call may have acknowledged some.

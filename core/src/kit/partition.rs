@@ -186,6 +186,10 @@ impl Partition {
         }
     }
 
+    pub(super) fn holds(&mut self, token: Token) -> bool {
+        self.held(token).is_ok()
+    }
+
     /// Marks the record of `token` as done.
     pub(super) fn ack(&mut self, token: Token) -> Result<u64> {
         let entry = self.held(token)?;

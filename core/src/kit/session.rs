@@ -264,39 +264,19 @@ impl Settler for Session {
             return batch.into_iter().map(|s| Err(SettleError::new(error.duplicate(), s.delivery))).collect();
         }
         let refused = self.publish_dead_letters(&batch).await;
-        let mut results = Vec::with_capacity(batch.len());
-        let mut acks = Vec::new();
-        let mut acked = Vec::new();
-        {
-            let now = Instant::now();
-            let mut ledger = self.ledger();
-            for (at, Settlement { mut delivery, verdict }) in batch.into_iter().enumerate() {
-                if let Some((_, error)) = refused.iter().find(|(refused, _)| *refused == at) {
-                    results.push(Err(SettleError::new(error.duplicate(), delivery)));
-                    continue;
-                }
-                // Settled or void, there is nothing left to release.
-                delivery.take_settler();
-                match ledger.apply(delivery.token(), &verdict, now) {
-                    Ok(native) => {
-                        if let Some(native) = native {
-                            acks.push(Ack { partition: delivery.token().partition, native });
-                            acked.push((at, delivery));
-                        }
-                        results.push(Ok(Settled::Recorded));
-                    }
-                    Err(error) => results.push(Err(SettleError::new(error, delivery))),
-                }
-            }
-        }
+        let confirming = self.link.get().filter(|link| link.confirms());
+        let mut applied = self.apply(batch, &refused, confirming.is_some());
         self.wake();
-        if let (Some(link), false) = (self.link.get(), acks.is_empty()) {
-            let answers = link.acknowledge(&acks).await;
-            for ((at, delivery), answer) in acked.into_iter().zip(answers) {
-                results[at] = answer.map_err(|error| SettleError::new(error, delivery));
+        if let (Some(link), true) = (self.link.get(), applied.recorded > 0) {
+            link.recorded(applied.recorded);
+        }
+        if let (Some(link), false) = (confirming, applied.acks.is_empty()) {
+            let answers = link.acknowledge(&applied.acks).await;
+            for ((at, delivery), answer) in applied.confirming.into_iter().zip(answers) {
+                applied.results[at] = answer.map_err(|error| SettleError::new(error, delivery));
             }
         }
-        results
+        applied.results
     }
 
     async fn flush(&self) -> Result<Held> {
@@ -321,12 +301,55 @@ impl Settler for Session {
     }
 }
 
+/// What a batch of verdicts came to, before the broker is asked.
+#[derive(Default)]
+struct Applied {
+    results: Vec<Result<Settled, SettleError>>,
+    /// Acknowledgements that the broker is to confirm, and the deliveries with their places in the batch.
+    acks: Vec<Ack>,
+    confirming: Vec<(usize, Delivery)>,
+    /// Acknowledgements that are recorded and nothing more.
+    recorded: usize,
+}
+
 impl Session {
-    /// Publishes the batch's dead letters, confirmed; says which failed.
+    /// Applies the verdicts under one lock; `confirm` keeps acknowledged deliveries until the broker has answered.
+    fn apply(&self, batch: Vec<Settlement>, refused: &[(usize, Error)], confirm: bool) -> Applied {
+        let now = Instant::now();
+        let mut applied = Applied { results: Vec::with_capacity(batch.len()), ..Applied::default() };
+        let mut ledger = self.ledger();
+        for (at, Settlement { mut delivery, verdict }) in batch.into_iter().enumerate() {
+            if let Some((_, error)) = refused.iter().find(|(refused, _)| *refused == at) {
+                applied.results.push(Err(SettleError::new(error.duplicate(), delivery)));
+                continue;
+            }
+            // Settled or void, there is nothing left to release.
+            delivery.take_settler();
+            let token = delivery.token();
+            match ledger.apply(token, &verdict, now) {
+                Ok(Some(native)) if confirm => {
+                    applied.acks.push(Ack { partition: token.partition, native });
+                    applied.confirming.push((at, delivery));
+                }
+                Ok(native) => applied.recorded += usize::from(native.is_some()),
+                Err(error) => {
+                    applied.results.push(Err(SettleError::new(error, delivery)));
+                    continue;
+                }
+            }
+            applied.results.push(Ok(Settled::Recorded));
+        }
+        applied
+    }
+
+    /// Publishes the batch's dead letters, confirmed; says which failed. What is no longer ours is not published.
     async fn publish_dead_letters(&self, batch: &[Settlement]) -> Vec<(usize, Error)> {
         let mut refused = Vec::new();
         for (at, settlement) in batch.iter().enumerate() {
             let Verdict::DeadLetter { reason } = &settlement.verdict else { continue };
+            if !self.ledger().holds(settlement.delivery.token()) {
+                continue;
+            }
             let published = match &self.dead_letters {
                 Some(dead_letters) => dead_letters.publish(&settlement.delivery, reason).await,
                 None => Err(Error::new(

@@ -135,6 +135,10 @@ struct ListLink(Arc<List>);
 
 #[async_trait]
 impl Link for ListLink {
+    fn confirms(&self) -> bool {
+        true
+    }
+
     async fn acknowledge(&self, acks: &[Ack]) -> Vec<Result<Settled>> {
         let mut records = self.0.records();
         acks.iter().for_each(|ack| records[ack.native as usize].1 = true);
