@@ -140,14 +140,28 @@ async fn draining_hands_nothing_out_and_ends_when_everything_is_settled() {
     assert_eq!(session.revoke(0).len(), 1);
 }
 
+fn dead_letter_sink(refuse: bool) -> (Topic, Arc<Sink>) {
+    let dead = Topic::new("dead").unwrap();
+    let intake = Intake::new(&PublisherOptions::new(dead.clone()), 1 << 20);
+    (dead, Arc::new(Sink { intake, refuse: AtomicBool::new(refuse), taken: Mutex::default() }))
+}
+
+#[tokio::test]
+async fn a_void_delivery_is_not_dead_lettered() {
+    let (dead, sink) = dead_letter_sink(false);
+    let policy = DeadLetterPolicy { topic: dead, max_attempts: None };
+    let session = Session::new(subscription().dead_letter(policy), None, Some(sink.clone()));
+    let mut consumer = session.connect(Arc::new(NoLink));
+    fill(&session, &["a", "a"]);
+    let mut batch = consumer.receive(2).await.unwrap().into_iter();
+    batch.next().unwrap().nack(Duration::ZERO).await.unwrap();
+    let void = batch.next().unwrap().dead_letter("hopeless").await.unwrap_err();
+    assert_eq!((void.error().kind(), sink.taken.lock().unwrap().len()), (Kind::Superseded, 0));
+}
+
 #[tokio::test(start_paused = true)]
 async fn used_up_attempts_end_in_the_dead_letter_topic_before_the_key_goes_on() {
-    let dead = Topic::new("dead").unwrap();
-    let sink = Arc::new(Sink {
-        intake: Intake::new(&PublisherOptions::new(dead.clone()), 1 << 20),
-        refuse: AtomicBool::new(true),
-        taken: Mutex::default(),
-    });
+    let (dead, sink) = dead_letter_sink(true);
     let policy = DeadLetterPolicy { topic: dead, max_attempts: Some(2) };
     let session = Session::new(subscription().dead_letter(policy), None, Some(sink.clone()));
     let mut consumer = session.connect(Arc::new(NoLink));
