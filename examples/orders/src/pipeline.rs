@@ -29,11 +29,13 @@ pub(crate) enum Next {
 /// Messages with the places that they go to.
 pub(crate) type Outgoing = Vec<(Next, Message)>;
 
-const PLACES: [(Next, &str); 4] = [
-    (Next::Payment, "orders"),
-    (Next::Inventory, "payments"),
-    (Next::Shipping, "reservations"),
-    (Next::Office, "finished"),
+/// Each place's topic, and the group that serves it. Services have groups of their own: on Kafka a group spans topics,
+/// and whoever joins it anywhere rebalances all of it.
+const PLACES: [(Next, &str, &str); 4] = [
+    (Next::Payment, "orders", "payment"),
+    (Next::Inventory, "payments", "inventory"),
+    (Next::Shipping, "reservations", "shipping"),
+    (Next::Office, "finished", "office"),
 ];
 
 /// How long nothing may happen before the run is given up.
@@ -41,40 +43,44 @@ const STALL: Duration = Duration::from_secs(60);
 
 pub(crate) async fn run(broker: &Broker, settings: Settings) -> Result<Arc<Tally>> {
     let topics = declare(broker).await?;
+    let publishers = publishers(broker, &topics).await?;
     let tally = Arc::new(Tally::new(settings.orders));
     let (stop, stopped) = watch::channel(false);
     let mut services = JoinSet::new();
-    for (place, topic) in &topics {
+    for (place, (topic, group)) in &topics {
         let (handler, handled) = (handler(*place, &tally), Handled::default());
         for _ in 0..settings.members {
-            let consumer = broker.consumer(subscription(topic)?).await?;
-            let publishers = publishers(broker, &topics).await?;
+            let consumer = broker.consumer(subscription(topic, group)).await?;
             let (handler, handled, tally) = (handler.clone(), handled.clone(), tally.clone());
-            let service = Service { settler: consumer.settler(), publishers, handler, handled, tally };
+            let (settler, publishers) = (consumer.settler(), publishers.clone());
+            let service = Service { settler, publishers, handler, handled, tally };
             services.spawn(service.run(consumer, stopped.clone()));
         }
     }
-    let orders = broker.publisher(options(&topics[&Next::Payment])).await?;
+    let orders = publishers[&Next::Payment].clone();
     services.spawn(shop::open(orders, settings.orders, tally.clone()));
     watch_over(&tally, &mut services).await?;
     let _ = stop.send(true);
     while let Some(ended) = services.join_next().await {
         joined(ended)?;
     }
-    for topic in topics.values() {
+    for (topic, _) in topics.values() {
         broker.admin().delete(topic).await?;
     }
     Ok(tally)
 }
 
-/// Declares this run's topics, each with the group that reads it.
-async fn declare(broker: &Broker) -> Result<HashMap<Next, Topic>> {
+/// This run's topics, each with the group that reads it.
+type Topics = HashMap<Next, (Topic, Group)>;
+
+async fn declare(broker: &Broker) -> Result<Topics> {
     let run = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis());
     let mut topics = HashMap::new();
-    for (place, name) in PLACES {
-        let topic = Topic::new(format!("{name}-{run:x}"))?;
-        broker.admin().declare(&Topology::new(topic.clone()).group(Group::new("service")?)).await?;
-        topics.insert(place, topic);
+    for (place, topic, group) in PLACES {
+        let (topic, group) =
+            (Topic::new(format!("{topic}-{run:x}"))?, Group::new(format!("{group}-{run:x}"))?);
+        broker.admin().declare(&Topology::new(topic.clone()).group(group.clone())).await?;
+        topics.insert(place, (topic, group));
     }
     Ok(topics)
 }
@@ -84,21 +90,15 @@ fn requirements() -> Requirements {
     Requirements::new().ordering(Scope::Key).delivery(DeliveryLevel::AtLeastOnce)
 }
 
-fn subscription(topic: &Topic) -> Result<Subscription> {
-    Ok(Subscription::new(topic.clone(), Group::new("service")?).require(requirements()))
+fn subscription(topic: &Topic, group: &Group) -> Subscription {
+    Subscription::new(topic.clone(), group.clone()).require(requirements())
 }
 
-fn options(topic: &Topic) -> PublisherOptions {
-    PublisherOptions::new(topic.clone()).require(requirements())
-}
-
-async fn publishers(
-    broker: &Broker,
-    topics: &HashMap<Next, Topic>,
-) -> Result<HashMap<Next, Arc<dyn Publisher>>> {
+async fn publishers(broker: &Broker, topics: &Topics) -> Result<HashMap<Next, Arc<dyn Publisher>>> {
     let mut publishers = HashMap::new();
-    for (place, topic) in topics {
-        publishers.insert(*place, broker.publisher(options(topic)).await?);
+    for (place, (topic, _)) in topics {
+        let options = PublisherOptions::new(topic.clone()).require(requirements());
+        publishers.insert(*place, broker.publisher(options).await?);
     }
     Ok(publishers)
 }

@@ -28,7 +28,7 @@ pub(crate) async fn open(publisher: Arc<dyn Publisher>, orders: u32, tally: Arc<
             outcome?;
         }
     }
-    publisher.close().await
+    publisher.flush().await
 }
 
 fn message(order: u32, step: u32) -> Result<Message> {
