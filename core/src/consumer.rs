@@ -65,6 +65,18 @@ impl Subscription {
         self
     }
 
+    /// Bounds the payload bytes held.
+    pub fn prefetch_bytes(mut self, bytes: usize) -> Self {
+        self.prefetch_bytes = bytes.max(1);
+        self
+    }
+
+    /// States how long a partition that is taken away waits for its deliveries to be settled.
+    pub fn drain(mut self, limit: Duration) -> Self {
+        self.drain = limit;
+        self
+    }
+
     /// Names the dead letter topic.
     pub fn dead_letter(mut self, policy: DeadLetterPolicy) -> Self {
         self.dead_letter = Some(policy);

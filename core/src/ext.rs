@@ -42,10 +42,7 @@ pub trait PublisherExt: Publisher {
     ///
     /// # Cancel safety
     /// As [`publish`](Self::publish).
-    async fn publish_event<E: Event + Sync>(&self, event: &E) -> Result<Receipt>
-    where
-        Self: Sized,
-    {
+    async fn publish_event<E: Event + Sync>(&self, event: &E) -> Result<Receipt> {
         self.publish(Message::event(event)?).await.map_err(Error::from)
     }
 
@@ -80,7 +77,6 @@ pub trait PublisherExt: Publisher {
     async fn publish_all<S>(&self, messages: S) -> Result<u64, PublishError>
     where
         S: Stream<Item = Message> + Send,
-        Self: Sized,
     {
         let mut portions = std::pin::pin!(messages.ready_chunks(PORTION));
         let mut waiting = VecDeque::new();
@@ -145,10 +141,7 @@ pub trait ConsumerExt: Consumer {
     }
 
     /// The messages as a stream, which ends when the consumer is closed and yields the error that ends it otherwise.
-    fn stream(&mut self) -> impl Stream<Item = Result<Delivery>> + Send
-    where
-        Self: Sized,
-    {
+    fn stream(&mut self) -> impl Stream<Item = Result<Delivery>> + Send {
         futures::stream::unfold(Some(self), |state| async {
             let consumer = state?;
             match consumer.next().await {

@@ -48,6 +48,18 @@ impl PublisherOptions {
         self
     }
 
+    /// Bounds what waits for a confirmation.
+    pub fn window(mut self, messages: usize, bytes: usize) -> Self {
+        (self.window_messages, self.window_bytes) = (messages, bytes);
+        self
+    }
+
+    /// States the `source` of messages that have a type and no source of their own.
+    pub fn source(mut self, source: impl Into<ByteString>) -> Self {
+        self.source = Some(source.into());
+        self
+    }
+
     /// Chooses what becomes of a key whose publish failed.
     pub fn on_failure(mut self, on_failure: OnFailure) -> Self {
         self.on_failure = on_failure;
@@ -76,7 +88,7 @@ pub trait Publisher: Send + Sync + fmt::Debug {
     /// whole window; split larger batches.
     ///
     /// # Errors
-    /// `TooLarge` if it can never fit; `Closed` after [`close`](Self::close).
+    /// `Closed` after [`close`](Self::close).
     ///
     /// # Cancel safety
     /// Cancel safe: a cancelled call has taken no room.
@@ -86,7 +98,7 @@ pub trait Publisher: Send + Sync + fmt::Debug {
     /// Dropping the confirmations does not stop the messages.
     fn enqueue(&self, permit: Permit, batch: Vec<Message>) -> Confirmations;
 
-    /// Waits until everything enqueued so far has an outcome.
+    /// Waits for a moment in which everything enqueued has an outcome; stop publishing meanwhile.
     ///
     /// # Errors
     /// `TimedOut` if the broker does not answer; the messages then end as unknown.

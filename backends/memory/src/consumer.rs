@@ -18,7 +18,7 @@ pub(crate) fn open(
     subscription: Subscription,
     config: &MemoryConfig,
     dead_letters: Option<Arc<dyn Publisher>>,
-) -> Result<Box<dyn Consumer>> {
+) -> Result<(Arc<Session>, Box<dyn Consumer>)> {
     let id = NEXT_MEMBER.fetch_add(1, Ordering::Relaxed);
     let session = Session::new(subscription.clone(), config.lease, dead_letters);
     let mut inner = topic.lock();
@@ -32,7 +32,8 @@ pub(crate) fn open(
     let member = Arc::new(Member { id, topic, session: session.clone() });
     // The task ends with its session, which ends when the consumer is closed or dropped.
     tokio::spawn(member.clone().fetch());
-    Ok(Box::new(session.connect(member)))
+    let consumer = Box::new(session.connect(member));
+    Ok((session, consumer))
 }
 
 /// Moves the group to where the subscription starts.

@@ -29,15 +29,16 @@ mod member;
 mod publisher;
 mod store;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, Weak};
 
 use anybroker_core::{
-    Admin, Backend, Broker, BrokerUrl, Consumer, Group, Guarantees, Publisher, PublisherOptions, Result,
-    Subscription, Topic, async_trait,
+    Admin, Backend, Broker, BrokerUrl, Consumer, Error, Group, Guarantees, Kind, Publisher, PublisherOptions,
+    Result, Subscription, Topic, async_trait,
 };
 
+use anybroker_core::kit::Session;
 pub use config::MemoryConfig;
-use store::Store;
+use store::{Store, lock};
 
 /// The URL schemes of this backend.
 pub const SCHEMES: &[&str] = &["memory"];
@@ -58,12 +59,20 @@ pub async fn connect(url: &BrokerUrl) -> Result<Broker> {
 pub struct Memory {
     store: Arc<Store>,
     config: MemoryConfig,
+    /// What was opened here and ends with `close`.
+    opened: Mutex<Opened>,
+}
+
+#[derive(Debug, Default)]
+struct Opened {
+    publishers: Vec<Weak<dyn Publisher>>,
+    sessions: Vec<Weak<Session>>,
 }
 
 impl Memory {
     /// Opens the broker that `config` names, creating it if this is its first connection. It ends with its last one.
     pub fn open(config: MemoryConfig) -> Self {
-        Memory { store: Store::named(&config.name), config }
+        Memory { store: Store::named(&config.name), config, opened: Mutex::default() }
     }
 }
 
@@ -72,7 +81,11 @@ impl Backend for Memory {
     async fn publisher(&self, options: PublisherOptions) -> Result<Arc<dyn Publisher>> {
         let topic = self.store.open_topic(&options.topic, &self.config)?;
         options.requirements.verify(&guarantees::of(&self.config), &format!("topic `{}`", options.topic))?;
-        Ok(Arc::new(publisher::MemoryPublisher::new(topic, options)))
+        let publisher: Arc<dyn Publisher> = Arc::new(publisher::MemoryPublisher::new(topic, options));
+        let mut opened = lock(&self.opened);
+        opened.publishers.retain(|publisher| publisher.strong_count() > 0);
+        opened.publishers.push(Arc::downgrade(&publisher));
+        Ok(publisher)
     }
 
     async fn consumer(&self, subscription: Subscription) -> Result<Box<dyn Consumer>> {
@@ -83,7 +96,11 @@ impl Backend for Memory {
             Some(policy) => Some(self.publisher(PublisherOptions::new(policy.topic.clone())).await?),
             None => None,
         };
-        consumer::open(topic, subscription, &self.config, dead_letters)
+        let (session, consumer) = consumer::open(topic, subscription, &self.config, dead_letters)?;
+        let mut opened = lock(&self.opened);
+        opened.sessions.retain(|session| session.strong_count() > 0);
+        opened.sessions.push(Arc::downgrade(&session));
+        Ok(consumer)
     }
 
     async fn guarantees(&self, topic: Option<&Topic>, _group: Option<&Group>) -> Result<Guarantees> {
@@ -98,7 +115,14 @@ impl Backend for Memory {
     }
 
     async fn close(&self) -> Result<()> {
-        // Publishers and consumers hold the store themselves and end with their own handles.
+        let opened = std::mem::take(&mut *lock(&self.opened));
+        for session in opened.sessions.iter().filter_map(Weak::upgrade) {
+            // Its fetch task leaves the group, which hands everything unsettled back.
+            session.fail(Error::new(Kind::Closed, "receive", "the broker handle is closed"));
+        }
+        for publisher in opened.publishers.iter().filter_map(Weak::upgrade) {
+            publisher.close().await?;
+        }
         Ok(())
     }
 }

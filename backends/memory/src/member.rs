@@ -57,9 +57,12 @@ impl Member {
         let handed_over = self.hand_over(group, owned);
         self.take_over(group, owned);
         let mut room = self.session.room().messages;
+        // Each partition gets its part of the room, so that none starves behind a busy one.
+        let part = room.div_ceil(owned.generations.len().max(1));
         for (partition, generation) in &owned.generations {
             let (cursor, log) = (&mut group.cursors[*partition], &logs[*partition]);
-            while room > 0 && !owned.draining.contains_key(partition) && cursor.next < log.end() {
+            let mut left = part.min(room);
+            while left > 0 && !owned.draining.contains_key(partition) && cursor.next < log.end() {
                 let offset = cursor.next;
                 cursor.next += 1;
                 let Some(stored) = log.get(offset).filter(|_| !cursor.is_done(offset)) else { continue };
@@ -73,7 +76,7 @@ impl Member {
                     redelivered: attempts > 0,
                 };
                 self.session.push(*partition as u32, *generation, incoming);
-                room -= 1;
+                (left, room) = (left - 1, room - 1);
             }
         }
         if handed_over {
@@ -87,6 +90,12 @@ impl Member {
         let now = Instant::now();
         let mut let_go = false;
         for partition in owned.generations.keys().copied().collect::<Vec<_>>() {
+            if group.cursors[partition].owner != Some(self.id) {
+                // It was let go by closing, and may be another's by now.
+                owned.generations.remove(&partition);
+                owned.draining.remove(&partition);
+                continue;
+            }
             if group.target(partition) == Some(self.id) {
                 continue;
             }
@@ -107,11 +116,9 @@ impl Member {
     /// Takes the partitions that are this member's and that nobody owns.
     fn take_over(&self, group: &mut GroupState, owned: &mut Owned) {
         for partition in 0..group.cursors.len() {
-            // A partition that was to be handed over is ours again: its session drains, so it begins anew.
-            if owned.draining.contains_key(&partition) && group.target(partition) == Some(self.id) {
-                let returned = self.session.revoke(partition as u32);
-                group.cursors[partition].let_go(&returned);
-                owned.draining.remove(&partition);
+            // A partition that was to be handed over, and whose taker has left, stays.
+            if group.target(partition) == Some(self.id) && owned.draining.remove(&partition).is_some() {
+                self.session.undrain(partition as u32);
             }
             if group.target(partition) == Some(self.id) && group.cursors[partition].owner.is_none() {
                 group.cursors[partition].owner = Some(self.id);

@@ -1,5 +1,6 @@
 //! The broker's state: topics with their logs and groups, shared by every connection to one name.
 
+use std::collections::VecDeque;
 use std::collections::hash_map::{Entry, HashMap};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError, Weak};
@@ -104,8 +105,9 @@ pub(crate) struct TopicInner {
     pub(crate) logs: Vec<Log>,
     pub(crate) groups: HashMap<Group, GroupState>,
     pub(crate) deleted: bool,
-    /// Ids stored within the deduplication window.
-    ids: HashMap<MessageId, (Instant, Position)>,
+    /// Ids stored within the deduplication window, and the same in order of time.
+    ids: HashMap<MessageId, Position>,
+    ages: VecDeque<(Instant, MessageId)>,
     /// Where the next message without a key goes.
     turn: usize,
 }
@@ -120,6 +122,7 @@ impl TopicState {
                 groups: HashMap::new(),
                 deleted: false,
                 ids: HashMap::new(),
+                ages: VecDeque::new(),
                 turn: 0,
             }),
             deduplication: config.deduplication,
@@ -138,8 +141,10 @@ impl TopicState {
         }
         let now = Instant::now();
         if let Some(window) = self.deduplication {
-            inner.ids.retain(|_, (stored, _)| now - *stored < window);
-            if let Some((_, position)) = inner.ids.get(id) {
+            while let Some((_, old)) = inner.ages.pop_front_if(|(stored, _)| now - *stored >= window) {
+                inner.ids.remove(&old);
+            }
+            if let Some(position) = inner.ids.get(id) {
                 return Ok(Receipt { position: Some(*position), duplicate: true });
             }
         }
@@ -149,7 +154,8 @@ impl TopicState {
         let offset = inner.logs[partition].append(Stored { record, time });
         let position = Position { partition: partition as u32, offset };
         if self.deduplication.is_some() {
-            inner.ids.insert(id.clone(), (now, position));
+            inner.ids.insert(id.clone(), position);
+            inner.ages.push_back((now, id.clone()));
         }
         Ok(Receipt { position: Some(position), duplicate: false })
     }

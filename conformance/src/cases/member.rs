@@ -45,8 +45,9 @@ pub async fn run_member(broker: Broker, orders: &str) -> Result<()> {
     let recorder = Recorder::stream(Box::new(std::io::stdout()), &header, format!("{}-", orders.name))
         .map_err(|e| unreadable(&e))?;
     let group = Group::new(&orders.group)?;
-    recorder.group_exists(&group);
-    let subscription = Subscription::new(Topic::new(&orders.topic)?, group).prefetch(orders.prefetch);
+    let topic = Topic::new(&orders.topic)?;
+    recorder.group_exists(&topic, &group);
+    let subscription = Subscription::new(topic, group).prefetch(orders.prefetch);
     let mut consumer = recorder.wrap(broker).consumer(subscription).await?;
     let settler = consumer.settler();
     let mut chance = Chance::new(orders.seed);

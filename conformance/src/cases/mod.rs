@@ -25,6 +25,7 @@ use anybroker_core::{
 use futures::future::BoxFuture;
 
 use crate::history::Header;
+use crate::properties::Verdict;
 use crate::recorder::Recorder;
 
 pub use member::{MEMBER_VARIABLE, run_member};
@@ -185,9 +186,12 @@ impl Stage {
         anybroker_core::Subscription::new(self.topic.clone(), self.groups[group].clone())
     }
 
-    /// Deletes the topic: a broker shared by many cases stays small.
-    async fn tidy(&self) -> Result<()> {
-        self.broker.admin().delete(&self.topic).await
+    /// Ends a case that holds: nothing that it recorded may break a promise, whatever the case itself looked at. Deletes
+    /// the topic, so that a broker shared by many cases stays small.
+    async fn tidy(&self) -> std::result::Result<(), Box<dyn std::error::Error + Send + Sync>> {
+        let report = self.recorder.check()?;
+        ensure(!matches!(report.verdict, Verdict::Violation | Verdict::Stalled), || report.to_string())?;
+        Ok(self.broker.admin().delete(&self.topic).await?)
     }
 }
 

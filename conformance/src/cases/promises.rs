@@ -1,6 +1,6 @@
 //! What a history is held to, as a function of the guarantees.
 
-use anybroker_core::{DeliveryLevel, Guarantees, Level, Redelivery, Scope};
+use anybroker_core::{Certainty, DeliveryLevel, Guarantees, Level, Redelivery, Scope};
 
 use crate::history::{Lease, LossPromise, Mark, Nothing, Order, OrderScope, Promises, RedeliveryMark};
 
@@ -16,6 +16,7 @@ pub fn promises(guarantees: &Guarantees) -> Promises {
         p1: Some(Nothing {}),
         p3: at_least_once.then(LossPromise::default),
         p6: at_least_once.then_some(Lease { lease_ms: None }),
+        p6b: guarantees.settlement.value.satisfies(Certainty::Confirmed).then_some(Nothing {}),
         p7: scope(guarantees.ordering.value).map(|scope| Order { scope }),
         p9: mark.map(|mark| RedeliveryMark { mark }),
         ..Promises::default()

@@ -40,7 +40,9 @@ impl RecordedConsumer {
         let session = recorder.name("session-");
         // A new group starts with the earliest message kept for it.
         let start = match subscription.start {
-            Start::Resume if recorder.is_new(&subscription.group) => history::Start::Earliest,
+            Start::Resume if recorder.is_new(&subscription.topic, &subscription.group) => {
+                history::Start::Earliest
+            }
             Start::Resume => history::Start::Resume,
             Start::Earliest => history::Start::Earliest,
             Start::Latest => history::Start::Latest,
@@ -62,6 +64,7 @@ impl RecordedConsumer {
         });
         match broker.consumer(subscription).await {
             Ok(consumer) => {
+                settler.recorder.group_exists(&settler.subscription.topic, &settler.subscription.group);
                 *settler.inner() = Some(consumer.settler());
                 Ok(RecordedConsumer { consumer: Some(consumer), settler, generations: HashMap::new() })
             }

@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use anybroker_core::{Broker, Group};
+use anybroker_core::{Broker, Group, Topic};
 
 use crate::history::{Event, Fault, Header, HistoryError, HistoryWriter};
 use crate::properties::{Report, check};
@@ -25,7 +25,8 @@ pub struct Recorder {
     began: Instant,
     names: AtomicU64,
     prefix: String,
-    groups: Mutex<HashSet<Group>>,
+    /// Groups that have had a session, by topic.
+    groups: Mutex<HashSet<(Topic, Group)>>,
 }
 
 /// Where the lines go.
@@ -123,12 +124,13 @@ impl Recorder {
     }
 
     /// The group exists already: its next session resumes.
-    pub fn group_exists(&self, group: &Group) {
-        self.is_new(group);
+    pub fn group_exists(&self, topic: &Topic, group: &Group) {
+        self.groups.lock().unwrap_or_else(PoisonError::into_inner).insert((topic.clone(), group.clone()));
     }
 
-    fn is_new(&self, group: &Group) -> bool {
-        self.groups.lock().unwrap_or_else(PoisonError::into_inner).insert(group.clone())
+    fn is_new(&self, topic: &Topic, group: &Group) -> bool {
+        let groups = self.groups.lock().unwrap_or_else(PoisonError::into_inner);
+        !groups.contains(&(topic.clone(), group.clone()))
     }
 
     /// A name that nobody else has.

@@ -3,8 +3,7 @@
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
 use futures::task::AtomicWaker;
@@ -21,22 +20,20 @@ use crate::publisher::{Outcome, PublishError, Receipt};
 /// Dropping it neither stops the messages nor frees their room in the window before they are confirmed.
 pub struct Confirmations {
     batch: Arc<Batch>,
-    observer: Option<Observer>,
 }
 
 type Observer = Box<dyn FnOnce(&[Outcome]) + Send>;
 
 impl Confirmations {
-    /// Calls `observer` with the outcomes once they are there, before whoever awaits gets them: for wrappers that
+    /// Calls `observer` with the outcomes as soon as the last one is there, also if nobody awaits them: for wrappers that
     /// measure or record.
-    pub fn inspect(mut self, observer: impl FnOnce(&[Outcome]) + Send + 'static) -> Self {
-        self.observer = Some(match self.observer.take() {
-            None => Box::new(observer),
-            Some(first) => Box::new(move |outcomes: &[Outcome]| {
-                first(outcomes);
-                observer(outcomes);
-            }),
-        });
+    pub fn inspect(self, observer: impl FnOnce(&[Outcome]) + Send + 'static) -> Self {
+        let mut progress = self.batch.progress();
+        match &progress.outcomes {
+            Some(outcomes) => observer(outcomes),
+            None => progress.observers.push(Box::new(observer)),
+        }
+        drop(progress);
         self
     }
 }
@@ -44,45 +41,63 @@ impl Confirmations {
 impl Future for Confirmations {
     type Output = Vec<Outcome>;
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Vec<Outcome>> {
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Vec<Outcome>> {
         self.batch.waker.register(cx.waker());
-        if self.batch.left.load(Ordering::Acquire) > 0 {
-            return Poll::Pending;
+        match self.batch.progress().outcomes.take() {
+            Some(outcomes) => Poll::Ready(outcomes),
+            None => Poll::Pending,
         }
-        let slots = std::mem::take(&mut *self.batch.slots());
-        let outcomes: Vec<_> = slots.into_iter().flatten().collect();
-        if let Some(observer) = self.observer.take() {
-            observer(&outcomes);
-        }
-        Poll::Ready(outcomes)
     }
 }
 
 impl fmt::Debug for Confirmations {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Confirmations").field("left", &self.batch.left).finish()
+        f.debug_struct("Confirmations").field("left", &self.batch.progress().left).finish()
     }
 }
 
 struct Batch {
-    slots: Mutex<Vec<Option<Outcome>>>,
-    left: AtomicUsize,
+    progress: Mutex<Progress>,
     waker: AtomicWaker,
-    permit: Mutex<Option<Permit>>,
     shared: Arc<Shared>,
 }
 
+struct Progress {
+    slots: Vec<Option<Outcome>>,
+    left: usize,
+    /// All of them, once there are all.
+    outcomes: Option<Vec<Outcome>>,
+    observers: Vec<Observer>,
+    permit: Option<Permit>,
+}
+
+impl Progress {
+    /// Everything has an outcome: the room in the window is free, and the outcomes can be taken.
+    fn finish(&mut self) {
+        let outcomes: Vec<_> = self.slots.drain(..).flatten().collect();
+        self.observers.drain(..).for_each(|observer| observer(&outcomes));
+        self.outcomes = Some(outcomes);
+        self.permit = None;
+    }
+}
+
 impl Batch {
-    fn slots(&self) -> std::sync::MutexGuard<'_, Vec<Option<Outcome>>> {
-        self.slots.lock().unwrap_or_else(PoisonError::into_inner)
+    fn progress(&self) -> MutexGuard<'_, Progress> {
+        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn resolve(&self, index: u32, outcome: Outcome) {
-        if let Some(slot) = self.slots().get_mut(index as usize) {
+        let mut progress = self.progress();
+        if let Some(slot) = progress.slots.get_mut(index as usize) {
             *slot = Some(outcome);
         }
-        if self.left.fetch_sub(1, Ordering::AcqRel) == 1 {
-            self.permit.lock().unwrap_or_else(PoisonError::into_inner).take();
+        progress.left -= 1;
+        let last = progress.left == 0;
+        if last {
+            progress.finish();
+        }
+        drop(progress);
+        if last {
             self.waker.wake();
         }
         self.shared.done(1);
@@ -96,20 +111,27 @@ pub(super) fn batch(
     messages: Vec<Message>,
 ) -> (Vec<Pending>, Confirmations) {
     let count = messages.len();
-    let batch = Arc::new(Batch {
-        slots: Mutex::new(std::iter::repeat_with(|| None).take(count).collect()),
-        left: AtomicUsize::new(count),
-        waker: AtomicWaker::new(),
-        permit: Mutex::new((count > 0).then_some(permit)),
-        shared: shared.clone(),
-    });
+    let mut progress = Progress {
+        slots: std::iter::repeat_with(|| None).take(count).collect(),
+        left: count,
+        outcomes: None,
+        observers: Vec::new(),
+        permit: Some(permit),
+    };
+    if count == 0 {
+        progress.finish();
+    }
+    let batch =
+        Arc::new(Batch { progress: Mutex::new(progress), waker: AtomicWaker::new(), shared: shared.clone() });
     shared.began(count);
+    let first = shared.held.number(count);
     let pending = messages.into_iter().enumerate().map(|(index, message)| Pending {
         message: Some(message),
         batch: batch.clone(),
         index: index as u32,
+        number: first + index as u64,
     });
-    (pending.collect(), Confirmations { batch, observer: None })
+    (pending.collect(), Confirmations { batch })
 }
 
 /// A message on its way to the broker. Dropped without a word, it ends as unknown.
@@ -117,6 +139,8 @@ pub struct Pending {
     message: Option<Message>,
     batch: Arc<Batch>,
     index: u32,
+    /// Grows with every message that the publisher takes in.
+    number: u64,
 }
 
 impl Pending {
@@ -127,7 +151,7 @@ impl Pending {
 
     /// Why it must not be sent any more: an earlier message of its key has failed. Ask right before sending.
     pub fn refusal(&self) -> Option<Error> {
-        self.batch.shared.held.refusal(self.message.as_ref()?.key.as_ref())
+        self.batch.shared.held.refusal(self.message.as_ref()?.key.as_ref(), self.number)
     }
 
     /// The broker has it.
@@ -143,7 +167,7 @@ impl Pending {
 
     fn end(&mut self, error: Error) {
         let Some(message) = self.message.take() else { return };
-        self.batch.shared.held.hold(message.key.as_ref());
+        self.batch.shared.held.hold(message.key.as_ref(), self.number);
         let error = error.on(format!("topic `{}`", self.batch.shared.topic));
         self.batch.resolve(self.index, Err(PublishError::new(error, message)));
     }

@@ -5,13 +5,15 @@ use std::time::SystemTime;
 
 use crate::consumer::Subscription;
 use crate::delivery::Delivery;
-use crate::error::Result;
+use crate::error::{Kind, Result};
 use crate::ext::PublisherExt;
+use crate::message::Message;
 use crate::publisher::Publisher;
 use crate::topic::{Group, Topic};
 
 /// The headers that a dead letter carries besides the message's own: why, from which topic, position and group,
-/// after how many attempts, and when. Key, payload, id and attributes are the message's, byte for byte.
+/// after how many attempts, and when. Key, payload, id, headers and attributes are the message's, byte for byte; of a
+/// foreign message, what may not be published is kept as `original-…` headers.
 pub const DEAD_LETTER_HEADERS: [&str; 6] = [
     "dead-letter-reason",
     "dead-letter-topic",
@@ -34,20 +36,33 @@ impl DeadLetters {
     }
 
     pub(super) async fn publish(&self, delivery: &Delivery, reason: &str) -> Result<()> {
-        let position =
-            delivery.position().map_or_else(String::new, |p| format!("{}/{}", p.partition, p.offset));
-        let values = [
-            reason.to_owned(),
+        let bare = publishable(delivery.to_message());
+        let mut message = bare.clone();
+        for (name, value) in DEAD_LETTER_HEADERS.into_iter().zip(self.values(delivery, reason)) {
+            message.headers.append(name, value);
+        }
+        match self.send(message).await {
+            // A message at the limit has no room for an envelope; without one it is at least not lost.
+            Err(error) if error.kind() == Kind::TooLarge => {
+                tracing::warn!(%error, reason, "a dead letter goes without its envelope, which does not fit");
+                self.send(bare).await
+            }
+            sent => sent,
+        }
+    }
+
+    fn values(&self, delivery: &Delivery, reason: &str) -> [String; 6] {
+        [
+            reason.chars().take(REASON).collect(),
             self.topic.to_string(),
-            position,
+            delivery.position().map_or_else(String::new, |p| format!("{}/{}", p.partition, p.offset)),
             self.group.to_string(),
             delivery.attempt().to_string(),
             humantime::format_rfc3339_millis(SystemTime::now()).to_string(),
-        ];
-        let mut message = delivery.to_message();
-        for (name, value) in DEAD_LETTER_HEADERS.into_iter().zip(values) {
-            message.headers.append(name, value);
-        }
+        ]
+    }
+
+    async fn send(&self, message: Message) -> Result<()> {
         let key = message.key.clone();
         let result = self.publisher.publish(message).await;
         if let (Err(_), Some(key)) = (&result, &key) {
@@ -55,5 +70,58 @@ impl DeadLetters {
             self.publisher.resume(key);
         }
         result.map(|_| ()).map_err(Into::into)
+    }
+}
+
+/// The longest reason, in characters: it travels in a header.
+const REASON: usize = 1_000;
+
+/// What a foreign producer wrote and we may not publish (a reserved header, an overlong attribute) is kept under another
+/// name, so that no message is too strange to be given up.
+fn publishable(mut message: Message) -> Message {
+    if message.validate().is_ok() {
+        return message;
+    }
+    let original = std::mem::take(&mut message);
+    message.key = original.key.clone();
+    message.payload = original.payload.clone();
+    message.schema_version = original.schema_version;
+    message.time = original.time;
+    for (name, value) in original.headers.iter() {
+        let kept: String = name.chars().filter(|c| !c.is_control()).take(MAX_KEPT).collect();
+        message.headers.append(format!("original-{kept}"), value.clone());
+    }
+    let texts = [
+        ("original-id", Some(original.id.to_string())),
+        ("original-type", original.event_type.map(Into::into)),
+        ("original-source", original.source.map(Into::into)),
+        ("original-content-type", original.content_type.map(Into::into)),
+    ];
+    for (name, text) in texts {
+        if let Some(text) = text {
+            message.headers.append(name, text);
+        }
+    }
+    message
+}
+
+/// Characters kept of a header's name, so that it still fits with its prefix in UTF-8.
+const MAX_KEPT: usize = 60;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_message_is_too_strange_to_be_given_up() {
+        let mut strange = Message::new("payload").with_key("k").with_id("").with_type("t\n");
+        strange.headers.append("ce_subject", "s");
+        strange.headers.append("x".repeat(300), "long");
+        assert!(strange.validate().is_err());
+        let kept = publishable(strange);
+        kept.validate().unwrap();
+        assert_eq!((kept.payload.as_ref(), kept.key), (&b"payload"[..], Some("k".into())));
+        assert_eq!(kept.headers.get("original-ce_subject").unwrap().as_ref(), b"s");
+        assert_eq!(kept.headers.get("original-type").unwrap().as_ref(), b"t\n");
     }
 }

@@ -39,6 +39,7 @@ impl Shared {
 
     pub(super) fn done(&self, count: usize) {
         if self.outstanding.fetch_sub(count, Ordering::AcqRel) == count {
+            self.held.forget_resumed();
             self.idle.notify_waiters();
         }
     }
@@ -107,7 +108,7 @@ impl Intake {
         pending.refusal()
     }
 
-    /// Waits until nothing is on its way.
+    /// Waits for a moment in which nothing is on its way.
     ///
     /// # Errors
     /// `TimedOut` after `deadline`.

@@ -126,12 +126,38 @@ impl Ledger {
         self.partitions.get_mut(&token.partition).is_some_and(|partition| partition.holds(token))
     }
 
+    /// See [`Partition::begin_ack`].
+    pub(super) fn begin_ack(&mut self, token: Token) -> Result<u64> {
+        self.partitions.get_mut(&token.partition).ok_or_else(fenced)?.begin_ack(token)
+    }
+
+    /// See [`Partition::end_ack`].
+    pub(super) fn end_ack(&mut self, token: Token, confirmed: bool) {
+        if let Some(partition) = self.partitions.get_mut(&token.partition) {
+            partition.end_ack(token, confirmed);
+        }
+    }
+
+    /// Lets the key of a record wait while the record is given up.
+    pub(super) fn park(&mut self, token: Token) {
+        if let Some(partition) = self.partitions.get_mut(&token.partition) {
+            partition.park(token);
+        }
+    }
+
+    /// Lets a parked key go on.
+    pub(super) fn unpark(&mut self, partition: u32, key: &[u8]) {
+        if let Some(partition) = self.partitions.get_mut(&partition) {
+            partition.unpark(key);
+        }
+    }
+
     /// Applies a verdict; an acknowledgement gives the adapter's name for the record.
     pub(super) fn apply(&mut self, token: Token, verdict: &Verdict, now: Instant) -> Result<Option<u64>> {
         let partition = self.partitions.get_mut(&token.partition).ok_or_else(fenced)?;
         match verdict {
             Verdict::Ack | Verdict::DeadLetter { .. } => partition.ack(token).map(Some),
-            Verdict::Nack { delay } => partition.nack(token, now + *delay).map(|()| None),
+            Verdict::Nack { delay } => partition.nack(token, now + *delay, now).map(|()| None),
             Verdict::Release => partition.release(token, now).map(|()| None),
         }
     }

@@ -66,6 +66,8 @@ struct Entry {
 enum State {
     Waiting,
     Handed,
+    /// Acknowledged, and the broker has not answered yet: still in hand for everybody who waits for the partition.
+    Confirming,
     /// It waited too long in the application's hands; told apart so that the error can say so.
     Lapsed,
     Acked,
@@ -148,10 +150,11 @@ impl Partition {
         if self.draining {
             return None;
         }
-        let sequence = self.retries.take_due(now).or_else(|| self.advance())?;
+        let sequence = self.retries.take_due(now).or_else(|| self.advance(now))?;
         let generation = self.generation;
         let entry = self.entry(sequence)?;
         entry.state = State::Handed;
+        let redelivered = entry.redelivered || entry.handout > 0;
         entry.handout = entry.handout.wrapping_add(1);
         entry.attempt = entry.attempt.saturating_add(1);
         let handout = Handout {
@@ -166,7 +169,7 @@ impl Partition {
             provenance: Provenance {
                 position: entry.offset.map(|offset| Position { partition: number, offset }),
                 stored: entry.stored,
-                redelivered: entry.redelivered,
+                redelivered,
             },
             failures: entry.failures,
         };
@@ -174,11 +177,11 @@ impl Partition {
         Some(handout)
     }
 
-    fn advance(&mut self) -> Option<u64> {
+    fn advance(&mut self, now: Instant) -> Option<u64> {
         loop {
             let sequence = self.cursor;
             let entry = self.entries.get((sequence - self.base) as usize)?;
-            let waits = self.retries.queue_behind(entry.record.key(), sequence);
+            let waits = self.retries.queue_behind(entry.record.key(), sequence, now);
             self.cursor += 1;
             if !waits {
                 return Some(sequence);
@@ -188,6 +191,41 @@ impl Partition {
 
     pub(super) fn holds(&mut self, token: Token) -> bool {
         self.held(token).is_ok()
+    }
+
+    /// The broker is asked to acknowledge the record of `token`: nobody else may settle it meanwhile.
+    pub(super) fn begin_ack(&mut self, token: Token) -> Result<u64> {
+        let entry = self.held(token)?;
+        entry.state = State::Confirming;
+        Ok(entry.native)
+    }
+
+    /// The broker has answered: done, or in the application's hands as before.
+    pub(super) fn end_ack(&mut self, token: Token, confirmed: bool) {
+        let generation = self.generation;
+        let asked =
+            self.entry(token.sequence).filter(|e| e.state == State::Confirming && e.handout == token.handout);
+        if let Some(entry) = asked.filter(|_| token.generation == generation) {
+            entry.state = State::Handed;
+            if confirmed {
+                // It is in hand, as the line above says.
+                let _ = self.ack(token);
+            }
+        }
+    }
+
+    /// Lets the later ones of the record's key wait until it is acknowledged or put back.
+    pub(super) fn park(&mut self, token: Token) {
+        if let Ok(entry) = self.held(token)
+            && let Some(key) = entry.record.to_key()
+        {
+            self.retries.park(key);
+        }
+    }
+
+    /// Lets the key of a parked record go on.
+    pub(super) fn unpark(&mut self, key: &[u8]) {
+        self.retries.unpark(key);
     }
 
     /// Marks the record of `token` as done.
@@ -212,11 +250,11 @@ impl Partition {
     }
 
     /// Puts the record of `token` back, to come again at `due`, before the later ones of its key.
-    pub(super) fn nack(&mut self, token: Token, due: Instant) -> Result<()> {
+    pub(super) fn nack(&mut self, token: Token, due: Instant, now: Instant) -> Result<()> {
         let entry = self.held(token)?;
         entry.failures = entry.failures.saturating_add(1);
         entry.state = State::Waiting;
-        self.put_back(token.sequence, due);
+        self.put_back(token.sequence, due, now);
         Ok(())
     }
 
@@ -226,7 +264,7 @@ impl Partition {
             Ok(entry) => {
                 entry.attempt -= 1;
                 entry.state = State::Waiting;
-                self.put_back(token.sequence, now);
+                self.put_back(token.sequence, now, now);
                 Ok(())
             }
             Err(error) => {
@@ -248,12 +286,12 @@ impl Partition {
         if let Ok(entry) = self.held(token) {
             entry.failures = entry.failures.saturating_add(1);
             entry.state = State::Lapsed;
-            self.put_back(token.sequence, now);
+            self.put_back(token.sequence, now, now);
         }
     }
 
     /// The failed record, and every later one of its key that had been handed out, come again in order.
-    fn put_back(&mut self, sequence: u64, due: Instant) {
+    fn put_back(&mut self, sequence: u64, due: Instant, now: Instant) {
         self.handed -= 1;
         let at = (sequence - self.base) as usize;
         let key = self.entries[at].record.to_key();
@@ -268,7 +306,7 @@ impl Partition {
                 }
             }
         }
-        self.retries.put_back(key, due, &again);
+        self.retries.put_back(key, due, now, &again);
     }
 
     /// What may be acknowledged; `singles` includes records behind an unsettled one.
@@ -296,8 +334,11 @@ impl Partition {
     /// Everything not acknowledged, in order.
     pub(super) fn returned(&self) -> Vec<Returned> {
         let open = self.entries.iter().filter(|e| !matches!(e.state, State::Acked | State::AckedSingly));
-        let returned =
-            |e: &Entry| Returned { native: e.native, attempts: e.attempt, held: e.state == State::Handed };
+        let returned = |e: &Entry| Returned {
+            native: e.native,
+            attempts: e.attempt,
+            held: matches!(e.state, State::Handed | State::Confirming),
+        };
         open.map(returned).collect()
     }
 

@@ -6,11 +6,19 @@ use tokio::time::Instant;
 
 use crate::message::Key;
 
-/// The messages of one key that wait behind a failed one. Sequences rise from front to back.
-#[derive(Debug)]
+/// The messages of one key that wait behind a failed one, each with the time that it waits for itself. Sequences rise
+/// from front to back.
+#[derive(Debug, Default)]
 struct Lane {
-    due: Instant,
-    sequences: VecDeque<u64>,
+    waiting: VecDeque<(u64, Instant)>,
+    /// The key waits for a message that is on its way to the dead letter topic.
+    parked: bool,
+}
+
+impl Lane {
+    fn due(&self) -> Option<Instant> {
+        self.waiting.front().filter(|_| !self.parked).map(|(_, due)| *due)
+    }
 }
 
 #[derive(Debug, Default)]
@@ -21,30 +29,47 @@ pub(super) struct Retries {
 }
 
 impl Retries {
-    /// Puts a failed message and the later ones of its key (in rising order) in front of its lane.
-    pub(super) fn put_back(&mut self, key: Option<Key>, due: Instant, sequences: &[u64]) {
+    /// Puts a failed message, which is due at `due`, and the later ones of its key (in rising order), which wait only for
+    /// it, in front of their lane.
+    pub(super) fn put_back(&mut self, key: Option<Key>, due: Instant, now: Instant, sequences: &[u64]) {
         let Some(key) = key else {
             self.keyless.extend(sequences.iter().map(|sequence| (due, *sequence)));
             return;
         };
-        let lane = self.keyed.entry(key).or_insert(Lane { due, sequences: VecDeque::new() });
-        lane.due = due;
-        sequences.iter().rev().for_each(|sequence| lane.sequences.push_front(*sequence));
+        let lane = self.keyed.entry(key).or_default();
+        lane.parked = false;
+        for (at, sequence) in sequences.iter().enumerate().rev() {
+            lane.waiting.push_front((*sequence, if at == 0 { due } else { now }));
+        }
     }
 
     /// Queues a message not handed out yet behind its key's failed ones; says whether there were any.
-    pub(super) fn queue_behind(&mut self, key: Option<&[u8]>, sequence: u64) -> bool {
+    pub(super) fn queue_behind(&mut self, key: Option<&[u8]>, sequence: u64, now: Instant) -> bool {
         if self.keyed.is_empty() {
             return false;
         }
         let lane = key.and_then(|key| self.keyed.get_mut(key));
-        lane.map(|lane| lane.sequences.push_back(sequence)).is_some()
+        lane.map(|lane| lane.waiting.push_back((sequence, now))).is_some()
+    }
+
+    /// Lets the key wait until [`unpark`](Self::unpark), or until its message is put back.
+    pub(super) fn park(&mut self, key: Key) {
+        self.keyed.entry(key).or_default().parked = true;
+    }
+
+    pub(super) fn unpark(&mut self, key: &[u8]) {
+        if let Some(lane) = self.keyed.get_mut(key) {
+            lane.parked = false;
+            if lane.waiting.is_empty() {
+                self.keyed.remove(key);
+            }
+        }
     }
 
     /// Takes the earliest message that is due.
     pub(super) fn take_due(&mut self, now: Instant) -> Option<u64> {
-        let keyed = self.keyed.iter().filter(|(_, lane)| lane.due <= now);
-        let keyed = keyed.filter_map(|(key, lane)| Some((*lane.sequences.front()?, key.clone())));
+        let due = self.keyed.iter().filter(|(_, lane)| lane.due().is_some_and(|due| due <= now));
+        let keyed = due.filter_map(|(key, lane)| Some((lane.waiting.front()?.0, key.clone())));
         let keyed = keyed.min_by_key(|(sequence, _)| *sequence);
         let keyless = self.keyless.iter().enumerate().filter(|(_, (due, _))| *due <= now);
         let keyless =
@@ -52,8 +77,8 @@ impl Retries {
         match (keyed, keyless) {
             (Some((sequence, key)), other) if other.is_none_or(|(_, o)| sequence < o) => {
                 let lane = self.keyed.get_mut(&key)?;
-                lane.sequences.pop_front();
-                if lane.sequences.is_empty() {
+                lane.waiting.pop_front();
+                if lane.waiting.is_empty() {
                     self.keyed.remove(&key);
                 }
                 Some(sequence)
@@ -68,6 +93,6 @@ impl Retries {
 
     /// When the next message falls due.
     pub(super) fn next_due(&self) -> Option<Instant> {
-        self.keyed.values().map(|lane| lane.due).chain(self.keyless.iter().map(|(due, _)| *due)).min()
+        self.keyed.values().filter_map(Lane::due).chain(self.keyless.iter().map(|(due, _)| *due)).min()
     }
 }

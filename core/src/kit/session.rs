@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::sync::Notify;
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::dead_letter::DeadLetters;
@@ -24,6 +25,8 @@ pub struct Session {
     ledger: Mutex<Ledger>,
     ended: OnceLock<Error>,
     link: OnceLock<Arc<dyn Link>>,
+    /// The tasks that give messages up; they end with the session.
+    giving_up: Mutex<JoinSet<()>>,
     dead_letters: Option<DeadLetters>,
     arrived: Notify,
     /// Wakes everybody who waits for a state of the session.
@@ -36,16 +39,18 @@ impl Session {
     /// A session for `subscription`. `lease` bounds how long a delivery may be held; `dead_letters` publishes to the
     /// subscription's dead letter topic.
     pub fn new(
-        subscription: Subscription,
+        mut subscription: Subscription,
         lease: Option<Duration>,
         dead_letters: Option<Arc<dyn Publisher>>,
     ) -> Arc<Self> {
+        subscription.prefetch = subscription.prefetch.max(1);
         Arc::new(Session {
             ledger: Mutex::new(Ledger::new(subscription.prefetch, subscription.prefetch_bytes, lease)),
             dead_letters: dead_letters.map(|publisher| DeadLetters::new(publisher, &subscription)),
             subscription,
             ended: OnceLock::new(),
             link: OnceLock::new(),
+            giving_up: Mutex::new(JoinSet::new()),
             arrived: Notify::new(),
             settled: Notify::new(),
             acks: Notify::new(),
@@ -113,6 +118,14 @@ impl Session {
         self.settled.notify_waiters();
     }
 
+    /// Hands out from a draining partition again: it stays ours after all.
+    pub fn undrain(&self, partition: u32) {
+        if let Some(partition) = self.ledger().partition(partition) {
+            partition.draining = false;
+        }
+        self.wake();
+    }
+
     /// Whether the application holds nothing of the partition.
     pub fn is_drained(&self, partition: u32) -> bool {
         self.ledger().partition(partition).is_none_or(|p| p.handed == 0)
@@ -169,6 +182,7 @@ impl Session {
     /// Ends the session: everything that waits, and every later call, fails with `error`.
     pub fn fail(&self, error: Error) {
         let _ = self.ended.set(error);
+        self.giving_up.lock().unwrap_or_else(PoisonError::into_inner).abort_all();
         self.wake();
     }
 
@@ -191,31 +205,32 @@ impl Session {
         Delivery::new(handout.record, handout.token, handout.provenance, self.clone())
     }
 
-    /// Takes up to `max` records; stops before one that has used up its attempts, or gives that one alone.
+    /// Takes up to `max` records. One that has used up its attempts goes to a task that gives it up, and its key waits.
     fn take(self: &Arc<Self>, max: usize) -> Taken {
         let limit = self.subscription.dead_letter.as_ref().and_then(|policy| policy.max_attempts);
         let now = Instant::now();
-        let mut batch = Vec::new();
+        let (mut batch, mut exhausted) = (Vec::new(), Vec::new());
         let mut ledger = self.ledger();
         while batch.len() < max {
             let Some(handout) = ledger.next(now) else { break };
-            let exhausted = limit.is_some_and(|limit| handout.failures >= limit);
-            let (failures, token) = (handout.failures, handout.token);
-            if !exhausted {
-                batch.push(self.delivery(handout));
-            } else if batch.is_empty() {
-                return Taken::Exhausted(self.delivery(handout), failures);
+            let failures = handout.failures;
+            if limit.is_some_and(|limit| failures >= limit) {
+                ledger.park(handout.token);
+                exhausted.push((self.delivery(handout), failures));
             } else {
-                // It was not seen by anybody: back it goes, to be the next batch's first.
-                let _ = ledger.apply(token, &Verdict::Release, now);
-                break;
+                batch.push(self.delivery(handout));
             }
         }
         ledger.end_batch();
-        match batch.is_empty() {
-            true => Taken::Nothing(ledger.next_due()),
-            false => Taken::Batch(batch),
+        let due = ledger.next_due();
+        drop(ledger);
+        for (delivery, failures) in exhausted {
+            let session = self.clone();
+            let mut tasks = self.giving_up.lock().unwrap_or_else(PoisonError::into_inner);
+            while tasks.try_join_next().is_some() {}
+            tasks.spawn(async move { session.give_up(delivery, failures).await });
         }
+        if batch.is_empty() { Taken::Nothing(due) } else { Taken::Batch(batch) }
     }
 
     async fn receive(self: &Arc<Self>, max: usize) -> Result<Vec<Delivery>> {
@@ -226,7 +241,6 @@ impl Session {
             }
             match self.take(max.max(1)) {
                 Taken::Batch(batch) => return Ok(batch),
-                Taken::Exhausted(delivery, failures) => self.give_up(delivery, failures).await,
                 Taken::Nothing(None) => arrived.await,
                 Taken::Nothing(Some(due)) => {
                     let _ = tokio::time::timeout_at(due, arrived).await;
@@ -238,13 +252,24 @@ impl Session {
     /// Dead-letters a message that has used up its attempts. While that fails, the message and its key wait.
     async fn give_up(self: &Arc<Self>, delivery: Delivery, failures: u32) {
         let reason = format!("it failed {failures} times, and the subscription allows no more");
+        let (token, key) = (delivery.token(), delivery.to_key());
         let settlement = Settlement { delivery, verdict: Verdict::DeadLetter { reason } };
-        let Some(Err(refused)) = self.settle(vec![settlement]).await.pop() else { return };
-        let (error, mut delivery) = refused.into_parts();
-        tracing::warn!(%error, "a message that used up its attempts could not be dead-lettered; trying again");
-        delivery.take_settler();
-        let again = Verdict::Nack { delay: DEAD_LETTER_RETRY };
-        let _ = self.ledger().apply(delivery.token(), &again, Instant::now());
+        match self.settle(vec![settlement]).await.pop() {
+            Some(Err(refused)) => {
+                let (error, mut delivery) = refused.into_parts();
+                tracing::warn!(%error, "a message that used up its attempts could not be dead-lettered; trying again");
+                if delivery.take_settler().is_some() {
+                    let again = Verdict::Nack { delay: DEAD_LETTER_RETRY };
+                    let _ = self.ledger().apply(token, &again, Instant::now());
+                }
+            }
+            _ => {
+                if let Some(key) = key {
+                    self.ledger().unpark(token.partition, key.as_bytes());
+                }
+            }
+        }
+        self.wake();
     }
 }
 
@@ -253,7 +278,6 @@ const DEAD_LETTER_RETRY: Duration = Duration::from_secs(1);
 
 enum Taken {
     Batch(Vec<Delivery>),
-    Exhausted(Delivery, u32),
     Nothing(Option<Instant>),
 }
 
@@ -272,9 +296,7 @@ impl Settler for Session {
         }
         if let (Some(link), false) = (confirming, applied.acks.is_empty()) {
             let answers = link.acknowledge(&applied.acks).await;
-            for ((at, delivery), answer) in applied.confirming.into_iter().zip(answers) {
-                applied.results[at] = answer.map_err(|error| SettleError::new(error, delivery));
-            }
+            self.answered(&mut applied, answers);
         }
         applied.results
     }
@@ -301,13 +323,20 @@ impl Settler for Session {
     }
 }
 
+/// An acknowledgement that the broker is asked to confirm: its place in the batch, and what to hand back if it refuses.
+struct Asked {
+    at: usize,
+    delivery: Delivery,
+    settler: Option<Arc<dyn Settler>>,
+}
+
 /// What a batch of verdicts came to, before the broker is asked.
 #[derive(Default)]
 struct Applied {
     results: Vec<Result<Settled, SettleError>>,
-    /// Acknowledgements that the broker is to confirm, and the deliveries with their places in the batch.
+    /// Acknowledgements that the broker is to confirm, and what they are of.
     acks: Vec<Ack>,
-    confirming: Vec<(usize, Delivery)>,
+    confirming: Vec<Asked>,
     /// Acknowledgements that are recorded and nothing more.
     recorded: usize,
 }
@@ -324,12 +353,15 @@ impl Session {
                 continue;
             }
             // Settled or void, there is nothing left to release.
-            delivery.take_settler();
+            let settler = delivery.take_settler();
             let token = delivery.token();
-            match ledger.apply(token, &verdict, now) {
-                Ok(Some(native)) if confirm => {
+            let asks = confirm && matches!(verdict, Verdict::Ack | Verdict::DeadLetter { .. });
+            let result =
+                if asks { ledger.begin_ack(token).map(Some) } else { ledger.apply(token, &verdict, now) };
+            match result {
+                Ok(Some(native)) if asks => {
                     applied.acks.push(Ack { partition: token.partition, native });
-                    applied.confirming.push((at, delivery));
+                    applied.confirming.push(Asked { at, delivery, settler });
                 }
                 Ok(native) => applied.recorded += usize::from(native.is_some()),
                 Err(error) => {
@@ -340,6 +372,22 @@ impl Session {
             applied.results.push(Ok(Settled::Recorded));
         }
         applied
+    }
+
+    /// The broker has answered: what it confirmed is done, what it refused is in hand as before, unless it is void by now.
+    fn answered(&self, applied: &mut Applied, answers: Vec<Result<Settled>>) {
+        let mut ledger = self.ledger();
+        for (Asked { at, mut delivery, settler }, answer) in applied.confirming.drain(..).zip(answers) {
+            ledger.end_ack(delivery.token(), answer.is_ok());
+            applied.results[at] = answer.map_err(|error| {
+                if let (true, Some(settler)) = (ledger.holds(delivery.token()), settler) {
+                    delivery = delivery.with_settler(settler);
+                }
+                SettleError::new(error, delivery)
+            });
+        }
+        drop(ledger);
+        self.wake();
     }
 
     /// Publishes the batch's dead letters, confirmed; says which failed. What is no longer ours is not published.

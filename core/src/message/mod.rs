@@ -54,6 +54,12 @@ pub struct Message {
 /// The `source` of CloudEvents whose message names none.
 pub const DEFAULT_SOURCE: &str = "/anybroker";
 
+impl Default for Message {
+    fn default() -> Self {
+        Message::new(Bytes::new())
+    }
+}
+
 impl Message {
     /// A message with a new id and nothing but a payload.
     pub fn new(payload: impl Into<Bytes>) -> Self {
@@ -91,6 +97,18 @@ impl Message {
     /// Sets the event type: the message becomes a complete CloudEvent.
     pub fn with_type(mut self, event_type: impl Into<ByteString>) -> Self {
         self.event_type = Some(event_type.into());
+        self
+    }
+
+    /// Sets who made it.
+    pub fn with_source(mut self, source: impl Into<ByteString>) -> Self {
+        self.source = Some(source.into());
+        self
+    }
+
+    /// Sets when it happened.
+    pub fn with_time(mut self, time: SystemTime) -> Self {
+        self.time = Some(time);
         self
     }
 

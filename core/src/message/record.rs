@@ -108,7 +108,8 @@ impl Record {
         self.meta.len() + self.payload.len()
     }
 
-    /// The message as it was published, for publishing it again elsewhere. A message without an id gets a new one.
+    /// The message for publishing it again elsewhere: everything that [`Message`] has a field for. A message without an id
+    /// gets a new one; CloudEvents [`extensions`](Self::extensions) are not carried on.
     pub fn to_message(&self) -> Message {
         let text = |text: Option<&str>| text.map(ByteString::from);
         let mut headers = Headers::new();

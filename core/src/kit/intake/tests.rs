@@ -87,3 +87,30 @@ async fn an_empty_batch_is_done_at_once() {
     let intake = Intake::new(&options(), 1_000);
     assert!(accept(&intake, Vec::new()).await.1.await.is_empty());
 }
+
+#[tokio::test]
+async fn what_was_queued_before_the_failure_does_not_overtake_what_is_sent_again() {
+    let intake = Intake::new(&options(), 1_000);
+    let (mut first, failed) = accept(&intake, vec![keyed("a")]).await;
+    let (queued, queued_outcome) = accept(&intake, vec![keyed("a")]).await;
+    first.remove(0).fail(Error::new(Kind::Disconnected, "publish", "gone").with_fate(Fate::NotApplied));
+    let (_, message) = failed.await.pop().unwrap().unwrap_err().into_parts();
+    intake.resume(&"a".into());
+    let (again, _) = accept(&intake, vec![message]).await;
+    assert!(again[0].refusal().is_none());
+    let refusal = queued[0].refusal().expect("it is older than the resumption");
+    queued.into_iter().for_each(|pending| pending.fail(refusal.duplicate()));
+    assert_eq!(queued_outcome.await[0].as_ref().unwrap_err().error().kind(), Kind::KeyHeld);
+    assert!(again[0].refusal().is_none(), "the refusal of an old message holds nothing again");
+}
+
+#[tokio::test]
+async fn an_observer_sees_the_outcomes_though_nobody_awaits_them() {
+    let intake = Intake::new(&options(), 1_000);
+    let (pending, confirmations) = accept(&intake, vec![keyed("a")]).await;
+    let seen = Arc::new(AtomicUsize::new(0));
+    let counter = seen.clone();
+    drop(confirmations.inspect(move |outcomes| counter.store(outcomes.len(), Ordering::Release)));
+    pending.into_iter().for_each(|p| p.confirm(Receipt::default()));
+    assert_eq!(seen.load(Ordering::Acquire), 1);
+}

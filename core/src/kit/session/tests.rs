@@ -200,3 +200,87 @@ async fn a_failed_session_ends_the_wait_with_its_error() {
     let (received, ()) = tokio::join!(consumer.receive(1), fail);
     assert_eq!(received.unwrap_err().kind(), Kind::PermissionDenied);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_delay_holds_although_an_earlier_message_of_the_key_fails_after_it() {
+    let (_, mut consumer) = session(&["a", "a"]);
+    let mut batch = consumer.receive(2).await.unwrap();
+    let began = Instant::now();
+    batch.pop().unwrap().nack(Duration::from_secs(10)).await.unwrap();
+    batch.pop().unwrap().nack(Duration::ZERO).await.unwrap();
+    let first = consumer.receive(2).await.unwrap();
+    assert_eq!(payloads(&first), [b"0"]);
+    drop(first);
+    let mut last = consumer.receive(2).await.unwrap();
+    last.remove(0).ack().await.unwrap();
+    assert_eq!(payloads(&consumer.receive(2).await.unwrap()), [b"1"]);
+    assert!(began.elapsed() >= Duration::from_secs(10));
+}
+
+#[tokio::test]
+async fn a_released_delivery_is_marked_when_it_comes_again() {
+    let (_, mut consumer) = session(&["a"]);
+    drop(consumer.receive(1).await.unwrap());
+    let again = consumer.receive(1).await.unwrap();
+    assert_eq!((again[0].attempt(), again[0].redelivered()), (1, true));
+}
+
+/// Confirms when it is told to.
+#[derive(Default)]
+struct SlowLink {
+    asked: Notify,
+    answer: Notify,
+}
+
+#[async_trait]
+impl Link for SlowLink {
+    fn confirms(&self) -> bool {
+        true
+    }
+    async fn acknowledge(&self, acks: &[Ack]) -> Vec<Result<Settled>> {
+        self.asked.notify_one();
+        self.answer.notified().await;
+        acks.iter().map(|_| Ok(Settled::Confirmed)).collect()
+    }
+    async fn flush(&self) -> Result<()> {
+        Ok(())
+    }
+    async fn close(&self) -> Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn a_partition_is_not_drained_while_an_acknowledgement_is_on_its_way() {
+    let session = Session::new(subscription(), None, None);
+    let link = Arc::new(SlowLink::default());
+    let mut consumer = session.connect(link.clone());
+    fill(&session, &["a"]);
+    let delivery = consumer.receive(1).await.unwrap().remove(0);
+    session.drain(0);
+    let acknowledging = tokio::spawn(delivery.ack());
+    link.asked.notified().await;
+    assert!(!session.is_drained(0));
+    link.answer.notify_one();
+    assert_eq!(acknowledging.await.unwrap().unwrap(), Settled::Confirmed);
+    assert!(session.is_drained(0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn receiving_with_time_outs_dead_letters_once_and_other_keys_go_on() {
+    let (dead, sink) = dead_letter_sink(false);
+    let policy = DeadLetterPolicy { topic: dead, max_attempts: Some(1) };
+    let session = Session::new(subscription().dead_letter(policy), None, Some(sink.clone()));
+    let mut consumer = session.connect(Arc::new(NoLink));
+    fill(&session, &["a", "b"]);
+    consumer.receive(1).await.unwrap().remove(0).nack(Duration::ZERO).await.unwrap();
+    let mut received = Vec::new();
+    for _ in 0..50 {
+        let Ok(batch) = tokio::time::timeout(Duration::from_millis(1), consumer.receive(9)).await else { continue };
+        for delivery in batch.unwrap() {
+            received.push(delivery.payload().clone());
+            delivery.ack().await.unwrap();
+        }
+    }
+    assert_eq!((received, sink.taken.lock().unwrap().len()), (vec!["1".into()], 1));
+}

@@ -141,7 +141,12 @@ impl Link for ListLink {
 
     async fn acknowledge(&self, acks: &[Ack]) -> Vec<Result<Settled>> {
         let mut records = self.0.records();
-        acks.iter().for_each(|ack| records[ack.native as usize].1 = true);
+        for ack in acks {
+            // What was purged meanwhile needs no acknowledgement.
+            if let Some((_, acknowledged)) = records.get_mut(ack.native as usize) {
+                *acknowledged = true;
+            }
+        }
         acks.iter().map(|_| Ok(Settled::Confirmed)).collect()
     }
 
