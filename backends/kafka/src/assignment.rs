@@ -13,6 +13,7 @@ use rdkafka::{Offset, TopicPartitionList};
 use crate::attempts::{Mark, Owner};
 use crate::error;
 use crate::fetch::Loop;
+use crate::past::Past;
 use crate::rebalance;
 use crate::slot::{Slot, split};
 
@@ -37,6 +38,8 @@ pub(crate) enum Start {
 pub(crate) struct Assignment {
     pub(crate) slots: Vec<Slot>,
     pub(crate) pending: VecDeque<Pending>,
+    /// What was done of partitions that are not ours at the moment.
+    pasts: HashMap<u32, Past>,
     start: Start,
     retry: Option<Instant>,
     owner: Owner,
@@ -63,12 +66,26 @@ pub(crate) enum Stage {
 
 impl Assignment {
     pub(crate) fn new(start: Start) -> Self {
-        Assignment { slots: Vec::new(), pending: VecDeque::new(), start, retry: None, owner: Owner::new() }
+        Assignment {
+            slots: Vec::new(),
+            pending: VecDeque::new(),
+            pasts: HashMap::new(),
+            start,
+            retry: None,
+            owner: Owner::new(),
+        }
     }
 
     /// The slots of these partitions.
     fn of<'a>(&'a mut self, partitions: &'a [u32]) -> impl Iterator<Item = &'a mut Slot> {
         self.slots.iter_mut().filter(|slot| partitions.contains(&slot.number))
+    }
+
+    /// Where a partition begins that becomes ours, and what of it this session has done already.
+    fn go_on(&mut self, number: u32, committed: Mark) -> (Mark, Past) {
+        let past = self.pasts.remove(&number);
+        let ours = past.and_then(|past| past.resume(committed, self.owner).map(|mark| (mark, past)));
+        ours.unwrap_or((committed, Past::default()))
     }
 }
 
@@ -132,12 +149,13 @@ impl Loop {
         }
         let topic = self.session.subscription().topic.clone();
         let mut assigned = TopicPartitionList::with_capacity(marks.len());
-        for (number, mark) in marks {
+        for (number, committed) in marks {
+            let (mark, past) = self.assignment.go_on(number, committed);
             let offset = Offset::Offset(mark.offset as i64);
             let listed = assigned.add_partition_offset(topic.as_str(), number as i32, offset);
             listed.map_err(|e| error::of("consume", e))?;
             let Some(queue) = split(&self.consumer, topic.as_str(), number) else { continue };
-            let mut slot = Slot::new(number, queue, mark, self.assignment.owner, &self.session);
+            let mut slot = Slot::new(number, queue, mark, past, self.assignment.owner, &self.session);
             let wake = self.wake.clone();
             slot.wake_by(move || wake.wake());
             self.assignment.slots.retain(|slot| slot.number != number);
@@ -220,9 +238,10 @@ impl Loop {
     }
 
     fn forget(&mut self, partitions: &TopicPartitionList, numbers: &[u32]) {
-        numbers.iter().for_each(|number| drop(self.session.revoke(*number)));
         self.end_flushes(numbers);
-        self.assignment.slots.retain(|slot| !numbers.contains(&slot.number));
+        let gone = self.assignment.slots.extract_if(.., |slot| numbers.contains(&slot.number));
+        let pasts = gone.map(|slot| (slot.number, slot.into_past(&self.session)));
+        self.assignment.pasts.extend(pasts);
         if let Err(error) = rebalance::unassign(&self.consumer, partitions) {
             tracing::debug!(%error, "a revocation could not be answered");
         }

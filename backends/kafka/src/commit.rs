@@ -155,7 +155,7 @@ impl Loop {
         let gone = |flush: &mut Flush| flush.targets.iter().any(|(number, _)| partitions.contains(number));
         for flush in self.commits.flushes.extract_if(.., gone) {
             let text =
-                "a partition was taken away before its acknowledgements were committed; they come again";
+                "a partition was taken away before its acknowledgements were committed; they may come again";
             let _ = flush.answer.send(Err(Error::new(Kind::Fenced, "settle: flush", text)));
         }
     }

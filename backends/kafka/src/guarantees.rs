@@ -107,7 +107,10 @@ pub(crate) fn of(facts: &Facts) -> Guarantees {
         acknowledgement: Row::new(Acknowledgement::Cumulative, Basis::Documented, CONSUMER)
             .because("a commit is one offset for each partition; what is done behind a gap is known to the client"),
         settlement: Row::new(Certainty::Recorded, Basis::Client, ADAPTER)
-            .because("commits go out every commit_interval; `flush` waits for the broker's answer"),
+            .because(
+                "commits go out every commit_interval; `flush` waits for the broker's answer. A session that loses a \
+                 partition and gets it back before another member had it delivers nothing again that it acknowledged",
+            ),
         redelivery: Row::new(Redelivery::Unmarked, Basis::Client, ADAPTER).because(
             "Kafka counts nothing. The client counts within a session, and carries the count of a partition's first \
              unfinished message over in the commit, also when a process dies; other messages that a dead member had \
@@ -150,8 +153,8 @@ fn delivery(facts: &Facts) -> Row<DeliveryLevel> {
     }
     let keeps = |name: &str| facts.setting(name).unwrap_or("unknown").to_owned();
     Row::new(DeliveryLevel::AtLeastOnce, Basis::Probed, DESIGN).because(format!(
-        "offsets are committed after processing, the lowest unfinished one; for groups that keep up with retention \
-         (retention.ms={}, retention.bytes={})",
+        "offsets are committed after processing, the lowest unfinished one, from which another member goes on; for \
+         groups that keep up with retention (retention.ms={}, retention.bytes={})",
         keeps("retention.ms"),
         keeps("retention.bytes"),
     ))

@@ -8,6 +8,9 @@
 //! - Publishing is idempotent with `acks=all`; each message's confirmation is librdkafka's delivery report.
 //! - Acknowledgements are committed every `commit_interval`: the first offset that is not done, for each partition.
 //!   Behind a negative acknowledgement the offset stays, while other keys go on.
+//! - A partition that is lost, as when the broker dies, makes what the application holds of it void. If it comes back
+//!   and nobody else had it, the session goes on after what it acknowledged, committed or not, behind a gap too. If
+//!   somebody else had it, it goes on where he left it.
 //! - A partition that moves to another member is drained and committed first. A member that dies costs the others a
 //!   `session_timeout`, after which they read on from the committed offset.
 //! - Attempts are carried over for the first unfinished message of each partition, in the commit's metadata. After a
@@ -32,6 +35,7 @@ mod groups;
 mod guarantees;
 mod link;
 mod observer;
+mod past;
 mod publisher;
 mod rebalance;
 mod record;

@@ -11,6 +11,7 @@ use rdkafka::consumer::base_consumer::PartitionQueue;
 use rdkafka::error::KafkaError;
 
 use crate::attempts::{Mark, Owner};
+use crate::past::Past;
 use crate::rebalance::Member;
 use crate::record;
 
@@ -27,10 +28,12 @@ pub(crate) struct Slot {
     queue: PartitionQueue<Member>,
     /// Records that came by the common queue.
     stray: VecDeque<Incoming>,
-    /// The offset after the last record that the session has.
+    /// The offset after the last record that the session has, and after what of the following is done.
     position: u64,
-    /// What the group knew when the partition became ours.
+    /// What was known when the partition became ours.
     known: Mark,
+    /// What this session did here before; when the partition goes, what it has done since as well.
+    past: Past,
     /// Who commits here.
     owner: Owner,
     /// So many messages are still handed out one at a time, because the last session died.
@@ -44,11 +47,13 @@ pub(crate) struct Slot {
 }
 
 impl Slot {
-    /// A partition that starts as `known` says: cautiously, if that was said by a session that did not end well.
+    /// A partition that starts as `known` says: cautiously, if that was said by a session that did not end well. What
+    /// was done according to `past` is left out.
     pub(crate) fn new(
         number: u32,
         queue: PartitionQueue<Member>,
         known: Mark,
+        past: Past,
         owner: Owner,
         session: &Session,
     ) -> Self {
@@ -62,6 +67,7 @@ impl Slot {
             stray: VecDeque::new(),
             position: known.offset,
             known,
+            past,
             owner,
             cautious,
             waiting: None,
@@ -103,7 +109,8 @@ impl Slot {
     }
 
     fn attempts(&self, offset: u64) -> u32 {
-        if offset == self.known.offset { self.known.attempts } else { 0 }
+        let head = if offset == self.known.offset { self.known.attempts } else { 0 };
+        self.past.attempts(offset).unwrap_or(head)
     }
 
     /// Gives the session up to `room` records; says how many and whether there may be more.
@@ -140,7 +147,7 @@ impl Slot {
         }
         let count = batch.len();
         if let Some(last) = batch.last() {
-            self.position = last.native + 1;
+            self.position = self.past.skip(last.native + 1);
             session.push_all(self.number, self.generation, batch.drain(..));
         }
         result.map(|()| (count, count == PORTION.0 || bytes >= PORTION.1))
@@ -161,12 +168,27 @@ impl Slot {
         let ready = self.waiting.is_some() && self.confirmed == Some(self.wanted(session));
         let Some(incoming) = self.waiting.take_if(|_| ready) else { return Ok((0, false)) };
         self.cautious -= 1;
-        self.position = incoming.native + 1;
+        self.position = self.past.skip(incoming.native + 1);
         session.push(self.number, self.generation, incoming);
         Ok((1, false))
     }
 
+    /// The next message that is not done.
     fn next(&mut self, buffer: &mut RecordBuffer) -> Result<Option<Incoming>, KafkaError> {
+        loop {
+            let next = self.read(buffer)?;
+            let Some(offset) = next.as_ref().map(|incoming| incoming.native) else { return Ok(None) };
+            if offset < self.known.offset {
+                // The broker has lost the log's end and sent us back: the same offsets may be other messages now.
+                self.past = Past::default();
+            }
+            if self.past.skip(offset) == offset {
+                return Ok(next);
+            }
+        }
+    }
+
+    fn read(&mut self, buffer: &mut RecordBuffer) -> Result<Option<Incoming>, KafkaError> {
         if let Some(stray) = self.stray.pop_front() {
             return Ok(Some(stray));
         }
@@ -201,8 +223,19 @@ impl Slot {
     /// back. What is left is to commit that it ended in good order.
     pub(crate) fn end(&mut self, session: &Session) {
         let returned = session.revoke(self.number);
-        self.last = Some(self.final_mark(&returned));
+        let last = self.final_mark(&returned);
+        self.past.lose(self.position, &returned, Some(last));
+        self.last = Some(last);
         self.waiting = None;
+    }
+
+    /// Takes the partition out of the session for good; what was done there is left.
+    pub(crate) fn into_past(mut self, session: &Session) -> Past {
+        let returned = session.revoke(self.number);
+        if self.last.is_none() {
+            self.past.lose(self.position, &returned, None);
+        }
+        self.past
     }
 
     fn final_mark(&self, returned: &[Returned]) -> Mark {
