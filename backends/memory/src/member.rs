@@ -22,6 +22,21 @@ pub(crate) struct Member {
 struct Owned {
     generations: HashMap<usize, u32>,
     draining: HashMap<usize, Instant>,
+    /// Where the next round begins.
+    turn: usize,
+}
+
+impl Owned {
+    /// The partitions with their generations, beginning with another one each time.
+    fn round(&mut self) -> Vec<(usize, u32)> {
+        let mut round: Vec<_> =
+            self.generations.iter().map(|(partition, generation)| (*partition, *generation)).collect();
+        round.sort_unstable();
+        self.turn += 1;
+        let begin = self.turn % round.len().max(1);
+        round.rotate_left(begin);
+        round
+    }
 }
 
 impl Member {
@@ -59,10 +74,10 @@ impl Member {
         let mut room = self.session.room().messages;
         // Each partition gets its part of the room, so that none starves behind a busy one.
         let part = room.div_ceil(owned.generations.len().max(1));
-        for (partition, generation) in &owned.generations {
-            let (cursor, log) = (&mut group.cursors[*partition], &logs[*partition]);
+        for (partition, generation) in owned.round() {
+            let (cursor, log) = (&mut group.cursors[partition], &logs[partition]);
             let mut left = part.min(room);
-            while left > 0 && !owned.draining.contains_key(partition) && cursor.next < log.end() {
+            while left > 0 && !owned.draining.contains_key(&partition) && cursor.next < log.end() {
                 let offset = cursor.next;
                 cursor.next += 1;
                 let Some(stored) = log.get(offset).filter(|_| !cursor.is_done(offset)) else { continue };
@@ -75,7 +90,7 @@ impl Member {
                     attempts,
                     redelivered: attempts > 0,
                 };
-                self.session.push(*partition as u32, *generation, incoming);
+                self.session.push(partition as u32, generation, incoming);
                 (left, room) = (left - 1, room - 1);
             }
         }

@@ -20,7 +20,8 @@ async fn open(url: &str) -> (Broker, Topic, Group) {
 
 async fn publish(broker: &Broker, topic: &Topic, count: usize) {
     let publisher = broker.publisher(PublisherOptions::new(topic.clone())).await.unwrap();
-    let messages = (0..count).map(|n| Message::new("x").with_id(format!("m{n}")).with_key(format!("{}", n % 40)));
+    let messages =
+        (0..count).map(|n| Message::new("x").with_id(format!("m{n}")).with_key(format!("{}", n % 40)));
     assert!(publisher.publish_batch(messages.collect()).await.iter().all(Result::is_ok));
 }
 
@@ -101,7 +102,9 @@ async fn members_that_come_and_go_in_order_cause_no_duplicates() {
 async fn come_and_go(consumer: &mut Box<dyn Consumer>, confirmed: &Mutex<HashSet<String>>) {
     let settler = consumer.settler();
     for _ in 0..30 {
-        let Ok(batch) = tokio::time::timeout(Duration::from_millis(5), consumer.receive(20)).await else { continue };
+        let Ok(batch) = tokio::time::timeout(Duration::from_millis(5), consumer.receive(20)).await else {
+            continue;
+        };
         let batch = batch.unwrap();
         let ids: Vec<_> = batch.iter().map(|delivery| delivery.id().unwrap().to_string()).collect();
         let results = settler.settle(batch.into_iter().map(Settlement::ack).collect()).await;

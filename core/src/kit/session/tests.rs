@@ -276,7 +276,9 @@ async fn receiving_with_time_outs_dead_letters_once_and_other_keys_go_on() {
     consumer.receive(1).await.unwrap().remove(0).nack(Duration::ZERO).await.unwrap();
     let mut received = Vec::new();
     for _ in 0..50 {
-        let Ok(batch) = tokio::time::timeout(Duration::from_millis(1), consumer.receive(9)).await else { continue };
+        let Ok(batch) = tokio::time::timeout(Duration::from_millis(1), consumer.receive(9)).await else {
+            continue;
+        };
         for delivery in batch.unwrap() {
             received.push(delivery.payload().clone());
             delivery.ack().await.unwrap();
