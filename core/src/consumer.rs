@@ -22,7 +22,8 @@ pub struct Subscription {
     pub start: Start,
     /// What the application needs; opening fails where that is not given.
     pub requirements: Requirements,
-    /// The most messages held by this consumer: handed out, waiting to be, or waiting behind a gap.
+    /// The most messages held by this consumer: handed out, waiting to be, or put back with a delay. A failed message's
+    /// key waits behind it in here, so a key with that many messages behind a long delay makes the others wait too.
     pub prefetch: usize,
     /// The most payload bytes held by this consumer.
     pub prefetch_bytes: usize,

@@ -97,7 +97,7 @@ impl Record {
         self.headers().find(|(n, _)| *n == name).map(|(_, value)| value)
     }
 
-    /// CloudEvents extension attributes that the contract has no field for.
+    /// CloudEvents extension attributes that the contract has no field for; [`to_message`](Self::to_message) leaves them out.
     pub fn extensions(&self) -> impl Iterator<Item = (&str, &[u8])> {
         let extensions = self.entries().filter(|e| e.0 == Tag::Extension as u8);
         extensions.filter_map(|(_, range)| split_pair(&self.meta[range]))
