@@ -276,6 +276,23 @@ async fn acknowledge(settler: &dyn Settler, deliveries: Vec<Delivery>, progress:
     }
 }
 
+/// Waits for the end, lets the members leave, and holds the history to its promises.
+pub(super) async fn conclude(
+    stage: &Stage,
+    quiet: Duration,
+    members: impl IntoIterator<Item = Member>,
+    progress: &Progress,
+    exercised: &[Property],
+) -> CaseResult {
+    progress.finished(&stage.groups, quiet).await;
+    for member in members {
+        member.leave().await?;
+    }
+    let found = judge(stage, progress, exercised)?;
+    stage.tidy().await?;
+    Ok(found)
+}
+
 /// Writes that nothing more will come, and holds the history to its promises.
 pub(super) fn judge(stage: &Stage, progress: &Progress, exercised: &[Property]) -> CaseResult {
     for group in &stage.groups {

@@ -24,13 +24,7 @@ pub(super) async fn members_share_and_groups_fan_out(context: Context) -> CaseRe
             .push(Member::join(&stage, number % 3, MANNERS, context.seed + number as u64, &progress).await?);
     }
     flow::publish(&stage, LOAD, context.seed, &progress).await?;
-    progress.finished(&stage.groups, context.quiet).await;
-    for member in members {
-        member.leave().await?;
-    }
-    let found = flow::judge(&stage, &progress, &[Property::P3, Property::P7])?;
-    stage.tidy().await?;
-    Ok(found)
+    flow::conclude(&stage, context.quiet, members, &progress, &[Property::P3, Property::P7]).await
 }
 
 pub(super) async fn backlog_before_the_first_member(context: Context) -> CaseResult {

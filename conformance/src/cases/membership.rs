@@ -32,13 +32,8 @@ pub(super) async fn members_join_and_leave(context: Context) -> CaseResult {
     let (stayed, published) = tokio::join!(comings_and_goings, published);
     published?;
     let stayed = stayed?;
-    progress.finished(&stage.groups, context.quiet).await;
-    for member in stayed {
-        member.leave().await?;
-    }
-    let found = flow::judge(&stage, &progress, &[Property::P3, Property::P6, Property::P7])?;
-    stage.tidy().await?;
-    Ok(found)
+    flow::conclude(&stage, context.quiet, stayed, &progress, &[Property::P3, Property::P6, Property::P7])
+        .await
 }
 
 /// How long a member process has for its part.
@@ -72,11 +67,6 @@ pub(super) async fn member_killed(context: Context) -> CaseResult {
     let (stayed, published) = tokio::join!(killings, flow::publish(&stage, load, context.seed, &progress));
     published?;
     let stayed = stayed?;
-    progress.finished(&stage.groups, context.quiet).await;
-    for member in stayed {
-        member.leave().await?;
-    }
-    let found = flow::judge(&stage, &progress, &[Property::P3, Property::P6, Property::P7])?;
-    stage.tidy().await?;
-    Ok(found)
+    flow::conclude(&stage, context.quiet, stayed, &progress, &[Property::P3, Property::P6, Property::P7])
+        .await
 }

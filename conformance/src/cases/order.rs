@@ -18,18 +18,12 @@ async fn run(context: Context, case: &str, members: usize, manners: Manners, loa
         group.push(Member::join(&stage, 0, manners, context.seed + number as u64, &progress).await?);
     }
     flow::publish(&stage, load, context.seed, &progress).await?;
-    progress.finished(&stage.groups, context.quiet).await;
-    for member in group {
-        member.leave().await?;
-    }
     let exercised: &[Property] = if manners.nack > 0 {
         &[Property::P1, Property::P3, Property::P6, Property::P7]
     } else {
         &[Property::P1, Property::P3, Property::P7]
     };
-    let found = flow::judge(&stage, &progress, exercised)?;
-    stage.tidy().await?;
-    Ok(found)
+    flow::conclude(&stage, context.quiet, group, &progress, exercised).await
 }
 
 fn load(publishers: usize, batch: usize) -> Load {

@@ -39,11 +39,6 @@ pub(super) async fn broker_killed_and_restarted(context: Context) -> CaseResult 
     };
     let publish = async { Ok(flow::publish(&stage, load, context.seed, &progress).await?) };
     tokio::try_join!(crash, publish)?;
-    progress.finished(&stage.groups, context.quiet).await;
-    for member in members {
-        member.leave().await?;
-    }
-    let found = flow::judge(&stage, &progress, &[Property::P3, Property::P6, Property::P7])?;
-    stage.tidy().await?;
-    Ok(found)
+    flow::conclude(&stage, context.quiet, members, &progress, &[Property::P3, Property::P6, Property::P7])
+        .await
 }
