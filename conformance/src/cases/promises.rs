@@ -15,7 +15,8 @@ pub fn promises(guarantees: &Guarantees) -> Promises {
     Promises {
         p1: Some(Nothing {}),
         p3: at_least_once.then(LossPromise::default),
-        p6: at_least_once.then_some(Lease { lease_ms: None }),
+        p6: at_least_once
+            .then_some(Lease { lease_ms: guarantees.limits.lease.map(|lease| lease.as_millis() as u64) }),
         p6b: guarantees.settlement.value.satisfies(Certainty::Confirmed).then_some(Nothing {}),
         p7: scope(guarantees.ordering.value).map(|scope| Order { scope }),
         p9: mark.map(|mark| RedeliveryMark { mark }),
