@@ -1,7 +1,8 @@
 //! The steps of `cargo xtask test`, in their order.
 
 use std::collections::BTreeMap;
-use std::process::{Command, ExitCode};
+use std::process::{Command, ExitCode, ExitStatus};
+use std::time::{Duration, Instant};
 
 use anybroker_conformance::brokers::Status;
 
@@ -120,15 +121,34 @@ fn msrv(summary: &mut Summary) {
     });
 }
 
+/// How long a step may take before it counts as hung.
+const STEP: Duration = Duration::from_secs(30 * 60);
+
 fn cargo(arguments: &str, environment: &Environment) -> Result<String, String> {
     // `cargo` and not $CARGO: only the former understands +VERSION.
-    let status =
-        Command::new("cargo").args(arguments.split(' ').filter(|a| !a.is_empty())).envs(environment).status();
-    match status {
-        Ok(status) if status.success() => Ok(format!("cargo {arguments}")),
-        Ok(status) => Err(format!("cargo {arguments}: {status}")),
+    let mut command = Command::new("cargo");
+    command.args(arguments.split(' ').filter(|a| !a.is_empty())).envs(environment);
+    match wait(&mut command) {
+        Ok(Some(status)) if status.success() => Ok(format!("cargo {arguments}")),
+        Ok(Some(status)) => Err(format!("cargo {arguments}: {status}")),
+        Ok(None) => Err(format!("cargo {arguments}: hung; ended after {STEP:?}")),
         Err(error) => Err(format!("cargo {arguments}: {error}")),
     }
+}
+
+/// Waits for a command within the deadline of a step.
+fn wait(command: &mut Command) -> std::io::Result<Option<ExitStatus>> {
+    let mut child = command.spawn()?;
+    let deadline = Instant::now() + STEP;
+    while Instant::now() < deadline {
+        if let Some(status) = child.try_wait()? {
+            return Ok(Some(status));
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    child.kill()?;
+    child.wait()?;
+    Ok(None)
 }
 
 fn end(summary: &Summary) -> ExitCode {

@@ -7,7 +7,8 @@ use anybroker_core::kit::{Ack, Incoming, Link, Session};
 use anybroker_core::{Error, Kind, Result, Settled, async_trait};
 use tokio::time::Instant;
 
-use crate::group::GroupState;
+use crate::group::{Cursor, GroupState};
+use crate::log::Log;
 use crate::store::{TopicInner, TopicState};
 
 #[derive(Debug)]
@@ -71,33 +72,57 @@ impl Member {
         let Some(group) = groups.get_mut(&self.session.subscription().group) else { return Ok(()) };
         let handed_over = self.hand_over(group, owned);
         self.take_over(group, owned);
-        let mut room = self.session.room().messages;
-        // Each partition gets its part of the room, so that none starves behind a busy one.
-        let part = room.div_ceil(owned.generations.len().max(1));
-        for (partition, generation) in owned.round() {
-            let (cursor, log) = (&mut group.cursors[partition], &logs[partition]);
-            let mut left = part.min(room);
-            while left > 0 && !owned.draining.contains_key(&partition) && cursor.next < log.end() {
-                let offset = cursor.next;
-                cursor.next += 1;
-                let Some(stored) = log.get(offset).filter(|_| !cursor.is_done(offset)) else { continue };
-                let attempts = cursor.attempts(offset);
-                let incoming = Incoming {
-                    record: stored.record.clone(),
-                    native: offset,
-                    offset: Some(offset),
-                    stored: stored.time,
-                    attempts,
-                    redelivered: attempts > 0,
-                };
-                self.session.push(partition as u32, generation, incoming);
-                (left, room) = (left - 1, room - 1);
-            }
-        }
+        self.fill(group, logs, owned);
         if handed_over {
             self.topic.changed.notify_waiters();
         }
         Ok(())
+    }
+
+    /// Fills the session to its bound. Each partition gets its part of the room at a time, so that none starves behind a
+    /// busy one; what some leave, the others get.
+    fn fill(&self, group: &mut GroupState, logs: &[Log], owned: &mut Owned) {
+        let mut room = self.session.room().messages;
+        let mut before = usize::MAX;
+        while room > 0 && room < before {
+            before = room;
+            let part = room.div_ceil(owned.generations.len().max(1));
+            for (partition, generation) in owned.round() {
+                if !owned.draining.contains_key(&partition) {
+                    let (cursor, log) = (&mut group.cursors[partition], &logs[partition]);
+                    room -= self.hand_in(partition, generation, cursor, log, part.min(room));
+                }
+            }
+        }
+    }
+
+    /// Hands up to `most` of a partition's next messages to the session; says how many.
+    fn hand_in(
+        &self,
+        partition: usize,
+        generation: u32,
+        cursor: &mut Cursor,
+        log: &Log,
+        most: usize,
+    ) -> usize {
+        let mut handed = 0;
+        while handed < most && cursor.next < log.end() {
+            let offset = cursor.next;
+            cursor.next += 1;
+            let Some(stored) = log.get(offset).filter(|_| !cursor.is_done(offset)) else { continue };
+            let attempts = cursor.attempts(offset);
+            let incoming = Incoming {
+                record: stored.record.clone(),
+                native: offset,
+                offset: Some(offset),
+                stored: stored.time,
+                attempts,
+                redelivered: attempts > 0,
+            };
+            self.session.push(partition as u32, generation, incoming);
+            handed += 1;
+        }
+        handed
     }
 
     /// Drains the partitions that another member ought to own, and lets go of the drained ones.

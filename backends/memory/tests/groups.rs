@@ -1,6 +1,6 @@
 //! Groups of the in-memory broker: fair service, hand-over, closing.
 
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
@@ -37,6 +37,20 @@ async fn partitions_are_served_fairly() {
         delivery.ack().await.unwrap();
     }
     assert!(seen.len() >= 6, "of 8 partitions with 100 messages each, the first 100 came from {seen:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_busy_partition_gets_the_room_that_the_others_leave() {
+    let (broker, topic, group) = open("memory://busy?partitions=8").await;
+    let publisher = broker.publisher(PublisherOptions::new(topic.clone())).await.unwrap();
+    let messages = (0..20).map(|n| Message::new(format!("{n}")).with_key("one"));
+    assert!(publisher.publish_batch(messages.collect()).await.iter().all(Result::is_ok));
+    let mut consumer = broker.consumer(Subscription::new(topic, group).prefetch(8)).await.unwrap();
+    let mut held = Vec::new();
+    while held.len() < 8 {
+        let received = tokio::time::timeout(Duration::from_secs(1), consumer.receive(20)).await;
+        held.extend(received.expect("there is room, and there are messages").unwrap());
+    }
 }
 
 #[tokio::test(start_paused = true)]
