@@ -220,9 +220,11 @@ impl Settler for RecordedSettler {
     }
 
     fn release(&self, token: Token) {
-        if !self.closed.load(Ordering::Acquire) {
-            self.settle_line(token, &Verdict::Release);
+        // What its session's end hands back is no release.
+        if self.closed.load(Ordering::Acquire) {
+            return;
         }
+        self.settle_line(token, &Verdict::Release);
         if let Some(inner) = self.inner().as_ref() {
             inner.release(token);
         }

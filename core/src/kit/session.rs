@@ -309,6 +309,10 @@ impl Settler for Session {
     }
 
     fn release(&self, token: Token) {
+        // Once the session has ended, its end hands back what was held, with the attempt counted.
+        if self.ended.get().is_some() {
+            return;
+        }
         // A delivery that is void already has nothing to release.
         let _ = self.ledger().apply(token, &Verdict::Release, Instant::now());
         self.wake();

@@ -129,6 +129,15 @@ async fn after_close_settling_fails_and_hands_the_delivery_back() {
 }
 
 #[tokio::test]
+async fn what_is_dropped_after_the_session_keeps_its_attempt() {
+    let (session, mut consumer) = session(&["a"]);
+    let held = consumer.receive(1).await.unwrap();
+    drop(consumer);
+    drop(held);
+    assert_eq!(session.revoke(0)[0].attempts, 1);
+}
+
+#[tokio::test]
 async fn draining_hands_nothing_out_and_ends_when_everything_is_settled() {
     let (session, mut consumer) = session(&["a", "b"]);
     let held = consumer.receive(1).await.unwrap().remove(0);
