@@ -8,7 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::consumer::{Consumer, Subscription};
-use crate::error::Result;
+use crate::error::{Error, Kind, Result};
 use crate::guarantees::Guarantees;
 use crate::publisher::{Publisher, PublisherOptions};
 use crate::topic::{Group, Topic, Topology};
@@ -116,6 +116,31 @@ pub trait Admin: Send + Sync {
     /// Cancel safe.
     async fn backlog(&self, topic: &Topic, group: &Group) -> Result<u64>;
 
+    /// The topic's consumer groups, and how far each is, partition by partition.
+    ///
+    /// # Errors
+    /// `Unsupported` where the protocol cannot list, saying what would; `NotFound` for the topic.
+    ///
+    /// # Cancel safety
+    /// Cancel safe.
+    async fn groups(&self, topic: &Topic) -> Result<Vec<GroupInfo>> {
+        let text = "this backend cannot list the groups of a topic";
+        let error = Error::new(Kind::Unsupported, "groups", text).on(format!("topic `{topic}`"));
+        Err(error.advice("name the group: its backlog can be asked for"))
+    }
+
+    /// What an operator would look at: server version, encryption, permissions, settings that weaken a guarantee, the
+    /// server's clock; and what to change. `topic` narrows it to what publishing to and consuming from it needs.
+    ///
+    /// # Errors
+    /// As stated for all; what can be found out although something else fails is found out, and said.
+    ///
+    /// # Cancel safety
+    /// Cancel safe; nothing is changed at the server.
+    async fn diagnose(&self, _topic: Option<&Topic>) -> Result<Vec<Diagnosis>> {
+        Ok(Vec::new())
+    }
+
     /// Asks the server for a sign of life, with the round trip's time.
     ///
     /// # Errors
@@ -135,6 +160,84 @@ pub struct TopicInfo {
     pub partitions: Option<u32>,
     /// Its groups, where the broker tells.
     pub groups: Vec<String>,
+}
+
+/// A consumer group as `groups` and `lag` show it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GroupInfo {
+    /// Its name.
+    pub group: String,
+    /// How many members it has at the moment, where the broker tells.
+    pub members: Option<u32>,
+    /// Its progress in each partition, in order of their numbers.
+    pub partitions: Vec<PartitionLag>,
+}
+
+impl GroupInfo {
+    /// How many messages the group has not acknowledged, over all partitions.
+    pub fn backlog(&self) -> u64 {
+        self.partitions.iter().map(|partition| partition.backlog).sum()
+    }
+}
+
+/// How far a group is in one partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PartitionLag {
+    /// The partition's number.
+    pub partition: u32,
+    /// How many of its messages the group has not acknowledged.
+    pub backlog: u64,
+}
+
+/// One thing that `doctor` looked at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Diagnosis {
+    /// What was looked at, in a word or two: `version`, `permission to publish`.
+    pub subject: &'static str,
+    /// How it stands.
+    pub finding: Finding,
+    /// What was found, for people.
+    pub text: String,
+    /// What to change.
+    pub advice: Option<String>,
+}
+
+impl Diagnosis {
+    /// A finding with its text.
+    pub fn new(subject: &'static str, finding: Finding, text: impl Into<String>) -> Self {
+        Diagnosis { subject, finding, text: text.into(), advice: None }
+    }
+
+    /// Adds what to change.
+    pub fn advice(mut self, advice: impl Into<String>) -> Self {
+        self.advice = Some(advice.into());
+        self
+    }
+}
+
+/// How something stands that was looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Finding {
+    /// As it should be.
+    Fine,
+    /// It could not be found out.
+    Unknown,
+    /// It works, and something about it should be changed.
+    Warning,
+    /// It does not work.
+    Failure,
+}
+
+impl Finding {
+    /// The finding in one word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Finding::Fine => "fine",
+            Finding::Unknown => "unknown",
+            Finding::Warning => "warning",
+            Finding::Failure => "failure",
+        }
+    }
 }
 
 /// A shared backend: what applications hold and pass around.

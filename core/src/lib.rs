@@ -19,7 +19,7 @@ pub use async_trait::async_trait;
 pub use bytes::Bytes;
 pub use bytestring::ByteString;
 
-pub use backend::{Admin, Backend, Broker, TopicInfo};
+pub use backend::{Admin, Backend, Broker, Diagnosis, Finding, GroupInfo, PartitionLag, TopicInfo};
 pub use consumer::{Consumer, DeadLetterPolicy, Start, Subscription};
 pub use delivery::{Delivery, Held, Provenance, SettleError, Settled, Settlement, Settler, Token, Verdict};
 pub use error::{Error, Fate, Kind, Result};
@@ -37,4 +37,4 @@ pub use publisher::{
     OnFailure, Outcome, PublishError, Publisher, PublisherOptions, Receipt, SharedPublisher,
 };
 pub use topic::{Group, Position, Topic, Topology, TopologyMode};
-pub use url::{BrokerUrl, Parameters, Secret};
+pub use url::{BrokerUrl, Parameters, Secret, TlsFiles};

@@ -51,6 +51,12 @@ backends! {
     "memory": anybroker_memory as memory, ["memory"];
     /// Apache Kafka.
     "kafka": anybroker_kafka as kafka, ["kafka", "kafka+ssl"];
+    /// NATS: JetStream, and core NATS as at-most-once.
+    "nats": anybroker_nats as nats, ["nats", "tls", "nats+core"];
+    /// The embedded, durable broker: one SQLite file.
+    "sqlite": anybroker_sqlite as sqlite, ["sqlite"];
+    /// Amazon SQS FIFO.
+    "sqs": anybroker_sqs as sqs, ["sqs"];
     /// RabbitMQ.
     "rabbitmq": anybroker_rabbitmq as rabbitmq, ["amqp", "amqps"];
 }

@@ -36,8 +36,11 @@
 //! | feature | broker | URLs | needs |
 //! |---|---|---|---|
 //! | `memory` (default) | in this process, for tests and first steps | `memory://name` | nothing |
+//! | `sqlite` (default) | one file on this machine, durable, for several processes | `sqlite:///path/file.db` | a C compiler |
 //! | `kafka` | Apache Kafka 4 | `kafka://host:9092`, `kafka+ssl://` | a C compiler, make, pkg-config, the headers of OpenSSL and zlib |
 //! | `rabbitmq` | RabbitMQ 3.10 to 4 | `amqp://user:password@host:5672/vhost`, `amqps://` | a C compiler |
+//! | `nats` | NATS 2.10 or later: JetStream, and core NATS | `nats://host:4222`, `tls://`, `nats+core://` | a C compiler |
+//! | `sqs` | Amazon SQS FIFO | `sqs://region` | a C compiler |
 //!
 //! [`backend`] has one module for each that is built in, with its typed configuration, whose fields are the URL's
 //! parameters. An unknown parameter is an error.

@@ -1,12 +1,15 @@
 //! Connection URLs: `scheme://user:password@host:port,host:port/path?parameter=value`.
 
+mod login;
 mod secret;
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
 use percent_encoding::percent_decode_str;
 
+pub use login::TlsFiles;
 pub use secret::Secret;
 
 use crate::error::{Error, Kind, Result};
@@ -51,15 +54,17 @@ impl BrokerUrl {
 #[derive(Debug)]
 pub struct Parameters {
     left: Vec<(String, String)>,
-    known: Vec<&'static str>,
+    known: Vec<Cow<'static, str>>,
     url: String,
 }
 
 impl Parameters {
     /// Takes a parameter as text.
-    pub fn text(&mut self, name: &'static str) -> Option<String> {
+    pub fn text(&mut self, name: impl Into<Cow<'static, str>>) -> Option<String> {
+        let name = name.into();
+        let at = self.left.iter().position(|(n, _)| *n == name);
         self.known.push(name);
-        let at = self.left.iter().position(|(n, _)| n == name)?;
+        let at = at?;
         Some(self.left.remove(at).1)
     }
 
@@ -105,7 +110,7 @@ impl Parameters {
     pub fn finish(self) -> Result<()> {
         let Some((name, _)) = self.left.first() else { return Ok(()) };
         let known = self.known.join(", ");
-        let text = if self.known.contains(&name.as_str()) {
+        let text = if self.known.iter().any(|known| known == name) {
             format!("the parameter `{name}` is given twice")
         } else {
             format!("there is no parameter `{name}`")

@@ -1,0 +1,17 @@
+//! Amazon SQS FIFO for anybroker.
+
+use anybroker_core::{Broker, BrokerUrl, Error, Kind, Result};
+
+/// The URL schemes of this backend.
+pub const SCHEMES: &[&str] = &["sqs"];
+
+/// Opens the broker.
+///
+/// # Errors
+/// `Unsupported`: it is not built yet.
+///
+/// # Cancel safety
+/// Cancel safe.
+pub async fn connect(url: &BrokerUrl) -> Result<Broker> {
+    Err(Error::new(Kind::Unsupported, "connect", "not built yet").on(url.to_string()))
+}
