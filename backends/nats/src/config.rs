@@ -172,7 +172,10 @@ impl NatsConfig {
         let mut given = url.parameters();
         config.login = login(url, &mut given)?;
         config.tls_files = given.tls()?;
-        config.tls |= !config.tls_files.is_empty();
+        if config.core {
+            config.tls = !config.tls_files.is_empty();
+        }
+        config.tls_files.need_encryption(config.tls, "tls")?;
         config.read_parameters(&mut given)?;
         given.finish()?;
         config.validate().map_err(|error| error.on(url.to_string()))?;

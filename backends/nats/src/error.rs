@@ -1,5 +1,6 @@
 //! async-nats' errors in the contract's terms.
 
+use anybroker_core::kit::tls_failure;
 use anybroker_core::{Error, Fate, Kind};
 use async_nats::client::RequestErrorKind;
 use async_nats::jetstream::{self, ErrorCode};
@@ -7,6 +8,10 @@ use async_nats::{ConnectError, ConnectErrorKind};
 
 /// What became of connecting.
 pub(crate) fn connecting(error: ConnectError) -> Error {
+    // rustls' own word is among the causes of an I/O error.
+    if let Some(failure) = tls_failure("connect", &all_causes(&error)) {
+        return failure.with_source(error);
+    }
     let (kind, text, advice) = match error.kind() {
         ConnectErrorKind::AuthorizationViolation | ConnectErrorKind::Authentication => (
             Kind::PermissionDenied,
@@ -22,11 +27,6 @@ pub(crate) fn connecting(error: ConnectError) -> Error {
             (Kind::Disconnected, "the host name is not known", "check the host name in the URL")
         }
         ConnectErrorKind::TimedOut => (Kind::TimedOut, "the server does not answer", "check host and port"),
-        _ if is_certificate(&error) => (
-            Kind::Disconnected,
-            "the server's certificate is not trusted",
-            "tls_ca= names the file of the authority that signed it; the URL's host must be one of its names",
-        ),
         ConnectErrorKind::ServerParse => {
             (Kind::InvalidConfiguration, "the address does not read", "it is host:port")
         }
@@ -35,17 +35,14 @@ pub(crate) fn connecting(error: ConnectError) -> Error {
     Error::new(kind, "connect", text).with_source(error).advice(advice)
 }
 
-/// Whether TLS failed because of a certificate; rustls hides that in an I/O error.
-fn is_certificate(error: &ConnectError) -> bool {
+fn all_causes(error: &ConnectError) -> String {
+    let mut text = error.to_string();
     let mut source = std::error::Error::source(error);
     while let Some(inner) = source {
-        let text = inner.to_string();
-        if text.contains("certificate") || text.contains("UnknownIssuer") {
-            return true;
-        }
+        text = format!("{text}: {inner}");
         source = inner.source();
     }
-    false
+    text
 }
 
 /// What became of a request.

@@ -34,16 +34,19 @@ fn encode(bytes: &[u8]) -> String {
 /// All headers of a message, and the id as it is deduplicated by.
 pub(crate) fn headers(message: &Message) -> HeaderMap {
     let mut map = HeaderMap::new();
-    message.attributes(|attribute, value| {
-        let value = encode(value.as_bytes());
-        if attribute == Attribute::Id {
-            map.insert(MESSAGE_ID, value.as_str());
-        }
-        map.insert(name_of(attribute), value);
-    });
     if let Some(key) = &message.key {
         map.insert(KEY, encode(key.as_bytes()));
     }
+    message.attributes(|attribute, value| {
+        let value = encode(value.as_bytes());
+        match attribute {
+            Attribute::Id => map.insert(MESSAGE_ID, value.as_str()),
+            // After the key, if it has the key's name.
+            Attribute::Extension(name) => return map.append(format!("{PREFIX}{name}").as_str(), value),
+            _ => {}
+        }
+        map.insert(name_of(attribute), value);
+    });
     if let Some(content_type) = &message.content_type {
         map.insert(CONTENT_TYPE, encode(content_type.as_bytes()));
     }
@@ -51,7 +54,7 @@ pub(crate) fn headers(message: &Message) -> HeaderMap {
     map
 }
 
-fn name_of(attribute: Attribute) -> &'static str {
+fn name_of(attribute: Attribute<'_>) -> &'static str {
     match attribute {
         Attribute::SpecVersion => "ce-specversion",
         Attribute::Id => ID,
@@ -59,6 +62,7 @@ fn name_of(attribute: Attribute) -> &'static str {
         Attribute::Source => "ce-source",
         Attribute::Time => "ce-time",
         Attribute::SchemaVersion => "ce-schemaversion",
+        Attribute::Extension(_) => "",
     }
 }
 
@@ -114,17 +118,18 @@ fn read(map: &HeaderMap, writer: &mut RecordWriter<'_>) {
     for (name, values) in map.iter() {
         let name: &str = name.as_ref();
         let Some(attribute) = attribute(name) else { continue };
-        let Some(value) = values.first().map(|value| unquoted(value.as_str())) else { continue };
-        let value = decode(&value);
-        match attribute {
-            "partitionkey" => writer.key(&value),
-            "datacontenttype" => {
-                content_type = true;
-                writer.content_type(&value);
-            }
-            attribute => {
-                ours |= attribute == Attribute::Id.name();
-                writer.attribute(attribute, &value);
+        for (at, value) in values.iter().enumerate() {
+            let value = decode(&unquoted(value.as_str()));
+            match attribute {
+                "partitionkey" if at == 0 => writer.key(&value),
+                "datacontenttype" => {
+                    content_type = true;
+                    writer.content_type(&value);
+                }
+                attribute => {
+                    ours |= attribute == Attribute::Id.name();
+                    writer.attribute(attribute, &value);
+                }
             }
         }
     }

@@ -16,10 +16,11 @@ mod partition;
 mod retries;
 mod session;
 mod supervise;
+mod tls;
 mod window;
 
 pub use confirmations::{Confirmations, Pending};
-pub use dead_letter::DEAD_LETTER_HEADERS;
+pub use dead_letter::{DEAD_LETTER_HEADERS, publishable};
 pub use hash::crc32;
 pub use intake::Intake;
 pub use ledger::Room;
@@ -27,4 +28,5 @@ pub use link::{Ack, Link};
 pub use partition::{AckPlan, Incoming, Returned};
 pub use session::{Session, SessionConsumer};
 pub use supervise::{Supervision, within};
+pub use tls::{causes, tls_failure};
 pub use window::Permit;

@@ -29,7 +29,7 @@ fn through(message: &Message) -> Message {
 
 #[test]
 fn everything_comes_back() {
-    let mut message = Message::new(&b"\x00\xff"[..])
+    let message = Message::new(&b"\x00\xff"[..])
         .with_key(&b"\xffkey\x00"[..])
         .with_type("order placed")
         .with_content_type("text/plain; charset=\"utf-8\"")
@@ -42,6 +42,7 @@ fn everything_comes_back() {
         .with_header("alpha", "second")
         .with_header("twice", "100 %")
         .with_header("empty", "");
+    let mut message = message.with_extension("subject", "order ☃").with_extension("partitionkey", "other");
     message.schema_version = Some(3);
     message.source = Some("/shop/ü".into());
     message.time = Some(UNIX_EPOCH + Duration::from_millis(1_700_000_000_123));
