@@ -122,6 +122,7 @@ pub(crate) fn all() -> Vec<Arc<Target>> {
         server("rabbitmq", "rabbitmq", "partitions=4"),
         server("rabbitmq-one-queue", "rabbitmq", ""),
         server("rabbitmq4", "rabbitmq4", "partitions=4"),
+        server("nats", "nats", "partitions=4"),
     ];
     targets.into_iter().map(Arc::new).collect()
 }
