@@ -280,7 +280,7 @@ mod tests {
         assert_eq!((config.user.as_str(), config.password.expose()), ("u", "anybroker-rabbitmq"));
         let files = "tls_ca=Cargo.toml&tls_certificate=Cargo.toml&tls_key=Cargo.toml";
         let config = self::config(&format!("amqps://h?auth=external&{files}")).unwrap();
-        assert_eq!((config.auth, config.tls_files.ca), (Auth::External, Some("Cargo.toml".into())));
+        assert_eq!((config.auth, config.tls_files.ca.clone()), (Auth::External, Some("Cargo.toml".into())));
         assert_eq!(config.place(), "amqps://h:5671//");
     }
 
