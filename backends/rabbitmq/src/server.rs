@@ -27,7 +27,7 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    fn new(text: Option<String>) -> Self {
+    pub(crate) fn new(text: Option<String>) -> Self {
         let mut numbers = text.as_deref().unwrap_or("").split('.').map(|part| part.parse().unwrap_or(0));
         let number = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
         Server { text, number }

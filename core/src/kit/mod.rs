@@ -19,7 +19,7 @@ mod tls;
 mod window;
 
 pub use confirmations::{Confirmations, Pending};
-pub use dead_letter::DEAD_LETTER_HEADERS;
+pub use dead_letter::{DEAD_LETTER_HEADERS, publishable};
 pub use intake::Intake;
 pub use ledger::Room;
 pub use link::{Ack, Link};
