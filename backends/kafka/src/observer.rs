@@ -71,11 +71,18 @@ impl Observer {
     }
 }
 
+/// The facility of logs that say why a connection broke. A server that just hangs up is told by nothing else, and only
+/// at the level of information.
+const BROKEN: &str = "FAIL";
+
 impl ConsumerContext for Observer {}
 
 impl ClientContext for Observer {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         self.count();
+        if facility == BROKEN {
+            self.report(RDKafkaErrorCode::BrokerTransportFailure, message);
+        }
         match level {
             RDKafkaLogLevel::Emerg
             | RDKafkaLogLevel::Alert
@@ -96,6 +103,12 @@ impl ClientContext for Observer {
         if error::kind(code) == Kind::Disconnected {
             self.disturb();
         }
+        self.report(code, reason);
+    }
+}
+
+impl Observer {
+    fn report(&self, code: RDKafkaErrorCode, reason: &str) {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         let at = Instant::now();
         *last = match last.take() {

@@ -15,6 +15,9 @@ const GREETING: &[u8] = b"AMQP\x00\x00\x09\x01";
 /// A greeting is a few hundred bytes.
 const MOST: usize = 64 * 1024;
 
+/// What a server that expects TLS answers to anything else begins with.
+const TLS_ALERT: u8 = 21;
+
 /// What the server says of itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Server {
@@ -58,6 +61,10 @@ pub(crate) async fn ask(uri: &AMQPUri, encryption: &Encryption) -> Result<Server
     let mut head = [0; 7];
     stream.read_exact(&mut head).await.map_err(broken)?;
     let length = u32::from_be_bytes([head[3], head[4], head[5], head[6]]) as usize;
+    if head[0] == TLS_ALERT {
+        let text = "the port expects TLS, and the connection is not encrypted";
+        return Err(Error::new(Kind::InvalidConfiguration, "connect", text).advice("use the scheme amqps"));
+    }
     if head[0] != 1 || length > MOST {
         return Err(Error::new(Kind::Unexpected, "connect", "the server does not speak AMQP 0-9-1"));
     }
