@@ -122,7 +122,7 @@ pub(crate) fn record(
 ) -> Record {
     let empty = FieldTable::default();
     let table = properties.headers().as_ref().unwrap_or(&empty);
-    let event = IDS.iter().any(|name| table.contains_key(*name));
+    let event = IDS.iter().any(|name| table.contains_key(name));
     let mut writer = buffer.record();
     match key(table) {
         Some(key) => writer.key(key),
