@@ -15,6 +15,7 @@ mod partition;
 mod retries;
 mod session;
 mod supervise;
+mod tls;
 mod window;
 
 pub use confirmations::{Confirmations, Pending};
@@ -25,4 +26,5 @@ pub use link::{Ack, Link};
 pub use partition::{AckPlan, Incoming, Returned};
 pub use session::{Session, SessionConsumer};
 pub use supervise::{Supervision, within};
+pub use tls::{causes, tls_failure};
 pub use window::Permit;

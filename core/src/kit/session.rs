@@ -146,6 +146,15 @@ impl Session {
         self.ledger().partition(partition).map(|p| p.take_acks(singles)).unwrap_or_default()
     }
 
+    /// The broker has taken these records back (their lease has lapsed there) and delivers them again, to whomever.
+    /// They are gone from the session; settling them fails with `LeaseExpired`.
+    pub fn lose(&self, partition: u32, natives: impl IntoIterator<Item = u64>) {
+        if let Some(partition) = self.ledger().partition(partition) {
+            natives.into_iter().for_each(|native| partition.lose(native));
+        }
+        self.wake();
+    }
+
     /// The first record of a partition that is not acknowledged, with the attempts it has had.
     pub fn head(&self, partition: u32) -> Option<(u64, u32)> {
         self.ledger().partition(partition)?.head()

@@ -1,17 +1,13 @@
 //! Apache Kafka: one node that is broker and controller, from Maven's repository.
 
-use std::{
-    path::{Path, PathBuf},
-    process::Command,
-    time::Duration,
-};
+use std::{path::Path, process::Command, time::Duration};
 
 use async_trait::async_trait;
 
 use super::LocalBroker;
 use crate::brokers::{
     Error,
-    fetch::{maven, system},
+    fetch::maven,
     ports::{PortUse, Ports},
     probe,
     site::{Site, render},
@@ -63,13 +59,7 @@ impl LocalBroker for Kafka {
     }
 
     async fn fetch(&self, site: &Site) -> Result<(), Error> {
-        let jars = maven::Jars { name: distribution(), pom: pom() };
-        let mut programs = vec![system::Program { name: "java", package: "default-jre-headless" }];
-        if !jars.fetched(site) {
-            programs.push(system::Program { name: "mvn", package: "maven" });
-        }
-        system::ensure(site, &programs).await?;
-        jars.fetch(site).await
+        jars().ensure(site).await
     }
 
     async fn prepare(&self, site: &Site, ports: &Ports) -> Result<Command, Error> {
@@ -90,12 +80,8 @@ impl LocalBroker for Kafka {
     }
 }
 
-fn distribution() -> String {
-    format!("kafka-{VERSION}")
-}
-
-fn pom() -> String {
-    render(POM, [("version", VERSION.to_owned())])
+fn jars() -> maven::Jars {
+    maven::Jars { name: format!("kafka-{VERSION}"), pom: render(POM, [("version", VERSION.to_owned())]) }
 }
 
 fn configuration(site: &Site, ports: &Ports) -> String {
@@ -104,10 +90,9 @@ fn configuration(site: &Site, ports: &Ports) -> String {
 }
 
 fn java(site: &Site, logging: &Path) -> Command {
-    let jars: PathBuf = site.options.cache.join(distribution()).join("*");
     let mut java = Command::new("java");
     java.arg(format!("-Dlog4j2.configurationFile={}", logging.display()));
-    java.arg("-Djava.awt.headless=true").arg("-cp").arg(jars);
+    java.arg("-Djava.awt.headless=true").arg("-cp").arg(jars().class_path(site));
     java
 }
 

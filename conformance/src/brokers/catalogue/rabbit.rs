@@ -28,7 +28,7 @@ pub(super) fn management_url(ports: &Ports) -> String {
 /// AMQP answers, and so does the management interface, which comes last.
 pub(super) async fn probe(ports: &Ports) -> Result<(), String> {
     probe::amqp::answers(ports.get("client")).await?;
-    probe::http::succeeds(ports.get("management"), "/api/overview", LOGIN).await
+    probe::http::succeeds(ports.get("management"), "/api/overview", Some(LOGIN)).await
 }
 
 /// The version installed under this root, from the name of its library's folder.

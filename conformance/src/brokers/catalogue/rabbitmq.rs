@@ -48,7 +48,7 @@ impl LocalBroker for RabbitMq {
     }
 
     async fn fetch(&self, site: &Site) -> Result<(), Error> {
-        system::ensure(site, &[system::Program { name: rabbit::SERVER, package: "rabbitmq-server" }]).await
+        system::ensure(site, &[system::Program::new(rabbit::SERVER, "rabbitmq-server")]).await
     }
 
     async fn prepare(&self, site: &Site, ports: &Ports) -> Result<Command, Error> {
