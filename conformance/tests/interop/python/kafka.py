@@ -63,6 +63,8 @@ def consumer(servers, topic, group):
             "auto.offset.reset": "earliest",
             # Committed after the work is done, and not by the clock.
             "enable.auto.commit": False,
+            # As anybroker's members do: all members of a group must, or the broker refuses them.
+            "partition.assignment.strategy": "cooperative-sticky",
         }
     )
     consumer.subscribe([topic])

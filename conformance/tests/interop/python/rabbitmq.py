@@ -86,11 +86,14 @@ def key_of(properties):
     return (properties.headers or {}).get("cloudEvents_partitionkey")
 
 
+NOT_THE_APPLICATIONS = ("cloudEvents_", "anybroker-order", "x-delivery-count", "x-death", "x-first-death-", "x-last-death-")
+
+
 def headers_of(properties):
     """The application's own headers. AMQP sorts them by name; the values of a repeated one are a list, in order."""
     found = []
     for name, value in (properties.headers or {}).items():
-        if not name.startswith(("cloudEvents_", "anybroker-order", "x-")):
+        if not name.startswith(NOT_THE_APPLICATIONS):
             found += [(name, each) for each in (value if isinstance(value, list) else [value])]
     return found
 
