@@ -4,11 +4,13 @@
 //! - [`history`]: the file format, and [`recorder`], which writes it while an application works;
 //! - [`properties`]: the checkers, pure functions over a history;
 //! - [`cases`]: behaviour that every backend must show;
-//! - [`brokers`]: real brokers, started, killed and restarted on this machine.
+//! - [`brokers`]: real brokers, started, killed and restarted on this machine;
+//! - [`proxy`]: a TCP proxy in front of a broker, whose connections are cut, stalled and delayed.
 
 pub mod brokers;
 pub mod cases;
 pub mod guarantees_table;
 pub mod history;
 pub mod properties;
+pub mod proxy;
 pub mod recorder;

@@ -14,7 +14,7 @@ use std::{
 };
 
 use anybroker_conformance::brokers::{Brokers, Engine, Error, Options, PortChoice, State, Status};
-use durable::{Durable, Queue, Topic};
+use durable::{Durable, Queue, SqsQueue, Stream, Topic};
 
 const KEPT_WITHIN: Duration = Duration::from_secs(30);
 
@@ -31,6 +31,16 @@ async fn rabbitmq_survives_what_tests_do_to_it() {
 #[tokio::test(flavor = "multi_thread")]
 async fn rabbitmq4_survives_what_tests_do_to_it() {
     survives("rabbitmq4", &Queue).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nats_survives_what_tests_do_to_it() {
+    survives("nats", &Stream).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn elasticmq_survives_what_tests_do_to_it_and_forgets() {
+    survives("elasticmq", &SqsQueue).await;
 }
 
 #[tokio::test]
@@ -103,11 +113,11 @@ async fn life(
     check(matches!(brokers.kill(name).await, Err(Error::NotRunning { .. })), "it cannot be killed twice")?;
     let second = up(brokers, name).await?;
     check(second.url == first.url, "it comes back where clients look for it")?;
-    kept(durable, &second).await?;
+    after_a_stop(durable, &second).await?;
 
     let third = brokers.restart(name).await?;
     check(third.url == first.url, "it restarts where clients look for it")?;
-    kept(durable, &third).await?;
+    after_a_stop(durable, &third).await?;
     brokers.down(&[name]).await?;
     brokers.down(&[name]).await?;
     check(state(brokers, name).await? == State::Down, "`down` twice is down")?;
@@ -120,6 +130,14 @@ async fn up(brokers: &Brokers, name: &str) -> Result<Status, Error> {
 
 async fn state(brokers: &Brokers, name: &str) -> Result<State, Error> {
     Ok(brokers.status(&[name]).await?.remove(0).state)
+}
+
+/// Everything is there again; or nothing, where the broker keeps all in memory.
+async fn after_a_stop(durable: &dyn Durable, broker: &Status) -> Result<(), Box<dyn std::error::Error>> {
+    if durable.outlives_the_process() {
+        return Ok(kept(durable, broker).await?);
+    }
+    Ok(check(!durable.exists(broker)?, "what was in memory is gone")?)
 }
 
 async fn kept(durable: &dyn Durable, broker: &Status) -> Result<(), String> {

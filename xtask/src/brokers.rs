@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use anybroker_conformance::brokers::{Brokers, Options, PortChoice, Status};
 use tokio::runtime::Runtime;
 
-/// Every broker that there are adapters for.
-const NAMES: [&str; 3] = ["kafka", "rabbitmq", "rabbitmq4"];
+/// The tests with Python's clients, which need Python and some packages.
+const PYTHON: &str = "python";
 
 pub(crate) struct TestBrokers {
     runtime: Runtime,
@@ -16,14 +16,16 @@ pub(crate) struct TestBrokers {
 
 impl TestBrokers {
     pub(crate) fn new(install_system: bool, exclude: &[String]) -> Result<Self, String> {
-        if let Some(unknown) = exclude.iter().find(|name| !NAMES.contains(&name.as_str())) {
-            return Err(format!("--exclude {unknown}: there is {}", NAMES.join(", ")));
+        let mut names = Brokers::names();
+        let known = |name: &&String| names.contains(&name.as_str()) || *name == PYTHON;
+        if let Some(unknown) = exclude.iter().find(|name| !known(name)) {
+            return Err(format!("--exclude {unknown}: there is {}, {PYTHON}", names.join(", ")));
         }
+        names.retain(|name| !exclude.iter().any(|excluded| excluded == name));
         let options = Options { ports: PortChoice::Free, install_system, ..Options::default() };
         let brokers = Brokers::open(state(), options).map_err(|e| e.to_string())?;
         let brokers = brokers.on_progress(|progress| eprintln!("   {progress}"));
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
-        let names = NAMES.into_iter().filter(|name| !exclude.iter().any(|e| e == name)).collect();
         Ok(TestBrokers { runtime: runtime.map_err(|e| e.to_string())?, brokers, names })
     }
 

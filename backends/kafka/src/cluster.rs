@@ -50,7 +50,9 @@ impl Cluster {
     /// `Disconnected`, `PermissionDenied`, `TimedOut`.
     pub(crate) fn connect(config: KafkaConfig) -> Result<Self> {
         let deadline = config.connect_timeout;
-        let base = config.base();
+        let mut base = config.base();
+        // What the broker hangs up on is told at this level.
+        base.set_log_level(RDKafkaLogLevel::Info);
         let client = base.create_with_context(Observer::default()).map_err(|e| error::of("connect", e))?;
         let mut quiet = base.clone();
         // Nobody polls the admin client's main queue, so nothing may gather there.

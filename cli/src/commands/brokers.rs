@@ -7,6 +7,7 @@ use anybroker_conformance::brokers::{
     Brokers, Engine, Error, Options, PortChoice, State, Status, default_state,
 };
 use clap::ValueEnum;
+use clap::builder::PossibleValuesParser;
 
 use crate::args::Format;
 use crate::failure::{Done, Failure};
@@ -20,7 +21,7 @@ this command. A second set beside the first takes its own --state and --free-por
 
 Examples:
   anybroker brokers up
-  anybroker brokers up kafka --native --install-system
+  anybroker brokers up kafka nats --native --install-system
   anybroker brokers up --free-ports --state second-set --format json
   anybroker brokers kill rabbitmq")]
 pub(crate) struct Args {
@@ -28,6 +29,7 @@ pub(crate) struct Args {
     #[arg(value_enum)]
     action: Action,
     /// Which brokers [default: all; kill, pause and resume: all that it applies to].
+    #[arg(value_parser = PossibleValuesParser::new(Brokers::names()))]
     names: Vec<String>,
     /// Let system packages be installed; without it, what would be run is printed.
     #[arg(long)]

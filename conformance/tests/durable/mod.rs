@@ -1,7 +1,7 @@
-//! Something durable on a broker, made and looked for without a client library.
+//! Something on a broker that stays there, made and looked for without a client library.
 
 use std::{
-    io::{self, Read, Write},
+    io::{self, BufRead, BufReader, Read, Write},
     net::TcpStream,
     time::Duration,
 };
@@ -10,8 +10,13 @@ use anybroker_conformance::brokers::Status;
 
 const SILENCE: Duration = Duration::from_secs(2);
 
-/// Something durable on a broker, of which it can be asked whether it is there.
+/// Something on a broker of which it can be asked whether it is there.
 pub(crate) trait Durable: Sync {
+    /// False if it is in the memory of the broker's process only.
+    fn outlives_the_process(&self) -> bool {
+        true
+    }
+
     fn create(&self, broker: &Status) -> io::Result<()>;
     fn exists(&self, broker: &Status) -> io::Result<bool>;
 }
@@ -72,6 +77,59 @@ impl Durable for Topic {
     fn exists(&self, broker: &Status) -> io::Result<bool> {
         let answer = Self::metadata(broker, false)?;
         Ok(answer.windows(8).any(|bytes| bytes[..4] == [0, 0, 0, 4] && &bytes[4..] == Self::NAME))
+    }
+}
+
+/// A stream, by JetStream's API in NATS's own protocol.
+pub(crate) struct Stream;
+
+impl Stream {
+    fn request(broker: &Status, action: &str, body: &str) -> io::Result<String> {
+        let mut socket = connect(broker.url.as_deref())?;
+        write!(socket, "CONNECT {{\"verbose\":false}}\r\nSUB answer 1\r\n")?;
+        write!(socket, "PUB $JS.API.STREAM.{action}.kept answer {}\r\n{body}\r\n", body.len())?;
+        let mut lines = BufReader::new(socket).lines();
+        while !lines.next().transpose()?.ok_or(io::ErrorKind::UnexpectedEof)?.starts_with("MSG answer ") {}
+        lines.next().transpose()?.ok_or(io::ErrorKind::UnexpectedEof.into())
+    }
+}
+
+impl Durable for Stream {
+    fn create(&self, broker: &Status) -> io::Result<()> {
+        Self::request(broker, "CREATE", r#"{"name":"kept","subjects":["kept"],"storage":"file"}"#).map(drop)
+    }
+
+    fn exists(&self, broker: &Status) -> io::Result<bool> {
+        Ok(!Self::request(broker, "INFO", "")?.contains("\"error\""))
+    }
+}
+
+/// A queue, by SQS's query interface.
+pub(crate) struct SqsQueue;
+
+impl SqsQueue {
+    /// The status of the answer.
+    fn request(broker: &Status, action: &str) -> io::Result<String> {
+        let mut socket = connect(broker.url.as_deref())?;
+        let path = format!("/?Action={action}&QueueName=kept&Version=2012-11-05");
+        write!(socket, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
+        let mut status = [0; 12];
+        socket.read_exact(&mut status)?;
+        Ok(String::from_utf8_lossy(&status[9..]).into_owned())
+    }
+}
+
+impl Durable for SqsQueue {
+    fn outlives_the_process(&self) -> bool {
+        false
+    }
+
+    fn create(&self, broker: &Status) -> io::Result<()> {
+        Self::request(broker, "CreateQueue").map(drop)
+    }
+
+    fn exists(&self, broker: &Status) -> io::Result<bool> {
+        Ok(Self::request(broker, "GetQueueUrl")? == "200")
     }
 }
 

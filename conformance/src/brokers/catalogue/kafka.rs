@@ -1,17 +1,14 @@
 //! Apache Kafka: one node that is broker and controller, from Maven's repository.
 
-use std::{
-    path::{Path, PathBuf},
-    process::Command,
-    time::Duration,
-};
+use std::{collections::BTreeMap, path::Path, process::Command, time::Duration};
 
 use async_trait::async_trait;
 
 use super::LocalBroker;
 use crate::brokers::{
     Error,
-    fetch::{maven, system},
+    certificates::{self, PASSWORD, USER},
+    fetch::maven,
     ports::{PortUse, Ports},
     probe,
     site::{Site, render},
@@ -42,6 +39,8 @@ impl LocalBroker for Kafka {
                 PortUse::listening("controller", 9093),
                 PortUse::listening("proxied", 9094),
                 PortUse::advertised("proxy", 19094),
+                PortUse::listening("secure", 9095),
+                PortUse::listening("mutual", 9096),
             ]
         }
     }
@@ -54,6 +53,23 @@ impl LocalBroker for Kafka {
         Some(Proxied { listen: ports.get("proxy"), forward_to: ports.get("proxied") })
     }
 
+    fn secure_urls(&self, ports: &Ports, files: &Path) -> BTreeMap<String, String> {
+        let files = files.display();
+        let login = |mechanism: &str| {
+            let port = ports.get("secure");
+            let given = format!("tls_ca={files}/ca.pem&password_file={files}/password&sasl={mechanism}");
+            format!("kafka+ssl://{USER}@127.0.0.1:{port}?{given}")
+        };
+        let given =
+            format!("tls_ca={files}/ca.pem&tls_certificate={files}/client.pem&tls_key={files}/client.key");
+        BTreeMap::from([
+            ("password".to_owned(), login("SCRAM-SHA-512")),
+            ("scram-256".to_owned(), login("SCRAM-SHA-256")),
+            ("plain".to_owned(), login("PLAIN")),
+            ("certificate".to_owned(), format!("kafka+ssl://127.0.0.1:{}?{given}", ports.get("mutual"))),
+        ])
+    }
+
     fn image_version(&self) -> &'static str {
         VERSION
     }
@@ -63,18 +79,15 @@ impl LocalBroker for Kafka {
     }
 
     async fn fetch(&self, site: &Site) -> Result<(), Error> {
-        let jars = maven::Jars { name: distribution(), pom: pom() };
-        let mut programs = vec![system::Program { name: "java", package: "default-jre-headless" }];
-        if !jars.fetched(site) {
-            programs.push(system::Program { name: "mvn", package: "maven" });
-        }
-        system::ensure(site, &programs).await?;
-        jars.fetch(site).await
+        jars().ensure(site).await
     }
 
     async fn prepare(&self, site: &Site, ports: &Ports) -> Result<Command, Error> {
         let logging = site.write("log4j2.properties", LOGGING)?;
-        let config = site.write("server.properties", &configuration(site, ports))?;
+        certificates::ensure(&site.tls())?;
+        // It has a password in it.
+        let config = site.folder.join("server.properties");
+        certificates::write_private(&config, &configuration(site, ports))?;
         if !site.data().join("meta.properties").exists() {
             site.create(&site.data())?;
             tool::run(format(site, &logging, &config).into(), FORMAT_WITHIN).await?;
@@ -90,24 +103,25 @@ impl LocalBroker for Kafka {
     }
 }
 
-fn distribution() -> String {
-    format!("kafka-{VERSION}")
-}
-
-fn pom() -> String {
-    render(POM, [("version", VERSION.to_owned())])
+fn jars() -> maven::Jars {
+    maven::Jars { name: format!("kafka-{VERSION}"), pom: render(POM, [("version", VERSION.to_owned())]) }
 }
 
 fn configuration(site: &Site, ports: &Ports) -> String {
     let ports = ports.iter().map(|(purpose, port)| (purpose, port.to_string()));
-    render(CONFIG, ports.chain([("data", site.data().display().to_string())]))
+    let values = [
+        ("data", site.data().display().to_string()),
+        ("tls", site.tls().display().to_string()),
+        ("user", USER.to_owned()),
+        ("password", PASSWORD.to_owned()),
+    ];
+    render(CONFIG, ports.chain(values))
 }
 
 fn java(site: &Site, logging: &Path) -> Command {
-    let jars: PathBuf = site.options.cache.join(distribution()).join("*");
     let mut java = Command::new("java");
     java.arg(format!("-Dlog4j2.configurationFile={}", logging.display()));
-    java.arg("-Djava.awt.headless=true").arg("-cp").arg(jars);
+    java.arg("-Djava.awt.headless=true").arg("-cp").arg(jars().class_path(site));
     java
 }
 
@@ -116,6 +130,9 @@ fn format(site: &Site, logging: &Path, config: &Path) -> Command {
     let mut format = java(site, logging);
     format.args(["-XX:TieredStopAtLevel=1", "kafka.tools.StorageTool", "format", "--ignore-formatted"]);
     format.args(["--cluster-id", CLUSTER, "--config"]).arg(config);
+    for mechanism in ["SCRAM-SHA-256", "SCRAM-SHA-512"] {
+        format.arg("--add-scram").arg(format!("{mechanism}=[name={USER},password={PASSWORD}]"));
+    }
     format
 }
 
@@ -127,12 +144,23 @@ mod tests {
     #[test]
     fn every_listener_has_its_port_and_the_proxied_one_advertises_the_proxy() {
         let (site, _folder) = site("kafka");
-        let ports = Ports::from([("client", 1), ("controller", 2), ("proxied", 3), ("proxy", 4)]);
+        let ports = Ports::from([
+            ("client", 1),
+            ("controller", 2),
+            ("proxied", 3),
+            ("proxy", 4),
+            ("secure", 5),
+            ("mutual", 6),
+        ]);
         let config = configuration(&site, &ports);
-        assert!(config.contains("\ncontroller.quorum.voters=1@127.0.0.1:2\n"));
-        assert!(config.contains(
-            "\nlisteners=PLAINTEXT://127.0.0.1:1,CONTROLLER://127.0.0.1:2,PROXIED://127.0.0.1:3\n"
-        ));
-        assert!(config.contains("\nadvertised.listeners=PLAINTEXT://127.0.0.1:1,PROXIED://127.0.0.1:4\n"));
+        let config = config.replace("voters=1@127", "voters=1 at 127");
+        assert!(config.contains("\ncontroller.quorum.voters=1 at 127.0.0.1:2\n"));
+        let listeners = "PLAINTEXT://127.0.0.1:1,CONTROLLER://127.0.0.1:2,PROXIED://127.0.0.1:3,\
+                         SECURE://127.0.0.1:5,MUTUAL://127.0.0.1:6";
+        assert!(config.contains(&format!("\nlisteners={listeners}\n")));
+        let advertised =
+            "PLAINTEXT://127.0.0.1:1,PROXIED://127.0.0.1:4,SECURE://127.0.0.1:5,MUTUAL://127.0.0.1:6";
+        assert!(config.contains(&format!("\nadvertised.listeners={advertised}\n")));
+        assert!(!config.contains('@'), "{config}");
     }
 }

@@ -1,14 +1,16 @@
 //! The brokers there are. Another one is one more file here, one line in [`ALL`], and a service of its name in
 //! `compose.yaml`.
 
+mod elasticmq;
 #[cfg(test)]
 pub(crate) mod fake;
 mod kafka;
+mod nats;
 mod rabbit;
 mod rabbitmq;
 mod rabbitmq4;
 
-use std::{path::Path, process::Command};
+use std::{collections::BTreeMap, path::Path, process::Command};
 
 use async_trait::async_trait;
 
@@ -20,7 +22,8 @@ use super::{
 };
 
 /// All brokers, in the order in which they are shown.
-pub(crate) const ALL: &[&dyn LocalBroker] = &[&kafka::Kafka, &rabbitmq::RabbitMq, &rabbitmq4::RabbitMq4];
+pub(crate) const ALL: &[&dyn LocalBroker] =
+    &[&kafka::Kafka, &rabbitmq::RabbitMq, &rabbitmq4::RabbitMq4, &nats::Nats, &elasticmq::ElasticMq];
 
 /// One kind of broker: how to get it, start it, and ask it whether it is ready. Everything else (processes,
 /// deadlines, ports, containers) is the same for all.
@@ -43,6 +46,12 @@ pub(crate) trait LocalBroker: Send + Sync {
     /// How a client reaches it through a proxy, if not just by forwarding to the client port.
     fn proxied(&self, _ports: &Ports) -> Option<Proxied> {
         None
+    }
+
+    /// How clients reach it encrypted, by what they log in with; `files` is the folder that
+    /// [`certificates::ensure`](super::certificates::ensure) fills. Native processes only.
+    fn secure_urls(&self, _ports: &Ports, _files: &Path) -> BTreeMap<String, String> {
+        BTreeMap::new()
     }
 
     /// The version that its image has.
@@ -94,14 +103,17 @@ mod tests {
         let names = |chosen: Vec<&'static dyn LocalBroker>| {
             chosen.into_iter().map(LocalBroker::name).collect::<Vec<_>>()
         };
-        assert_eq!(names(named(&[]).unwrap()), ["kafka", "rabbitmq", "rabbitmq4"]);
+        assert_eq!(names(named(&[]).unwrap()), ["kafka", "rabbitmq", "rabbitmq4", "nats", "elasticmq"]);
         assert_eq!(names(named(&["rabbitmq", "rabbitmq"]).unwrap()), ["rabbitmq"]);
     }
 
     #[test]
     fn an_unknown_name_is_answered_with_the_known_ones() {
         let text = named(&["kafak"]).err().unwrap().to_string();
-        assert_eq!(text, "there is no local broker `kafak`; there are: kafka, rabbitmq, rabbitmq4");
+        assert_eq!(
+            text,
+            "there is no local broker `kafak`; there are: kafka, rabbitmq, rabbitmq4, nats, elasticmq"
+        );
     }
 
     #[test]

@@ -39,7 +39,7 @@ impl Release {
         if self.fetched(&root) {
             return Ok(());
         }
-        system::ensure(site, &[system::Program { name: "debootstrap", package: "debootstrap" }]).await?;
+        system::ensure(site, &[system::Program::new("debootstrap", "debootstrap")]).await?;
         site.report(Step::Fetching(format!("{} of Debian {}", self.package, self.suite)));
         let unfinished = root.with_extension("unfinished");
         _ = fs::remove_dir_all(&unfinished);

@@ -1,9 +1,10 @@
 //! Java distributions: the jars that a pom names, by `mvn`.
 
-use std::fs;
+use std::{fs, path::PathBuf};
 
 use tokio::process::Command;
 
+use super::system::{self, Program};
 use crate::brokers::{Error, Step, lock, site::Site, tool};
 
 const COPY: &str = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies";
@@ -15,14 +16,29 @@ pub(crate) struct Jars {
 }
 
 impl Jars {
+    /// Makes sure that Java is there to run the jars with, and fetches them unless the cache has them.
+    pub(crate) async fn ensure(&self, site: &Site) -> Result<(), Error> {
+        let mut programs = vec![Program::new("java", "default-jre-headless")];
+        if !self.fetched(site) {
+            programs.push(Program::new("mvn", "maven"));
+        }
+        system::ensure(site, &programs).await?;
+        self.fetch(site).await
+    }
+
+    /// All of them, as `java -cp` takes it.
+    pub(crate) fn class_path(&self, site: &Site) -> PathBuf {
+        site.options.cache.join(&self.name).join("*")
+    }
+
     /// Whether the cache has the jars of this very pom. The pom lies beside them.
-    pub(crate) fn fetched(&self, site: &Site) -> bool {
+    fn fetched(&self, site: &Site) -> bool {
         fs::read_to_string(site.options.cache.join(&self.name).join("pom.xml"))
             .is_ok_and(|pom| pom == self.pom)
     }
 
-    /// Fetches the jars unless the cache has them. They appear all at once, or not at all.
-    pub(crate) async fn fetch(&self, site: &Site) -> Result<(), Error> {
+    /// They appear all at once, or not at all.
+    async fn fetch(&self, site: &Site) -> Result<(), Error> {
         let cache = &site.options.cache;
         let folder = cache.join(&self.name);
         let unfinished = cache.join(format!("{}.unfinished", self.name));

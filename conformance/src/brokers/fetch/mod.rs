@@ -2,4 +2,5 @@
 
 pub(crate) mod debian;
 pub(crate) mod maven;
+pub(crate) mod python;
 pub(crate) mod system;

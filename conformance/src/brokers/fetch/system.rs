@@ -1,6 +1,6 @@
 //! Programs that only the system's package manager installs: on request, otherwise the error says what to run.
 
-use std::{env, path::Path};
+use std::{env, path::Path, process::Stdio};
 
 use tokio::process::Command;
 
@@ -9,9 +9,28 @@ use crate::brokers::{Error, Step, error::install_command, lock, site::Site, tool
 /// A program and the Debian package that has it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Program {
-    /// Its name, or its path where it is in no search path.
-    pub(crate) name: &'static str,
-    pub(crate) package: &'static str,
+    name: &'static str,
+    package: &'static str,
+    proof: &'static [&'static str],
+}
+
+impl Program {
+    /// A program by its name, or by its path where it is in no search path.
+    pub(crate) const fn new(name: &'static str, package: &'static str) -> Self {
+        Self { name, package, proof: &[] }
+    }
+
+    /// It is there if this command succeeds: for what is no program of its own.
+    pub(crate) const fn proved_by(self, proof: &'static [&'static str]) -> Self {
+        Self { proof, ..self }
+    }
+
+    fn present(&self) -> bool {
+        match self.proof.split_first() {
+            Some((program, arguments)) => succeeds(program, arguments),
+            None => found(self.name),
+        }
+    }
 }
 
 /// Makes sure that these programs are there.
@@ -44,15 +63,21 @@ fn check(site: &Site, programs: &[Program]) -> Result<(), Error> {
 }
 
 fn missing(programs: &[Program]) -> impl Iterator<Item = &Program> {
-    programs.iter().filter(|program| !present(program.name))
+    programs.iter().filter(|program| !program.present())
 }
 
-fn present(program: &str) -> bool {
+fn found(program: &str) -> bool {
     if program.starts_with('/') {
         return Path::new(program).exists();
     }
     let folders = env::var_os("PATH").unwrap_or_default();
     env::split_paths(&folders).any(|folder| folder.join(program).exists())
+}
+
+fn succeeds(program: &str, arguments: &[&str]) -> bool {
+    let mut command = std::process::Command::new(program);
+    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    command.status().is_ok_and(|status| status.success())
 }
 
 async fn apt(verb: &str, packages: &[String], site: &Site) -> Result<(), Error> {
@@ -75,12 +100,15 @@ mod tests {
     #[tokio::test]
     async fn what_is_missing_is_said_and_nothing_is_installed() {
         let programs = [
-            Program { name: "sh", package: "dash" },
-            Program { name: "/no/such/program", package: "no-such-package" },
+            Program::new("sh", "dash"),
+            Program::new("/no/such/program", "no-such-package"),
+            Program::new("sh", "dash").proved_by(&["sh", "-c", "exit 0"]),
+            Program::new("its part", "no-such-part").proved_by(&["sh", "-c", "exit 1"]),
         ];
         let (site, _folder) = site("kafka");
         let error = ensure(&site, &programs).await.unwrap_err();
         let Error::MissingPackages { missing, packages, .. } = error else { panic!("{error}") };
-        assert_eq!((missing.as_str(), packages), ("/no/such/program", vec!["no-such-package".to_owned()]));
+        assert_eq!(missing, "/no/such/program, its part");
+        assert_eq!(packages, ["no-such-package", "no-such-part"]);
     }
 }

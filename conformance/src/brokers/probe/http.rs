@@ -8,11 +8,11 @@ use tokio::{
 };
 
 /// Whether the server on this port answers a GET of `path` with success. `login` is the value of the
-/// `Authorization` header.
-pub(crate) async fn succeeds(port: u16, path: &str, login: &str) -> Result<(), String> {
-    let request = format!(
-        "GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nAuthorization: {login}\r\nConnection: close\r\n\r\n"
-    );
+/// `Authorization` header, where it takes one.
+pub(crate) async fn succeeds(port: u16, path: &str, login: Option<&str>) -> Result<(), String> {
+    let login = login.map(|login| format!("Authorization: {login}\r\n")).unwrap_or_default();
+    let request =
+        format!("GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n{login}Connection: close\r\n\r\n");
     let status = super::exchange(port, |socket| first_line(socket, request)).await?;
     if is_success(&status) { Ok(()) } else { Err(format!("port {port}: {path} answered {status:?}")) }
 }
@@ -37,8 +37,8 @@ mod tests {
     #[tokio::test]
     async fn ready_only_on_success() {
         let answering = |status: &str| server(10, format!("HTTP/1.1 {status}\r\n\r\n").into_bytes());
-        succeeds(answering("200 OK").await, "/api", "Basic x").await.unwrap();
-        let no = succeeds(answering("401 Unauthorized").await, "/api", "Basic x").await.unwrap_err();
+        succeeds(answering("200 OK").await, "/api", Some("Basic x")).await.unwrap();
+        let no = succeeds(answering("401 Unauthorized").await, "/api", Some("Basic x")).await.unwrap_err();
         assert!(no.contains("401 Unauthorized"), "{no}");
     }
 }

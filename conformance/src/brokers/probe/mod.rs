@@ -4,6 +4,7 @@
 pub(crate) mod amqp;
 pub(crate) mod http;
 pub(crate) mod kafka;
+pub(crate) mod nats;
 
 use std::{future::Future, io, net::Ipv4Addr, time::Duration};
 

@@ -1,0 +1,147 @@
+//! A TCP proxy in front of a broker, whose connections tests cut, stall and delay.
+//!
+//! It knows nothing of what flows through it. A broker that tells its clients where to connect must advertise the
+//! proxy's address to those that come through it: [`Proxied`](crate::brokers::Proxied) says where that is.
+
+mod connection;
+
+use std::{
+    io,
+    net::{Ipv4Addr, SocketAddr},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::{
+    net::TcpListener,
+    sync::watch,
+    task::{JoinHandle, JoinSet},
+};
+
+/// A proxy that forwards every connection to one address, until it is dropped: then all of them end.
+///
+/// It works in its own tasks, and what is done to its connections takes effect at once on all of them.
+#[derive(Debug)]
+pub struct Proxy {
+    address: SocketAddr,
+    conditions: watch::Sender<Conditions>,
+    open: Arc<AtomicUsize>,
+    accepting: JoinHandle<()>,
+}
+
+/// How the proxy treats what flows through it.
+#[derive(Clone, Copy, Debug, Default)]
+struct Conditions {
+    stalled: bool,
+    delay: Duration,
+    /// How often everything has been cut: a connection ends when this is no longer what it was when it began.
+    cuts: u64,
+}
+
+impl Proxy {
+    /// Listens on this port of the loopback, or on a free one if it is 0, and forwards to `broker`.
+    ///
+    /// # Errors
+    /// The port is taken.
+    ///
+    /// # Cancel safety
+    /// Dropping the future leaves nothing behind.
+    pub async fn listen(port: u16, broker: SocketAddr) -> io::Result<Self> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
+        let address = listener.local_addr()?;
+        let (conditions, seen) = watch::channel(Conditions::default());
+        let open = Arc::new(AtomicUsize::new(0));
+        let accepting = tokio::spawn(accept(listener, broker, seen, Arc::clone(&open)));
+        Ok(Self { address, conditions, open, accepting })
+    }
+
+    /// Where clients connect.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// How many connections are open.
+    pub fn connections(&self) -> usize {
+        self.open.load(Ordering::Acquire)
+    }
+
+    /// Resets every connection, on both sides; says how many there were. New ones are accepted at once.
+    pub fn cut(&self) -> usize {
+        let open = self.connections();
+        self.conditions.send_modify(|conditions| conditions.cuts += 1);
+        open
+    }
+
+    /// Forwards nothing more in either direction, and keeps every socket open: the other side is silent, not gone.
+    /// New connections are accepted and as silent.
+    pub fn stall(&self) {
+        self.conditions.send_modify(|conditions| conditions.stalled = true);
+    }
+
+    /// Forwards again, beginning with what came meanwhile.
+    pub fn resume(&self) {
+        self.conditions.send_modify(|conditions| conditions.stalled = false);
+    }
+
+    /// Forwards everything that comes from now on this much later, in both directions and without slowing it down.
+    pub fn delay(&self, delay: Duration) {
+        self.conditions.send_modify(|conditions| conditions.delay = delay);
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.accepting.abort();
+    }
+}
+
+/// How long to wait after a connection could not be accepted, for want of descriptors for instance.
+const PAUSE: Duration = Duration::from_millis(20);
+
+async fn accept(
+    listener: TcpListener,
+    broker: SocketAddr,
+    conditions: watch::Receiver<Conditions>,
+    open: Arc<AtomicUsize>,
+) {
+    // The connections end with this task.
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok((client, _)) => {
+                    let counted = Counted::new(&open);
+                    connections.spawn(connection::forward(client, broker, conditions.clone(), counted));
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "a connection could not be accepted");
+                    tokio::time::sleep(PAUSE).await;
+                }
+            },
+            Some(_) = connections.join_next() => {}
+        }
+    }
+}
+
+/// Counts a connection for as long as it is open.
+#[derive(Debug)]
+struct Counted(Arc<AtomicUsize>);
+
+impl Counted {
+    fn new(open: &Arc<AtomicUsize>) -> Self {
+        open.fetch_add(1, Ordering::AcqRel);
+        Self(Arc::clone(open))
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+#[cfg(test)]
+mod tests;

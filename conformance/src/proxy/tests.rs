@@ -1,0 +1,145 @@
+//! The proxy between a client and a server that echoes.
+
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    time::{Instant, timeout},
+};
+
+use super::*;
+
+/// Long enough for anything that is going to happen.
+const SOON: Duration = Duration::from_secs(20);
+/// Long enough to notice what must not happen.
+const SILENCE: Duration = Duration::from_millis(200);
+
+/// A proxy in front of a server that sends back what it gets.
+async fn echo() -> Proxy {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut socket, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                let (mut from, mut to) = socket.split();
+                _ = tokio::io::copy(&mut from, &mut to).await;
+                _ = to.shutdown().await;
+            });
+        }
+    });
+    Proxy::listen(0, address).await.unwrap()
+}
+
+async fn connect(proxy: &Proxy) -> TcpStream {
+    TcpStream::connect(proxy.address()).await.unwrap()
+}
+
+async fn round_trip(socket: &mut TcpStream) {
+    socket.write_all(b"hello").await.unwrap();
+    let mut answer = [0; 5];
+    timeout(SOON, socket.read_exact(&mut answer)).await.unwrap().unwrap();
+    assert_eq!(&answer, b"hello");
+}
+
+#[tokio::test]
+async fn everything_comes_through_and_an_orderly_end_stays_one() {
+    let proxy = echo().await;
+    let socket = connect(&proxy).await;
+    let (mut from, mut to) = socket.into_split();
+    let sent: Vec<u8> = (0..3_000_000_u32).map(|at| at as u8).collect();
+    let expected = sent.clone();
+    let sending = tokio::spawn(async move {
+        to.write_all(&sent).await.unwrap();
+        to.shutdown().await.unwrap();
+    });
+    let mut came = Vec::new();
+    timeout(SOON, from.read_to_end(&mut came)).await.unwrap().unwrap();
+    sending.await.unwrap();
+    assert!(came == expected, "{} bytes of {} came", came.len(), expected.len());
+}
+
+#[tokio::test]
+async fn a_cut_resets_what_is_open_and_nothing_later() {
+    let proxy = echo().await;
+    let (mut one, mut other) = (connect(&proxy).await, connect(&proxy).await);
+    round_trip(&mut one).await;
+    round_trip(&mut other).await;
+    assert_eq!(proxy.connections(), 2);
+    assert_eq!(proxy.cut(), 2);
+    for socket in [&mut one, &mut other] {
+        let error = timeout(SOON, socket.read(&mut [0])).await.unwrap().unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
+    }
+    round_trip(&mut connect(&proxy).await).await;
+}
+
+#[tokio::test]
+async fn what_is_stalled_is_silent_and_open_and_goes_on() {
+    let proxy = echo().await;
+    let mut before = connect(&proxy).await;
+    round_trip(&mut before).await;
+    proxy.stall();
+    let mut during = connect(&proxy).await;
+    for socket in [&mut before, &mut during] {
+        socket.write_all(b"hello").await.unwrap();
+        timeout(SILENCE, socket.read(&mut [0])).await.expect_err("something came through a stalled proxy");
+    }
+    proxy.resume();
+    for socket in [&mut before, &mut during] {
+        let mut answer = [0; 5];
+        timeout(SOON, socket.read_exact(&mut answer)).await.unwrap().unwrap();
+    }
+}
+
+#[tokio::test]
+async fn what_is_stalled_can_be_cut() {
+    let proxy = echo().await;
+    let mut socket = connect(&proxy).await;
+    round_trip(&mut socket).await;
+    proxy.stall();
+    proxy.cut();
+    timeout(SOON, socket.read(&mut [0])).await.unwrap().unwrap_err();
+}
+
+#[tokio::test]
+async fn a_delay_counts_once_each_way_and_not_for_every_chunk() {
+    let proxy = echo().await;
+    let mut socket = connect(&proxy).await;
+    round_trip(&mut socket).await;
+    proxy.delay(Duration::from_millis(100));
+    let began = Instant::now();
+    for _ in 0..50 {
+        socket.write_all(&[0; 1_000]).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    timeout(SOON, socket.read_exact(&mut [0; 50_000])).await.unwrap().unwrap();
+    let took = began.elapsed();
+    // Fifty chunks one after the other would take five seconds each way.
+    assert!((Duration::from_millis(200)..Duration::from_secs(4)).contains(&took), "{took:?}");
+}
+
+#[tokio::test]
+async fn a_broker_that_is_not_there_is_a_reset() {
+    let gone = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let proxy = Proxy::listen(0, gone).await.unwrap();
+    let mut socket = connect(&proxy).await;
+    let ended = timeout(SOON, socket.read(&mut [0])).await.unwrap();
+    assert_eq!(ended.unwrap_err().kind(), io::ErrorKind::ConnectionReset);
+}
+
+#[tokio::test]
+async fn dropping_it_ends_its_connections_and_frees_its_port() {
+    let proxy = echo().await;
+    let address = proxy.address();
+    let mut socket = connect(&proxy).await;
+    round_trip(&mut socket).await;
+    drop(proxy);
+    let ended = timeout(SOON, socket.read(&mut [0])).await.unwrap();
+    assert!(matches!(ended, Ok(0) | Err(_)), "{ended:?}");
+    timeout(SOON, async {
+        while TcpListener::bind(address).await.is_err() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await
+    .unwrap();
+}
