@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use anybroker_core::{Admin, Group, Result, Topic, TopicInfo, Topology};
+use anybroker_core::{Admin, Diagnosis, Group, GroupInfo, Result, Topic, TopicInfo, Topology};
 use async_trait::async_trait;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::{Offset, TopicPartitionList};
@@ -12,7 +12,7 @@ use rdkafka::{Offset, TopicPartitionList};
 use crate::blocking::{run, wait};
 use crate::cluster::Cluster;
 use crate::guarantees::missing;
-use crate::{error, groups, topology};
+use crate::{diagnosis, error, groups, lag, topology};
 
 /// Topics and groups of a cluster.
 pub(crate) struct KafkaAdmin {
@@ -29,6 +29,11 @@ impl KafkaAdmin {
     fn is_declared(&self, topic: &Topic, group: &Group) -> bool {
         let declared = self.declared.lock().unwrap_or_else(PoisonError::into_inner);
         declared.contains(&(topic.clone(), group.clone()))
+    }
+
+    fn declared_of(&self, topic: &Topic) -> Vec<Group> {
+        let declared = self.declared.lock().unwrap_or_else(PoisonError::into_inner);
+        declared.iter().filter(|(of, _)| of == topic).map(|(_, group)| group.clone()).collect()
     }
 
     /// Runs a blocking call that makes a few requests.
@@ -86,6 +91,18 @@ impl Admin for KafkaAdmin {
         let (topic, group) = (topic.clone(), group.clone());
         let declared = self.is_declared(&topic, &group);
         self.ask("backlog", move |cluster| groups::backlog(cluster, &topic, &group, declared)).await
+    }
+
+    async fn groups(&self, topic: &Topic) -> Result<Vec<GroupInfo>> {
+        let (topic, declared) = (topic.clone(), self.declared_of(topic));
+        self.ask("groups", move |cluster| lag::groups(cluster, &topic, declared)).await
+    }
+
+    async fn diagnose(&self, topic: Option<&Topic>) -> Result<Vec<Diagnosis>> {
+        let (cluster, topic) = (self.cluster.clone(), topic.cloned());
+        // A handful of requests, each of which has its own deadline.
+        let deadline = cluster.config.request_timeout * 4;
+        run(deadline, "diagnose", move || Ok(diagnosis::of(&cluster, topic.as_ref()))).await
     }
 
     async fn health(&self) -> Result<Duration> {

@@ -37,6 +37,8 @@ pub(crate) struct TopicView {
     pub(crate) partitions: Vec<u32>,
     /// The smallest number of replicas of a partition.
     pub(crate) replicas: usize,
+    /// The smallest number of replicas of a partition that are in sync.
+    pub(crate) in_sync: usize,
     /// Whether every partition has a leader.
     pub(crate) led: bool,
 }
@@ -48,7 +50,9 @@ impl Cluster {
     /// `Disconnected`, `PermissionDenied`, `TimedOut`.
     pub(crate) fn connect(config: KafkaConfig) -> Result<Self> {
         let deadline = config.connect_timeout;
-        let base = config.base();
+        let mut base = config.base();
+        // What the broker hangs up on is told at this level.
+        base.set_log_level(RDKafkaLogLevel::Info);
         let client = base.create_with_context(Observer::default()).map_err(|e| error::of("connect", e))?;
         let mut quiet = base.clone();
         // Nobody polls the admin client's main queue, so nothing may gather there.
@@ -156,7 +160,32 @@ impl Cluster {
 
     /// A topic's configuration.
     pub(crate) fn settings(&self, operation: &'static str, topic: &str) -> Result<HashMap<String, String>> {
-        let resources = [ResourceSpecifier::Topic(topic)];
+        self.describe(operation, ResourceSpecifier::Topic(topic))
+    }
+
+    /// The numbers of the brokers that run, in order.
+    pub(crate) fn broker_ids(&self, operation: &'static str) -> Result<Vec<i32>> {
+        let metadata = self.metadata(operation, Some(PROBE), self.config.request_timeout, false)?;
+        let mut ids: Vec<_> = metadata.brokers().iter().map(|broker| broker.id()).collect();
+        ids.sort_unstable();
+        Ok(ids)
+    }
+
+    /// The configuration of one broker.
+    pub(crate) fn broker_settings(
+        &self,
+        operation: &'static str,
+        id: i32,
+    ) -> Result<HashMap<String, String>> {
+        self.describe(operation, ResourceSpecifier::Broker(id))
+    }
+
+    fn describe(
+        &self,
+        operation: &'static str,
+        resource: ResourceSpecifier<'_>,
+    ) -> Result<HashMap<String, String>> {
+        let resources = [resource];
         let answer =
             wait(self.config.request_timeout, self.admin.describe_configs(&resources, &self.options()))
                 .unwrap_or(Err(KafkaError::AdminOp(RDKafkaErrorCode::OperationTimedOut)))
@@ -199,6 +228,7 @@ fn view(operation: &'static str, topic: &MetadataTopic) -> Result<Option<TopicVi
     Ok(Some(TopicView {
         partitions,
         replicas: topic.partitions().iter().map(|p| p.replicas().len()).min().unwrap_or(0),
+        in_sync: topic.partitions().iter().map(|p| p.isr().len()).min().unwrap_or(0),
         led: !topic.partitions().is_empty() && topic.partitions().iter().all(|p| p.leader() >= 0),
     }))
 }

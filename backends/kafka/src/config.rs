@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use anybroker_core::{BrokerUrl, Error, Kind, Result, Secret, TopologyMode};
+use anybroker_core::{BrokerUrl, Error, Kind, Result, Secret, TlsFiles, TopologyMode};
 use rdkafka::ClientConfig;
 use rdkafka::config::RDKafkaLogLevel;
 
@@ -23,6 +23,7 @@ use crate::SCHEMES;
 pub struct KafkaConfig {
     pub(crate) brokers: Vec<String>,
     pub(crate) tls: bool,
+    pub(crate) tls_files: TlsFiles,
     pub(crate) user: Option<String>,
     pub(crate) password: Option<Secret>,
     pub(crate) sasl: String,
@@ -62,7 +63,7 @@ impl std::str::FromStr for GroupProtocol {
 }
 
 /// Settings that the guarantees rest on, and which therefore cannot be passed through.
-const OWNED: [&str; 24] = [
+const OWNED: [&str; 26] = [
     "acks",
     "allow.auto.create.topics",
     "auto.offset.reset",
@@ -72,6 +73,7 @@ const OWNED: [&str; 24] = [
     "enable.gapless.guarantee",
     "enable.idempotence",
     "enable.partition.eof",
+    "enable.ssl.certificate.verification",
     "group.id",
     "group.protocol",
     "isolation.level",
@@ -84,10 +86,14 @@ const OWNED: [&str; 24] = [
     "partitioner",
     "request.required.acks",
     "retries",
+    "ssl.endpoint.identification.algorithm",
     "statistics.interval.ms",
     "transactional.id",
     "delivery.report.only.error",
 ];
+
+/// The ways to log in with a user and a password.
+const MECHANISMS: [&str; 3] = ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"];
 
 impl KafkaConfig {
     /// The defaults for a cluster that answers at `brokers` (`host:port`), without encryption or login.
@@ -95,6 +101,7 @@ impl KafkaConfig {
         KafkaConfig {
             brokers: brokers.into_iter().map(Into::into).collect(),
             tls: false,
+            tls_files: TlsFiles::default(),
             user: None,
             password: None,
             sasl: "PLAIN".to_owned(),
@@ -115,7 +122,8 @@ impl KafkaConfig {
 
     /// Reads `kafka://user:password@h1:9092,h2?parameter=value` or `kafka+ssl://…`.
     ///
-    /// Parameters: `topology`, `partitions`, `replication`, `sasl`, `group_protocol`, `session_timeout`,
+    /// Parameters: `tls_ca`, `tls_certificate`, `tls_key`, `password_file` or `password_env` instead of a password in the
+    /// URL, `sasl`, `topology`, `partitions`, `replication`, `group_protocol`, `session_timeout`,
     /// `commit_interval`, `connect_timeout`, `request_timeout`, `close_timeout`, `message_timeout`, `linger`, and
     /// `x.NAME` for librdkafka's own settings.
     ///
@@ -133,7 +141,6 @@ impl KafkaConfig {
         let mut config = KafkaConfig::new(url.addresses(9092));
         config.tls = url.scheme == "kafka+ssl";
         config.user = url.user.clone();
-        config.password = url.password.clone();
         config.read_parameters(url)?;
         config.check().map_err(|error| error.on(url.to_string()))?;
         Ok(config)
@@ -146,7 +153,17 @@ impl KafkaConfig {
         }
         self.partitions = parameters.take("partitions")?;
         self.replication = parameters.take("replication")?;
-        self.sasl = parameters.text("sasl").unwrap_or_else(|| self.sasl.clone());
+        self.tls_files = parameters.tls()?;
+        self.password = url.password(&mut parameters)?;
+        if let Some(mechanism) = parameters.text("sasl") {
+            if self.user.is_none() {
+                let text = "sasl= says how to log in, and the URL has no user";
+                return Err(Error::new(Kind::InvalidConfiguration, "connect", text)
+                    .on(url.to_string())
+                    .advice("write kafka://user:password@host, or leave sasl= out"));
+            }
+            self.sasl = mechanism;
+        }
         self.group_protocol = parameters.take("group_protocol")?.unwrap_or_default();
         let durations = [
             ("session_timeout", &mut self.session_timeout),
@@ -179,8 +196,15 @@ impl KafkaConfig {
             return invalid("partitions and replication are at least 1".to_owned());
         }
         if self.user.is_some() != self.password.is_some() {
-            return invalid("a login needs both a user and a password".to_owned());
+            return invalid(
+                "a login needs both a user and a password (user:password@, password_file=, password_env=)"
+                    .to_owned(),
+            );
         }
+        if self.user.is_some() && !MECHANISMS.contains(&self.sasl.as_str()) {
+            return invalid(format!("sasl is one of {}", MECHANISMS.join(", ")));
+        }
+        self.tls_files.need_encryption(self.tls, "kafka+ssl://")?;
         for (name, _) in &self.native {
             if OWNED.contains(&name.as_str()) {
                 let text = format!("x.{name} is set by this adapter, because its guarantees rest on it");
@@ -190,10 +214,16 @@ impl KafkaConfig {
         self.base().create_native_config().map(|_| ()).map_err(|error| crate::error::of("connect", error))
     }
 
-    /// Encrypts the connection.
+    /// Encrypts the connection (`kafka+ssl://`).
     pub fn tls(mut self) -> Self {
         self.tls = true;
         self
+    }
+
+    /// Encrypts the connection with these files (`tls_ca=`, `tls_certificate=`, `tls_key=`).
+    pub fn tls_files(mut self, files: TlsFiles) -> Self {
+        self.tls_files = files;
+        self.tls()
     }
 
     /// Logs in (`user:password@` in the URL) by the mechanism `PLAIN`, `SCRAM-SHA-256` or `SCRAM-SHA-512` (`sasl=`).
@@ -299,6 +329,15 @@ impl KafkaConfig {
                 .set("sasl.username", user)
                 .set("sasl.password", password.expose());
         }
+        for (name, file) in [
+            ("ssl.ca.location", &self.tls_files.ca),
+            ("ssl.certificate.location", &self.tls_files.certificate),
+            ("ssl.key.location", &self.tls_files.key),
+        ] {
+            if let Some(file) = file {
+                config.set(name, file.to_string_lossy());
+            }
+        }
         for (name, value) in &self.native {
             config.set(name, value);
         }
@@ -314,6 +353,7 @@ impl fmt::Debug for KafkaConfig {
         f.debug_struct("KafkaConfig")
             .field("brokers", &self.brokers)
             .field("tls", &self.tls)
+            .field("tls_files", &self.tls_files)
             .field("user", &self.user)
             .field("topology", &self.topology)
             .field("native", &native)
@@ -362,12 +402,35 @@ mod tests {
             ("kafka://h?x.acks=1", "x.acks"),
             ("kafka://h?x.nonsense=1", "nonsense"),
             ("kafka://user@h", "password"),
+            ("kafka://h?password_env=HOME", "user"),
+            ("kafka://u:p@h?sasl=SCRAM", "SCRAM-SHA-512"),
+            ("kafka://h?sasl=PLAIN", "no user"),
+            ("kafka://h?tls_ca=Cargo.toml", "kafka+ssl://"),
+            ("kafka+ssl://h?x.enable.ssl.certificate.verification=false", "guarantees rest on it"),
             ("kafka://h?topology=maybe", "topology=maybe"),
         ] {
             let error = read(url).unwrap_err();
             assert_eq!(error.kind(), Kind::InvalidConfiguration, "{url}");
             assert!(error.to_string().contains(part), "{error}");
         }
+    }
+
+    #[test]
+    fn files_and_a_password_from_elsewhere_reach_the_client() {
+        let files = "tls_ca=Cargo.toml&tls_certificate=src/lib.rs&tls_key=src/config.rs";
+        let url = format!("kafka+ssl://u@h?{files}&password_env=CARGO_PKG_NAME&sasl=SCRAM-SHA-256");
+        let native = read(&url).unwrap().base();
+        assert_eq!(native.get("sasl.password"), Some("anybroker-kafka"));
+        assert_eq!(native.get("ssl.ca.location"), Some("Cargo.toml"));
+        let config = KafkaConfig::new(["h:9092"]).tls_files(TlsFiles {
+            ca: Some("a".into()),
+            certificate: Some("b".into()),
+            key: Some("c".into()),
+        });
+        let native = config.base();
+        assert_eq!(native.get("security.protocol"), Some("ssl"));
+        let given = ["ssl.ca.location", "ssl.certificate.location", "ssl.key.location"];
+        assert_eq!(given.map(|name| native.get(name)), [Some("a"), Some("b"), Some("c")]);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! librdkafka's errors as the contract's.
 
-use anybroker_core::{Error, Kind};
+use anybroker_core::kit::tls_failure;
+use anybroker_core::{Error, Fate, Kind};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
 /// The kind that a program branches on.
@@ -74,6 +75,24 @@ pub(crate) fn of_code(operation: &'static str, code: RDKafkaErrorCode) -> Error 
     match advice(kind) {
         Some(advice) => error.advice(advice),
         None => error,
+    }
+}
+
+/// An error of `operation` of which the client's background gave the reason, in words.
+pub(crate) fn told(operation: &'static str, code: RDKafkaErrorCode, reason: &str) -> Error {
+    if let Some(error) = tls_failure(operation, reason) {
+        return error;
+    }
+    let error = of_code(operation, code).with_source(reason.to_owned());
+    let error =
+        if error.kind() == Kind::PermissionDenied { error.with_fate(Fate::NotApplied) } else { error };
+    // librdkafka's own guesses when a server hangs up.
+    if reason.contains("SSL listener?") {
+        error.advice("if the port expects TLS, use the scheme kafka+ssl://")
+    } else if reason.contains("might require SASL") {
+        error.advice("if the port expects a login, write user:password@ before the host")
+    } else {
+        error
     }
 }
 

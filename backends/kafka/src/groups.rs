@@ -13,9 +13,9 @@ use crate::error;
 use crate::guarantees::missing;
 
 /// A client that reads and writes a group's offsets without joining it.
-fn outsider(cluster: &Cluster, operation: &'static str, group: &Group) -> Result<BaseConsumer> {
+pub(crate) fn outsider(cluster: &Cluster, operation: &'static str, group: &str) -> Result<BaseConsumer> {
     let mut config = cluster.config.base();
-    config.set("group.id", group.as_str()).set("enable.auto.commit", "false");
+    config.set("group.id", group).set("enable.auto.commit", "false");
     config.create().map_err(|e| error::of(operation, e))
 }
 
@@ -23,7 +23,7 @@ fn outsider(cluster: &Cluster, operation: &'static str, group: &Group) -> Result
 ///
 /// # Errors
 /// Whatever asking fails with.
-fn committed(
+pub(crate) fn committed(
     cluster: &Cluster,
     operation: &'static str,
     client: &BaseConsumer,
@@ -52,7 +52,7 @@ fn committed(
 /// # Errors
 /// Whatever committing fails with, once the group's coordinator has had the time of a request to come up.
 pub(crate) fn declare(cluster: &Cluster, topic: &Topic, view: &TopicView, group: &Group) -> Result<bool> {
-    let client = outsider(cluster, "declare", group)?;
+    let client = outsider(cluster, "declare", group.as_str())?;
     let until = Instant::now() + cluster.config.request_timeout;
     loop {
         let error = match commit_missing(cluster, &client, topic, view) {
@@ -101,7 +101,7 @@ fn commit_missing(cluster: &Cluster, client: &BaseConsumer, topic: &Topic, view:
 pub(crate) fn backlog(cluster: &Cluster, topic: &Topic, group: &Group, declared: bool) -> Result<u64> {
     let operation = "backlog";
     let view = cluster.topic(operation, topic.as_str())?.ok_or_else(|| missing(operation, topic))?;
-    let client = outsider(cluster, operation, group)?;
+    let client = outsider(cluster, operation, group.as_str())?;
     let committed = committed(cluster, operation, &client, topic, &view)?;
     if committed.is_empty() && !declared && !has_members(cluster, operation, group)? {
         let text = "the group has neither members nor committed offsets in this topic";
@@ -146,7 +146,7 @@ pub(crate) fn by_topic(cluster: &Cluster, timeout: Duration) -> Result<HashMap<S
     Ok(groups)
 }
 
-fn assigned_topics(member: &GroupMemberInfo) -> Vec<String> {
+pub(crate) fn assigned_topics(member: &GroupMemberInfo) -> Vec<String> {
     member.assignment().and_then(topics_of).unwrap_or_default()
 }
 

@@ -204,7 +204,7 @@ mod tests {
     use super::*;
 
     fn facts(replicas: usize, settings: &[(&str, &str)]) -> Facts {
-        let view = TopicView { partitions: vec![0], replicas, led: true };
+        let view = TopicView { partitions: vec![0], replicas, in_sync: replicas, led: true };
         let mut all: HashMap<String, String> =
             [("cleanup.policy", "delete"), ("unclean.leader.election.enable", "false")]
                 .map(|(n, v)| (n.to_owned(), v.to_owned()))

@@ -3,6 +3,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use anybroker_core::{Error, Kind};
 use rdkafka::ClientContext;
@@ -17,8 +18,18 @@ use crate::error;
 pub(crate) struct Observer {
     served: AtomicU64,
     disturbed: AtomicBool,
-    last: Mutex<Option<(RDKafkaErrorCode, String)>>,
+    last: Mutex<Option<Report>>,
 }
+
+#[derive(Debug)]
+struct Report {
+    code: RDKafkaErrorCode,
+    reason: String,
+    at: Instant,
+}
+
+/// What was reported longer ago is not taken for the reason of a failure. librdkafka repeats itself every 30 s.
+const RECENT: Duration = Duration::from_secs(60);
 
 impl Observer {
     /// Counts what was served, so that a poll that returned nothing can be told from one that had nothing.
@@ -48,19 +59,30 @@ impl Observer {
     /// Why the cluster cannot be reached at all, if it has been found out.
     pub(crate) fn hopeless(&self, operation: &'static str) -> Option<Error> {
         let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        let (code, reason) = last.as_ref()?;
-        let kind = error::kind(*code);
-        let hopeless = matches!(code, RDKafkaErrorCode::AllBrokersDown | RDKafkaErrorCode::SSL)
-            || kind == Kind::PermissionDenied;
-        hopeless.then(|| error::of_code(operation, *code).with_source(reason.clone()))
+        let Report { code, reason, .. } = last.as_ref()?;
+        let hopeless = *code == RDKafkaErrorCode::AllBrokersDown || is_refusal(*code);
+        hopeless.then(|| error::told(operation, *code, reason))
+    }
+
+    /// What was reported a moment ago, for an error that itself says less.
+    pub(crate) fn recent(&self) -> Option<String> {
+        let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        last.as_ref().filter(|report| report.at.elapsed() < RECENT).map(|report| report.reason.clone())
     }
 }
+
+/// The facility of logs that say why a connection broke. A server that just hangs up is told by nothing else, and only
+/// at the level of information.
+const BROKEN: &str = "FAIL";
 
 impl ConsumerContext for Observer {}
 
 impl ClientContext for Observer {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         self.count();
+        if facility == BROKEN {
+            self.report(RDKafkaErrorCode::BrokerTransportFailure, message);
+        }
         match level {
             RDKafkaLogLevel::Emerg
             | RDKafkaLogLevel::Alert
@@ -81,11 +103,64 @@ impl ClientContext for Observer {
         if error::kind(code) == Kind::Disconnected {
             self.disturb();
         }
+        self.report(code, reason);
+    }
+}
+
+impl Observer {
+    fn report(&self, code: RDKafkaErrorCode, reason: &str) {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        // Once a login was refused, that all brokers are down is only its consequence.
-        let refused = last.as_ref().is_some_and(|(code, _)| error::kind(*code) == Kind::PermissionDenied);
-        if !refused {
-            *last = Some((code, reason.to_owned()));
+        let at = Instant::now();
+        *last = match last.take() {
+            // Once a login or a certificate was refused, what follows is only its consequence.
+            Some(refusal) if is_refusal(refusal.code) && !is_refusal(code) => Some(refusal),
+            // That all are down says nothing of why; what was reported of the last one does.
+            Some(before) if code == RDKafkaErrorCode::AllBrokersDown => Some(Report { code, ..before }),
+            _ => Some(Report { code, reason: reason.to_owned(), at }),
+        };
+    }
+}
+
+/// Whether trying again cannot help.
+fn is_refusal(code: RDKafkaErrorCode) -> bool {
+    code == RDKafkaErrorCode::SSL || error::kind(code) == Kind::PermissionDenied
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(reports: &[(RDKafkaErrorCode, &str)]) -> Error {
+        let observer = Observer::default();
+        for (code, reason) in reports {
+            observer.error(KafkaError::Global(*code), reason);
         }
+        observer.hopeless("connect").unwrap()
+    }
+
+    #[test]
+    fn a_refusal_outlives_its_consequences() {
+        let error = told(&[
+            (RDKafkaErrorCode::SSL, "SSL handshake failed: certificate verify failed"),
+            (RDKafkaErrorCode::BrokerTransportFailure, "later"),
+            (RDKafkaErrorCode::AllBrokersDown, "1/1 brokers are down"),
+        ]);
+        assert_eq!(error.kind(), Kind::InvalidConfiguration, "{error}");
+        assert!(error.to_string().contains("tls_ca="), "{error}");
+        let error = told(&[
+            (RDKafkaErrorCode::Authentication, "invalid credentials"),
+            (RDKafkaErrorCode::AllBrokersDown, "1/1 brokers are down"),
+        ]);
+        assert_eq!(error.kind(), Kind::PermissionDenied, "{error}");
+    }
+
+    #[test]
+    fn that_all_are_down_is_told_with_the_reason() {
+        let error = told(&[
+            (RDKafkaErrorCode::BrokerTransportFailure, "connecting to a SSL listener?"),
+            (RDKafkaErrorCode::AllBrokersDown, "1/1 brokers are down"),
+        ]);
+        assert_eq!(error.kind(), Kind::Disconnected, "{error}");
+        assert!(error.to_string().contains("kafka+ssl://"), "{error}");
     }
 }

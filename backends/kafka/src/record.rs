@@ -4,6 +4,7 @@
 //! (<https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/bindings/kafka-protocol-binding.md>); the ordering key
 //! is the record's key.
 
+use std::borrow::Cow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use anybroker_core::kit::Incoming;
@@ -18,11 +19,12 @@ pub(crate) const CONTENT_TYPE: &str = "content-type";
 
 /// The record headers that carry everything of `message` but key and payload.
 pub(crate) fn headers(message: &Message) -> OwnedHeaders {
-    let mut headers = Some(OwnedHeaders::new_with_capacity(message.headers.len() + 6));
+    let mut headers =
+        Some(OwnedHeaders::new_with_capacity(message.headers.len() + message.extensions.len() + 6));
     let mut add = |key: &str, value: &[u8]| {
         headers = headers.take().map(|all| all.insert(Header { key, value: Some(value) }));
     };
-    message.attributes(|attribute, value| add(header_name(attribute), value.as_bytes()));
+    message.attributes(|attribute, value| add(&header_name(attribute), value.as_bytes()));
     if let Some(content_type) = &message.content_type {
         add(CONTENT_TYPE, content_type.as_bytes());
     }
@@ -30,15 +32,17 @@ pub(crate) fn headers(message: &Message) -> OwnedHeaders {
     headers.unwrap_or_default()
 }
 
-fn header_name(attribute: Attribute) -> &'static str {
-    match attribute {
+fn header_name(attribute: Attribute<'_>) -> Cow<'static, str> {
+    let name = match attribute {
         Attribute::SpecVersion => "ce_specversion",
         Attribute::Id => "ce_id",
         Attribute::Type => "ce_type",
         Attribute::Source => "ce_source",
         Attribute::Time => "ce_time",
         Attribute::SchemaVersion => "ce_schemaversion",
-    }
+        Attribute::Extension(name) => return format!("{PREFIX}{name}").into(),
+    };
+    name.into()
 }
 
 /// At most so many bytes does `message` take in a produce request: the batch's header (61), the record's own fields
@@ -51,7 +55,7 @@ pub(crate) fn wire_bytes(message: &Message) -> usize {
     let key = message.key.as_ref().map_or(0, |key| key.as_bytes().len());
     let mut bytes = BATCH + RECORD + key + message.payload.len();
     let mut add = |name: &str, value: &[u8]| bytes += LENGTHS + name.len() + value.len();
-    message.attributes(|attribute, value| add(header_name(attribute), value.as_bytes()));
+    message.attributes(|attribute, value| add(&header_name(attribute), value.as_bytes()));
     if let Some(content_type) = &message.content_type {
         add(CONTENT_TYPE, content_type.as_bytes());
     }
@@ -115,6 +119,7 @@ mod tests {
             .with_id("m-1")
             .with_type("order.placed")
             .with_content_type("text/plain")
+            .with_extension("subject", "order-7")
             .with_header("tenant", "ä")
             .with_header("tenant", &b"\xff\x00"[..]);
         let headers = headers(&message);
@@ -124,6 +129,7 @@ mod tests {
             ("ce_specversion", b"1.0"),
             ("ce_type", b"order.placed"),
             ("ce_source", b"/anybroker"),
+            ("ce_subject", b"order-7"),
             ("content-type", b"text/plain"),
             ("tenant", "ä".as_bytes()),
             ("tenant", b"\xff\x00"),

@@ -54,7 +54,7 @@ impl ProducerContext for Reports {
         let Some(pending) = self.take(place) else { return };
         match result {
             Ok(stored) => pending.confirm(Receipt { position: position(stored), duplicate: false }),
-            Err((error, _)) => pending.fail(failure(error)),
+            Err((error, _)) => pending.fail(failure(error, || self.observer.recent())),
         }
     }
 }
@@ -67,15 +67,18 @@ fn position(stored: &rdkafka::message::BorrowedMessage<'_>) -> Option<Position> 
 
 /// A failure that the client reports after it had taken the message. Only what is found out before anything is sent
 /// has certainly not been stored; `rd_kafka_message_status`, which would tell more, is not wrapped by the crate.
-fn failure(error: &KafkaError) -> Error {
+fn failure(error: &KafkaError, said: impl FnOnce() -> Option<String>) -> Error {
     let code = error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Unknown);
     match code {
         RDKafkaErrorCode::UnknownTopic | RDKafkaErrorCode::UnknownPartition => {
             error::of_code("publish", code).advice("create it: anybroker topics create URL TOPIC")
         }
-        RDKafkaErrorCode::MessageTimedOut => Error::new(Kind::TimedOut, "publish", "no confirmation in time")
-            .advice("check the broker, or raise message_timeout in the URL")
-            .with_fate(Fate::Unknown),
+        RDKafkaErrorCode::MessageTimedOut => {
+            let said = said().map(|said| format!("; the client reports: {said}")).unwrap_or_default();
+            Error::new(Kind::TimedOut, "publish", format!("no confirmation in time{said}"))
+                .advice("check the broker, or raise message_timeout in the URL")
+                .with_fate(Fate::Unknown)
+        }
         other => error::of_code("publish", other).with_fate(Fate::Unknown),
     }
 }
@@ -99,7 +102,7 @@ mod tests {
 
     #[test]
     fn only_what_is_found_out_locally_has_certainly_not_been_stored() {
-        let fate = |code| failure(&KafkaError::MessageProduction(code)).fate();
+        let fate = |code| failure(&KafkaError::MessageProduction(code), || None).fate();
         assert_eq!(fate(RDKafkaErrorCode::UnknownTopic), Fate::NotApplied);
         for code in [
             RDKafkaErrorCode::MessageTimedOut,

@@ -2,9 +2,15 @@
 
 use std::time::Duration;
 
-use anybroker_core::{Admin, Error, Group, Kind, Result, Topic, TopicInfo, Topology, async_trait};
+use anybroker_core::{
+    Admin, Diagnosis, Error, Finding, Group, GroupInfo, Kind, PartitionLag, Result, Topic, TopicInfo,
+    Topology, async_trait,
+};
 
 use crate::Memory;
+use crate::group::{Cursor, GroupState};
+use crate::log::Log;
+use crate::store::TopicInner;
 
 #[async_trait]
 impl Admin for Memory {
@@ -50,7 +56,36 @@ impl Admin for Memory {
         Ok(cursors.iter().zip(&inner.logs).map(|(cursor, log)| cursor.backlog(log.end())).sum())
     }
 
+    async fn groups(&self, topic: &Topic) -> Result<Vec<GroupInfo>> {
+        let state = self.store.topic(topic)?;
+        let mut groups = state.lock().group_infos();
+        groups.sort_by(|a, b| a.group.cmp(&b.group));
+        Ok(groups)
+    }
+
+    async fn diagnose(&self, _topic: Option<&Topic>) -> Result<Vec<Diagnosis>> {
+        let text =
+            "messages live in this process's memory: nothing outlives it, and no other process sees it";
+        let advice = "sqlite:///path/file.db keeps them on this machine, for several processes";
+        Ok(vec![Diagnosis::new("durability", Finding::Warning, text).advice(advice)])
+    }
+
     async fn health(&self) -> Result<Duration> {
         Ok(Duration::ZERO)
+    }
+}
+
+impl TopicInner {
+    fn group_infos(&self) -> Vec<GroupInfo> {
+        let lag = |(partition, (cursor, log)): (usize, (&Cursor, &Log))| PartitionLag {
+            partition: partition as u32,
+            backlog: cursor.backlog(log.end()),
+        };
+        let info = |(group, state): (&Group, &GroupState)| GroupInfo {
+            group: group.to_string(),
+            members: Some(state.members.len() as u32),
+            partitions: state.cursors.iter().zip(&self.logs).enumerate().map(lag).collect(),
+        };
+        self.groups.iter().map(info).collect()
     }
 }

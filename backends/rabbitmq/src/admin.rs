@@ -3,10 +3,12 @@
 use std::time::{Duration, Instant};
 
 use anybroker_core::{
-    Admin, Error, Group, Kind, Result, Topic, TopicInfo, Topology, TopologyMode, async_trait,
+    Admin, Diagnosis, Error, Group, GroupInfo, Kind, PartitionLag, Result, Topic, TopicInfo, Topology,
+    TopologyMode, async_trait,
 };
 
 use crate::backend::Rabbit;
+use crate::diagnosis;
 use crate::names::{Layout, Names};
 use crate::topology::Keeper;
 use crate::wire::Wire;
@@ -70,6 +72,24 @@ impl Admin for Rabbit {
         Ok(ready)
     }
 
+    /// The backlog is what is ready for delivery, as in [`backlog`](Admin::backlog).
+    async fn groups(&self, topic: &Topic) -> Result<Vec<GroupInfo>> {
+        let live = self.link.now().await?;
+        let wire = Wire::new(&live, "groups");
+        let keeper = Keeper::new(&live, "groups", TopologyMode::Check);
+        let mut infos = Vec::new();
+        for layout in groups(&wire, &keeper, topic).await? {
+            infos.push(info(&wire, topic, &layout).await?);
+        }
+        infos.sort_by(|a, b| a.group.cmp(&b.group));
+        Ok(infos)
+    }
+
+    async fn diagnose(&self, topic: Option<&Topic>) -> Result<Vec<Diagnosis>> {
+        let live = self.link.now().await?;
+        Ok(diagnosis::of(&self.config, &live, topic).await)
+    }
+
     async fn health(&self) -> Result<Duration> {
         let live = self.link.now().await?;
         let started = Instant::now();
@@ -77,6 +97,22 @@ impl Admin for Rabbit {
         Wire::new(&live, "health").exchange_exists("amq.fanout").await?;
         Ok(started.elapsed())
     }
+}
+
+/// A group with what its queues show.
+async fn info(wire: &Wire<'_>, topic: &Topic, layout: &Layout) -> Result<GroupInfo> {
+    let (mut partitions, mut members) = (Vec::new(), None);
+    for partition in 0..layout.count() {
+        let Some(seen) = wire.look(&layout.queue(partition)).await? else { continue };
+        // Of a queue with a single active consumer only that one shows: members that wait for their turn do not.
+        members = (seen.consumers == 0).then_some(0);
+        partitions.push(PartitionLag { partition, backlog: seen.ready.into() });
+    }
+    if layout.partitions.is_some() {
+        members = wire.look(&layout.names.members()).await?.map(|seen| seen.consumers);
+    }
+    let group = layout.names.group.strip_prefix(&format!("{topic}:")).unwrap_or(&layout.names.group);
+    Ok(GroupInfo { group: group.to_owned(), members, partitions })
 }
 
 /// The topic's groups as they are. A topic whose deletion was cut short has a list, but no exchange any more.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anybroker_core::{BrokerUrl, Error, Kind, Result, Secret, TopologyMode};
+use anybroker_core::{BrokerUrl, Error, Kind, Result, Secret, TlsFiles, TopologyMode};
 
 use crate::slots::SLOTS;
 
@@ -27,6 +27,28 @@ impl std::str::FromStr for QueueType {
     }
 }
 
+/// How the connection logs in (`auth=password|external`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Auth {
+    /// By user and password. The default.
+    #[default]
+    Password,
+    /// As the user whom the client's certificate names; the server needs the plugin `rabbitmq_auth_mechanism_ssl`.
+    External,
+}
+
+impl std::str::FromStr for Auth {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "password" => Ok(Auth::Password),
+            "external" => Ok(Auth::External),
+            _ => Err("it is password or external".to_owned()),
+        }
+    }
+}
+
 /// Everything that [`open`](crate::open) needs. Parameters of a URL have the names of the fields.
 ///
 /// ```
@@ -42,9 +64,14 @@ pub struct RabbitConfig {
     pub hosts: Vec<(String, u16)>,
     /// Whether the connection is encrypted (`amqps`).
     pub tls: bool,
-    /// The user name.
+    /// The authorities to trust and the client's certificate (`tls_ca`, `tls_certificate`, `tls_key`). They are read
+    /// again for every connection.
+    pub tls_files: TlsFiles,
+    /// How the connection logs in.
+    pub auth: Auth,
+    /// The user name; not used with [`Auth::External`].
     pub user: String,
-    /// The password.
+    /// The password (in a URL also `password_file` or `password_env`); not used with [`Auth::External`].
     pub password: Secret,
     /// The virtual host.
     pub virtual_host: String,
@@ -74,6 +101,8 @@ impl RabbitConfig {
         RabbitConfig {
             hosts: vec![(host.into(), port)],
             tls: false,
+            tls_files: TlsFiles::default(),
+            auth: Auth::default(),
             user: "guest".to_owned(),
             password: Secret::new("guest"),
             virtual_host: "/".to_owned(),
@@ -107,10 +136,6 @@ impl RabbitConfig {
         if config.hosts.is_empty() {
             return Err(invalid(url, "it names no host"));
         }
-        if let Some(user) = &url.user {
-            config.user = user.clone();
-            config.password = url.password.clone().unwrap_or_else(|| Secret::new(""));
-        }
         if let Some(path) = &url.path {
             config.virtual_host = path.clone();
         }
@@ -121,6 +146,9 @@ impl RabbitConfig {
 
     fn read_parameters(&mut self, url: &BrokerUrl) -> Result<()> {
         let mut given = url.parameters();
+        self.tls_files = given.tls()?;
+        self.auth = given.take("auth")?.unwrap_or_default();
+        self.read_login(url, url.password(&mut given)?)?;
         if let Some(mode) = given.take("topology")? {
             self.topology = mode;
         }
@@ -139,6 +167,24 @@ impl RabbitConfig {
             self.name = name;
         }
         given.finish()
+    }
+
+    fn read_login(&mut self, url: &BrokerUrl, password: Option<Secret>) -> Result<()> {
+        if self.auth == Auth::External && (url.user.is_some() || password.is_some()) {
+            return Err(invalid(
+                url,
+                "with auth=external the certificate names the user; leave user and password out",
+            ));
+        }
+        match (&url.user, password) {
+            (Some(user), password) => {
+                self.user = user.clone();
+                self.password = password.unwrap_or_else(|| Secret::new(""));
+            }
+            (None, Some(_)) => return Err(invalid(url, "a password needs a user: user@host")),
+            (None, None) => {}
+        }
+        Ok(())
     }
 
     /// Refuses what cannot work.
@@ -162,6 +208,10 @@ impl RabbitConfig {
         if self.replicas == Some(0) {
             return bad("replicas must be 1 or more".to_owned());
         }
+        self.tls_files.need_encryption(self.tls, "amqps://")?;
+        if self.auth == Auth::External && self.tls_files.certificate.is_none() {
+            return bad("auth=external needs a certificate: tls_certificate= and tls_key=".to_owned());
+        }
         if self.virtual_host.len() > 255 {
             return bad("the name of the virtual host is longer than 255 bytes".to_owned());
         }
@@ -172,7 +222,11 @@ impl RabbitConfig {
     pub(crate) fn place(&self) -> String {
         let hosts: Vec<_> = self.hosts.iter().map(|(host, port)| format!("{host}:{port}")).collect();
         let scheme = if self.tls { "amqps" } else { "amqp" };
-        format!("{scheme}://{}@{}/{}", self.user, hosts.join(","), self.virtual_host)
+        let user = match self.auth {
+            Auth::Password => format!("{}@", self.user),
+            Auth::External => String::new(),
+        };
+        format!("{scheme}://{user}{}/{}", hosts.join(","), self.virtual_host)
     }
 }
 
@@ -207,12 +261,27 @@ mod tests {
             ("amqp://h?partitions=0", "1 to 256"),
             ("amqp://h?heartbeat=1ms", "1 s or more"),
             ("amqp://h?queue=quorum", "topology=ignore"),
+            ("amqp://h?tls_ca=Cargo.toml", "amqps://"),
+            ("amqps://h?auth=external", "tls_certificate="),
+            ("amqps://h?auth=kerberos", "password or external"),
+            ("amqps://u@h?auth=external&tls_certificate=Cargo.toml&tls_key=Cargo.toml", "names the user"),
+            ("amqp://h?password_env=HOME", "needs a user"),
             ("amqp://h?queue=stream&topology=ignore", "quorum or classic"),
         ] {
             let error = config(url).unwrap_err();
             assert_eq!(error.kind(), Kind::InvalidConfiguration, "{url}");
             assert!(error.to_string().contains(reason), "{error}");
         }
+    }
+
+    #[test]
+    fn the_login_may_come_from_elsewhere() {
+        let config = config("amqp://u@h?password_env=CARGO_PKG_NAME").unwrap();
+        assert_eq!((config.user.as_str(), config.password.expose()), ("u", "anybroker-rabbitmq"));
+        let files = "tls_ca=Cargo.toml&tls_certificate=Cargo.toml&tls_key=Cargo.toml";
+        let config = self::config(&format!("amqps://h?auth=external&{files}")).unwrap();
+        assert_eq!((config.auth, config.tls_files.ca.clone()), (Auth::External, Some("Cargo.toml".into())));
+        assert_eq!(config.place(), "amqps://h:5671//");
     }
 
     #[test]

@@ -8,14 +8,15 @@ use std::time::Duration;
 use anybroker_core::kit::{Supervision, within};
 use anybroker_core::{Error, Kind, Result};
 use futures::{Stream, StreamExt};
-use lapin::uri::{AMQPAuthority, AMQPQueryString, AMQPScheme, AMQPUri, AMQPUserInfo};
+use lapin::uri::{AMQPAuthority, AMQPQueryString, AMQPScheme, AMQPUri, AMQPUserInfo, SASLMechanism};
 use lapin::{Channel, Connection, ConnectionProperties, Event};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 
-use crate::config::RabbitConfig;
+use crate::config::{Auth, RabbitConfig};
 use crate::error::typed;
 use crate::server::{self, Server};
+use crate::stream::Encryption;
 
 /// A connection that stands, or stood a moment ago.
 #[derive(Clone, Debug)]
@@ -213,10 +214,16 @@ async fn connect(config: &RabbitConfig, purpose: &'static str, epoch: u64) -> Re
 }
 
 async fn connect_one(config: &RabbitConfig, purpose: &str, uri: AMQPUri, epoch: u64) -> Result<Live> {
-    let server = server::ask(&uri).await?;
+    let encryption = Encryption::of(config).await?;
+    let server = server::ask(&uri, &encryption).await?;
     let name = format!("{} ({purpose})", config.name);
     let properties = ConnectionProperties::default().with_connection_name(name.into());
-    let connection = Connection::connect_uri(uri, properties).await.map_err(|e| typed("connect", e))?;
+    let runtime = lapin::runtime::default_runtime().map_err(|e| typed("connect", e))?;
+    let open = async move |uri: AMQPUri, _| {
+        encryption.open(&uri).await.map_err(|e| lapin::ErrorKind::IOError(Arc::new(e)).into())
+    };
+    let connection =
+        Connection::connector(uri, runtime, open, properties).await.map_err(|e| typed("connect", e))?;
     Ok(Live { connection: Arc::new(connection), server: Arc::new(server), epoch, deadline: config.deadline })
 }
 
@@ -234,6 +241,10 @@ fn uri(config: &RabbitConfig, at: usize) -> AMQPUri {
             port: *port,
         },
         vhost: config.virtual_host.clone(),
-        query: AMQPQueryString { heartbeat: Some(config.heartbeat.as_secs() as u16), ..Default::default() },
+        query: AMQPQueryString {
+            heartbeat: Some(config.heartbeat.as_secs() as u16),
+            auth_mechanism: (config.auth == Auth::External).then_some(SASLMechanism::External),
+            ..Default::default()
+        },
     }
 }

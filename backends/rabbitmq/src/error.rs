@@ -1,5 +1,6 @@
 //! lapin's errors in the contract's terms.
 
+use anybroker_core::kit::{causes, tls_failure};
 use anybroker_core::{Error, Kind};
 use lapin::ErrorKind;
 
@@ -51,6 +52,9 @@ pub(crate) fn typed(operation: &'static str, error: lapin::Error) -> Error {
 }
 
 fn local(operation: &'static str, error: lapin::Error) -> Error {
+    if let Some(refused) = tls_failure(operation, &causes(&error)) {
+        return refused;
+    }
     let (kind, text) = match error.kind() {
         ErrorKind::AuthProviderError(_) => (Kind::PermissionDenied, "the login failed"),
         ErrorKind::ChannelsLimitReached => (Kind::Throttled, "the connection has no channel left"),

@@ -14,6 +14,7 @@ mod census;
 mod config;
 mod connect;
 mod consumer;
+mod diagnosis;
 mod error;
 mod guarantees;
 mod lanes;
@@ -29,13 +30,14 @@ mod sending;
 mod server;
 mod sharing;
 mod slots;
+mod stream;
 mod topology;
 mod wire;
 
 use anybroker_core::{Broker, BrokerUrl, Result};
 
 pub use backend::NativeConnection;
-pub use config::{QueueType, RabbitConfig};
+pub use config::{Auth, QueueType, RabbitConfig};
 pub use lapin;
 
 /// The URL schemes of this backend.

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use anybroker_core::kit::{DEAD_LETTER_HEADERS, Session, within};
+use anybroker_core::kit::{DEAD_LETTER_HEADERS, Session, publishable, within};
 use anybroker_core::{Message, Publisher, PublisherExt, RecordBuffer, Result};
 use futures::StreamExt;
 use lapin::Channel;
@@ -84,7 +84,8 @@ async fn move_one(
 fn envelope(delivery: Delivery, session: &Session) -> Message {
     let mut buffer = RecordBuffer::new();
     let routing_key = delivery.routing_key.to_string();
-    let mut message = record(&mut buffer, &delivery.properties, &routing_key, delivery.data).to_message();
+    let record = record(&mut buffer, &delivery.properties, &routing_key, delivery.data);
+    let mut message = publishable(record.to_message());
     let subscription = session.subscription();
     let values = [
         REASON.to_owned(),

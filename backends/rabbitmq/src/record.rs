@@ -4,17 +4,21 @@
 //! the two protocols gives them: attributes are headers `cloudEvents_<name>`, the payload is the body, `content_type`
 //! is the property. Besides, `message_id` is the id, and `timestamp` the time in seconds.
 //! The key is the header `cloudEvents_partitionkey`, byte for byte; the routing key is its slot.
+//! Other programs' messages are read with the prefix `ce-` too, which the binding for AMQP 0-9-1 that Knative uses has
+//! (<https://github.com/knative-extensions/eventing-rabbitmq/blob/main/cloudevents-protocol-spec/spec.md>).
 
-use std::time::UNIX_EPOCH;
+use std::time::{Duration, UNIX_EPOCH};
 
 use anybroker_core::{Attribute, Bytes, Headers, Message, Record, RecordBuffer, RecordWriter};
 use lapin::BasicProperties;
 use lapin::types::{AMQPValue, FieldTable, LongString, ShortString};
 
 const PREFIX: &str = "cloudEvents_";
-/// The separator that the AMQP 1.0 binding also allows.
-const OTHER_PREFIX: &str = "cloudEvents:";
+/// What headers with attributes begin with: the AMQP binding's two, and Knative's.
+const PREFIXES: [&str; 3] = [PREFIX, "cloudEvents:", "ce-"];
 const KEY: &str = "cloudEvents_partitionkey";
+const KEYS: [&str; 3] = [KEY, "cloudEvents:partitionkey", "ce-partitionkey"];
+const IDS: [&str; 3] = ["cloudEvents_id", "cloudEvents:id", "ce-id"];
 /// The order of the application's headers, where the table (which is sorted by name) does not keep it.
 const ORDER: &str = "anybroker-order";
 /// Headers whose names the broker acts on are carried under this.
@@ -118,20 +122,23 @@ pub(crate) fn record(
 ) -> Record {
     let empty = FieldTable::default();
     let table = properties.headers().as_ref().unwrap_or(&empty);
-    let ours = table.contains_key("cloudEvents_id") || table.contains_key("cloudEvents:id");
+    let event = IDS.iter().any(|name| table.contains_key(name));
     let mut writer = buffer.record();
     match key(table) {
         Some(key) => writer.key(key),
         // Another program's message: its routing key is the nearest thing to a key.
-        None if !ours && !routing_key.is_empty() => writer.key(routing_key.as_bytes()),
+        None if !event && !routing_key.is_empty() => writer.key(routing_key.as_bytes()),
         None => {}
     }
     for (name, value) in table {
         if let Some(attribute) = attribute_name(name.as_str()).filter(|name| *name != "partitionkey") {
-            with_bytes(value, |bytes| writer.attribute(attribute, bytes));
+            match time(value).filter(|_| attribute == Attribute::Time.name()) {
+                Some(time) => writer.attribute(attribute, time.as_bytes()),
+                None => with_bytes(value, |bytes| writer.attribute(attribute, bytes)),
+            }
         }
     }
-    if let (false, Some(id)) = (ours, properties.message_id()) {
+    if let (false, Some(id)) = (event, properties.message_id()) {
         writer.attribute(Attribute::Id.name(), id.as_str().as_bytes());
     }
     if let Some(content_type) = properties.content_type() {
@@ -142,16 +149,24 @@ pub(crate) fn record(
 }
 
 fn attribute_name(header: &str) -> Option<&str> {
-    header.strip_prefix(PREFIX).or_else(|| header.strip_prefix(OTHER_PREFIX))
+    PREFIXES.iter().find_map(|prefix| header.strip_prefix(prefix))
 }
 
 fn key(table: &FieldTable) -> Option<&[u8]> {
-    let value = table.inner().get(KEY).or_else(|| table.inner().get("cloudEvents:partitionkey"))?;
-    match value {
+    match KEYS.iter().find_map(|name| table.inner().get(*name))? {
         AMQPValue::LongString(text) => Some(text.as_bytes()),
         AMQPValue::ByteArray(bytes) => Some(bytes.as_slice()),
         _ => None,
     }
+}
+
+/// The binding's own type of a time: milliseconds, which become seconds where AMQP 0-9-1 has a timestamp.
+fn time(value: &AMQPValue) -> Option<String> {
+    let unit = if matches!(value, AMQPValue::Timestamp(_)) { 1_000 } else { 1 };
+    let millis = u64::try_from(number(value)?).ok()?.checked_mul(unit)?;
+    // RFC 3339 ends with the year 9999.
+    let time = (millis < 253_402_300_800_000).then(|| UNIX_EPOCH + Duration::from_millis(millis))?;
+    Some(humantime::format_rfc3339_millis(time).to_string())
 }
 
 fn read_headers(table: &FieldTable, writer: &mut RecordWriter<'_>) {

@@ -3,15 +3,20 @@
 use amq_protocol::frame::{AMQPFrame, parse_frame};
 use amq_protocol::protocol::AMQPClass;
 use amq_protocol::protocol::connection::AMQPMethod;
+use anybroker_core::kit::tls_failure;
 use anybroker_core::{Error, Kind, Result};
 use futures::{AsyncReadExt, AsyncWriteExt};
-use lapin::tcp::{AMQPUriTcpExt, OwnedTLSConfig};
 use lapin::types::AMQPValue;
-use lapin::uri::AMQPUri;
+use lapin::uri::{AMQPScheme, AMQPUri};
+
+use crate::stream::Encryption;
 
 const GREETING: &[u8] = b"AMQP\x00\x00\x09\x01";
 /// A greeting is a few hundred bytes.
 const MOST: usize = 64 * 1024;
+
+/// What a server that expects TLS answers to anything else begins with.
+const TLS_ALERT: u8 = 21;
 
 /// What the server says of itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,7 +27,7 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    fn new(text: Option<String>) -> Self {
+    pub(crate) fn new(text: Option<String>) -> Self {
         let mut numbers = text.as_deref().unwrap_or("").split('.').map(|part| part.parse().unwrap_or(0));
         let number = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
         Server { text, number }
@@ -48,18 +53,18 @@ impl Server {
 ///
 /// # Cancel safety
 /// Cancel safe.
-pub(crate) async fn ask(uri: &AMQPUri) -> Result<Server> {
-    let broken = |e: std::io::Error| {
-        Error::new(Kind::Disconnected, "connect", "the server cannot be reached").with_source(e)
-    };
-    let runtime = lapin::runtime::default_runtime().map_err(|e| crate::error::typed("connect", e))?;
-    let tls = OwnedTLSConfig::default();
-    let mut stream = uri.connect_with_config_async(tls.as_ref(), &runtime).await.map_err(broken)?;
+pub(crate) async fn ask(uri: &AMQPUri, encryption: &Encryption) -> Result<Server> {
+    let broken = |e: std::io::Error| broken(uri, e);
+    let mut stream = encryption.open(uri).await.map_err(broken)?;
     stream.write_all(GREETING).await.map_err(broken)?;
     stream.flush().await.map_err(broken)?;
     let mut head = [0; 7];
     stream.read_exact(&mut head).await.map_err(broken)?;
     let length = u32::from_be_bytes([head[3], head[4], head[5], head[6]]) as usize;
+    if head[0] == TLS_ALERT {
+        let text = "the port expects TLS, and the connection is not encrypted";
+        return Err(Error::new(Kind::InvalidConfiguration, "connect", text).advice("use the scheme amqps"));
+    }
     if head[0] != 1 || length > MOST {
         return Err(Error::new(Kind::Unexpected, "connect", "the server does not speak AMQP 0-9-1"));
     }
@@ -67,6 +72,21 @@ pub(crate) async fn ask(uri: &AMQPUri) -> Result<Server> {
     frame.resize(head.len() + length + 1, 0);
     stream.read_exact(&mut frame[head.len()..]).await.map_err(broken)?;
     Ok(Server::new(version(&frame)))
+}
+
+fn broken(uri: &AMQPUri, error: std::io::Error) -> Error {
+    if let Some(refused) = tls_failure("connect", &error.to_string()) {
+        return refused;
+    }
+    let hung_up = error.kind() == std::io::ErrorKind::UnexpectedEof
+        || error.kind() == std::io::ErrorKind::ConnectionReset;
+    if hung_up && uri.scheme == AMQPScheme::AMQP {
+        let text = "the server hung up without a greeting";
+        return Error::new(Kind::Disconnected, "connect", text)
+            .with_source(error)
+            .advice("if the port expects TLS, use the scheme amqps");
+    }
+    Error::new(Kind::Disconnected, "connect", "the server cannot be reached").with_source(error)
 }
 
 fn version(frame: &[u8]) -> Option<String> {

@@ -4,8 +4,8 @@ use anybroker_core::kit::within;
 use anybroker_core::{Error, Result};
 use futures::future::try_join_all;
 use lapin::options::{
-    ExchangeDeclareOptions, ExchangeDeleteOptions, QueueBindOptions, QueueDeclareOptions, QueueDeleteOptions,
-    QueuePurgeOptions,
+    BasicGetOptions, ExchangeDeclareOptions, ExchangeDeleteOptions, QueueBindOptions, QueueDeclareOptions,
+    QueueDeleteOptions, QueuePurgeOptions,
 };
 use lapin::types::{FieldTable, ShortString};
 use lapin::{Channel, ExchangeKind};
@@ -119,6 +119,24 @@ impl<'a> Wire<'a> {
             c.exchange_bind(destination.into(), source.into(), ShortString::default(), options, none).await
         })
         .await
+    }
+
+    /// Takes a binding away that is not there, which needs the permission to write to the exchange and to read it, and
+    /// changes nothing. The reply to a refusal is the caller's to explain.
+    pub(crate) async fn unbind_nothing(&self, exchange: &str) -> Result<Reply<()>> {
+        let (options, none) = (Default::default(), FieldTable::default());
+        let key = "anybroker-no-such-binding".into();
+        self.on_channel(async |c| {
+            c.exchange_unbind(exchange.into(), exchange.into(), key, options, none).await
+        })
+        .await
+    }
+
+    /// Gets a message from a queue with a single active consumer: the server looks at the permission to read it, and
+    /// then refuses, because such a queue has no `basic.get`. The reply is the caller's to explain.
+    pub(crate) async fn get_nothing(&self, queue: &str) -> Result<Reply<()>> {
+        let options = BasicGetOptions::default();
+        self.on_channel(async |c| c.basic_get(queue.into(), options).await.map(|_| ())).await
     }
 
     pub(crate) async fn delete_exchange(&self, name: &str) -> Result<()> {

@@ -19,6 +19,7 @@
 //! ```
 
 mod catalogue;
+mod certificates;
 mod container;
 mod control;
 mod error;
@@ -44,4 +45,4 @@ pub use options::{Engine, Options, PortChoice, default_cache, default_state};
 pub use ports::Ports;
 pub use process::ProcessId;
 pub use progress::{Progress, Step};
-pub use status::{Mode, Proxied, State, Status};
+pub use status::{Mode, Proxied, Secure, State, Status};

@@ -29,6 +29,11 @@ impl Site {
         self.folder.join("data")
     }
 
+    /// What its encrypted listeners are set up with.
+    pub(crate) fn tls(&self) -> PathBuf {
+        self.folder.join("tls")
+    }
+
     pub(crate) fn log(&self) -> PathBuf {
         self.folder.join("broker.log")
     }

@@ -1,6 +1,6 @@
 //! How a broker stands, for people and for machines.
 
-use std::fmt;
+use std::{collections::BTreeMap, fmt, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -29,6 +29,9 @@ pub struct Status {
     /// How a client reaches it through a proxy, if that takes a port of its own.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub proxied: Option<Proxied>,
+    /// How a client reaches it encrypted and logged in; none in a container.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub secure: Option<Secure>,
     /// Its log: a file, or the command that shows it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub log: Option<String>,
@@ -71,6 +74,16 @@ pub struct Proxied {
     pub forward_to: u16,
 }
 
+/// The encrypted ways to a broker.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Secure {
+    /// URLs with all that is needed, by what they log in with, such as `password` or `certificate`.
+    pub urls: BTreeMap<String, String>,
+    /// The folder of the files that the URLs name: `ca.pem`, `client.pem`, `client.key`, `password`; and `other-ca.pem`, an
+    /// authority that has signed nothing here.
+    pub files: PathBuf,
+}
+
 impl Status {
     pub(crate) fn down(name: &str, version: Option<String>) -> Self {
         Self {
@@ -82,6 +95,7 @@ impl Status {
             url: None,
             management_url: None,
             proxied: None,
+            secure: None,
             log: None,
             reason: None,
         }

@@ -27,6 +27,8 @@ pub(super) async fn round_trip(context: Context) -> CaseResult {
         .with_key(&b"\xffkey\x00"[..])
         .with_type("order.placed")
         .with_content_type("application/octet-stream")
+        .with_extension("subject", "order 7 ☃")
+        .with_extension("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
         .with_header("überschrift", "grüße ☃")
         .with_header("zebra", "before alpha")
         .with_header("alpha", &b"\x00\xff"[..])

@@ -171,7 +171,10 @@ pub(super) async fn dead_letter_keeps_the_message(context: Context) -> CaseResul
     }
     let (subscription, letters) = dead_letters(&stage, None).await?;
     let publisher = stage.publisher().await?;
-    let original = Message::new(&b"\x00poison\xff"[..]).with_key(&b"\xffk"[..]).with_header("tenant", "acme");
+    let original = Message::new(&b"\x00poison\xff"[..])
+        .with_key(&b"\xffk"[..])
+        .with_header("tenant", "acme")
+        .with_extension("subject", "order-7");
     let published = original.clone();
     step("publish", async { Ok(publisher.publish(published).await?) }).await?;
     let mut consumer = step("open", stage.recorded.consumer(subscription)).await?;
@@ -179,16 +182,17 @@ pub(super) async fn dead_letter_keeps_the_message(context: Context) -> CaseResul
     step("dead-letter", async { Ok(delivery.dead_letter("it cannot be read").await?) }).await?;
     step("close", consumer.close()).await?;
     let letter = dead_letter_of(&stage, letters).await?;
-    ensure(
-        letter.payload == original.payload && letter.key == original.key && letter.id == original.id,
-        || format!("the dead letter of {original:#?} is {letter:#?}"),
-    )?;
+    let kept = letter.payload == original.payload
+        && letter.key == original.key
+        && letter.id == original.id
+        && letter.extensions == original.extensions;
+    ensure(kept, || format!("the dead letter of {original:#?} is {letter:#?}"))?;
     for (name, value) in [("tenant", "acme"), ("dead-letter-reason", "it cannot be read")] {
         let found = letter.headers.get(name).map(|v| v.to_vec());
         ensure(found == Some(value.into()), || format!("the header {name} of the dead letter is {found:?}"))?;
     }
     stage.tidy().await?;
-    Ok(Finding::Holds("one dead letter: key, payload, id, headers, reason".into()))
+    Ok(Finding::Holds("one dead letter: key, payload, id, headers, extensions, reason".into()))
 }
 
 pub(super) async fn used_up_attempts_are_dead_lettered(context: Context) -> CaseResult {

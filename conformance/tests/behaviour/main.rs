@@ -32,6 +32,7 @@ fn main() {
     if !arguments.list {
         report::print();
     }
+    targets::tidy();
     conclusion.exit();
 }
 

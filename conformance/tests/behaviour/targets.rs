@@ -74,7 +74,10 @@ impl Target {
     }
 
     pub(crate) fn faults(&self) -> Applicable<Arc<dyn Faults>> {
-        let server = self.server.as_ref().ok_or("embedded: there is no broker process")?;
+        let server = self
+            .server
+            .as_ref()
+            .ok_or("embedded: it has no process of its own, and dies with its users as in member_killed")?;
         Ok(Arc::new(Starter { process: server.process }))
     }
 
@@ -191,16 +194,40 @@ pub(crate) fn all() -> Vec<Arc<Target>> {
             ..local(name, &with(url, parameters), &[])
         }
     };
+    let sqlite = sqlite_file();
     let targets = [
         local("memory", "memory://behaviour?topology=check&partitions=4", &[]),
         local("memory-lease", "memory://lease?topology=check&lease=300ms", &["lease_lapses"]),
-        // A killed member is noticed after 6 s and not after 45.
+        Target { shared: true, ..local("sqlite", &format!("{sqlite}&partitions=4"), &[]) },
+        local("sqlite-lease", &format!("{sqlite}&lease=300ms"), &["lease_lapses"]),
+        // A killed member is noticed after 6 s and not after 10 or 45.
         server("kafka", "kafka", "partitions=6&x.session.timeout.ms=6000", ""),
         server("rabbitmq", "rabbitmq", "partitions=4", "heartbeat=3s"),
         server("rabbitmq-one-queue", "rabbitmq", "", "heartbeat=3s"),
         server("rabbitmq4", "rabbitmq4", "partitions=4", "heartbeat=3s"),
+        server("nats", "nats", "partitions=4&session_timeout=6s", "ping_interval=2s"),
     ];
     targets.into_iter().map(Arc::new).collect()
+}
+
+/// Where this run's files are.
+fn directory() -> std::path::PathBuf {
+    std::env::temp_dir().join(format!("anybroker-behaviour-{}", std::process::id()))
+}
+
+/// Deletes this run's files.
+pub(crate) fn tidy() {
+    let _ = std::fs::remove_dir_all(directory());
+}
+
+/// The URL of a new file, which is created here, as `topology=check` creates none.
+fn sqlite_file() -> String {
+    let directory = directory();
+    std::fs::create_dir_all(&directory).unwrap();
+    let url = format!("sqlite://{}/behaviour.db", directory.display());
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async { anybroker::connect(&url).await.unwrap().close().await.unwrap() });
+    format!("{url}?topology=check")
 }
 
 /// `ANYBROKER_TEST_EXCLUDE=kafka,rabbitmq4` leaves brokers out, by name and reported.

@@ -3,17 +3,19 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use bytestring::ByteString;
+
 use crate::consumer::Subscription;
 use crate::delivery::Delivery;
 use crate::error::{Kind, Result};
 use crate::ext::PublisherExt;
-use crate::message::Message;
+use crate::message::{Message, check_extension};
 use crate::publisher::Publisher;
 use crate::topic::{Group, Topic};
 
 /// The headers that a dead letter carries besides the message's own: why, from which topic, position and group,
 /// after how many attempts, and when. Key, payload, id, headers and attributes are the message's, byte for byte; of a
-/// foreign message, what may not be published is kept as `original-…` headers.
+/// foreign message, what may not be published is kept as `original-…` headers (an attribute `x` as `original-ce-x`).
 pub const DEAD_LETTER_HEADERS: [&str; 6] = [
     "dead-letter-reason",
     "dead-letter-topic",
@@ -78,18 +80,33 @@ const REASON: usize = 1_000;
 
 /// What a foreign producer wrote and we may not publish (a reserved header, an overlong attribute) is kept under another
 /// name, so that no message is too strange to be given up.
-fn publishable(mut message: Message) -> Message {
-    if message.validate().is_ok() {
-        return message;
+pub fn publishable(mut message: Message) -> Message {
+    let odd = take_odd_extensions(&mut message);
+    if message.validate().is_err() {
+        message = renamed(message);
     }
-    let original = std::mem::take(&mut message);
-    message.key = original.key.clone();
-    message.payload = original.payload.clone();
+    for (name, value) in odd {
+        message.headers.append(format!("original-ce-{}", kept(&name)), String::from(value));
+    }
+    message
+}
+
+/// Attributes that are not CloudEvents', or not as it defines them.
+fn take_odd_extensions(message: &mut Message) -> Vec<(ByteString, ByteString)> {
+    let all = std::mem::take(&mut message.extensions).into_iter();
+    let (legal, odd) = all.partition(|(name, value)| check_extension(name, value).is_ok());
+    message.extensions = legal;
+    odd
+}
+
+fn renamed(original: Message) -> Message {
+    let mut message = Message::new(original.payload);
+    message.key = original.key;
     message.schema_version = original.schema_version;
     message.time = original.time;
+    message.extensions = original.extensions;
     for (name, value) in original.headers.iter() {
-        let kept: String = name.chars().filter(|c| !c.is_control()).take(MAX_KEPT).collect();
-        message.headers.append(format!("original-{kept}"), value.clone());
+        message.headers.append(format!("original-{}", kept(name)), value.clone());
     }
     let texts = [
         ("original-id", Some(original.id.to_string())),
@@ -103,6 +120,10 @@ fn publishable(mut message: Message) -> Message {
         }
     }
     message
+}
+
+fn kept(name: &str) -> String {
+    name.chars().filter(|c| !c.is_control()).take(MAX_KEPT).collect()
 }
 
 /// Characters kept of a header's name, so that it still fits with its prefix in UTF-8.
@@ -123,5 +144,19 @@ mod tests {
         assert_eq!((kept.payload.as_ref(), kept.key), (&b"payload"[..], Some("k".into())));
         assert_eq!(kept.headers.get("original-ce_subject").unwrap().as_ref(), b"s");
         assert_eq!(kept.headers.get("original-type").unwrap().as_ref(), b"t\n");
+    }
+
+    #[test]
+    fn an_odd_attribute_takes_nothing_else_with_it() {
+        let odd = Message::new("p").with_id("m").with_type("t").with_header("h", "v");
+        let odd =
+            odd.with_extension("subject", "s").with_extension("time", "yesterday").with_extension("A_b", "x");
+        let kept = publishable(odd.clone());
+        kept.validate().unwrap();
+        assert_eq!((kept.id, kept.event_type), (odd.id, odd.event_type));
+        assert_eq!(kept.extensions, [("subject".into(), "s".into())]);
+        let headers: Vec<_> = kept.headers.iter().map(|(name, value)| (name, value.as_ref())).collect();
+        let expected = [("h", &b"v"[..]), ("original-ce-time", b"yesterday"), ("original-ce-A_b", b"x")];
+        assert_eq!(headers, expected);
     }
 }

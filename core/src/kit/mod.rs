@@ -7,6 +7,7 @@
 
 mod confirmations;
 mod dead_letter;
+mod hash;
 mod held_keys;
 mod intake;
 mod ledger;
@@ -15,14 +16,17 @@ mod partition;
 mod retries;
 mod session;
 mod supervise;
+mod tls;
 mod window;
 
 pub use confirmations::{Confirmations, Pending};
-pub use dead_letter::DEAD_LETTER_HEADERS;
+pub use dead_letter::{DEAD_LETTER_HEADERS, publishable};
+pub use hash::crc32;
 pub use intake::Intake;
 pub use ledger::Room;
 pub use link::{Ack, Link};
 pub use partition::{AckPlan, Incoming, Returned};
 pub use session::{Session, SessionConsumer};
 pub use supervise::{Supervision, within};
+pub use tls::{causes, tls_failure};
 pub use window::Permit;

@@ -1,6 +1,6 @@
 //! One partition's records in a consumer session: handed out in order, redelivered in order, acknowledged in any order.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use tokio::time::Instant;
 
@@ -60,6 +60,8 @@ struct Entry {
     failures: u32,
     redelivered: bool,
     state: State,
+    /// The broker has given it to somebody else while it was being acknowledged; the answer decides what it is.
+    lost: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -73,12 +75,16 @@ enum State {
     Acked,
     /// Acknowledged at the broker by itself, behind an unsettled one.
     AckedSingly,
+    /// The broker took it back: it is nothing of ours any more.
+    Lost,
 }
 
 #[derive(Debug)]
 pub(super) struct Partition {
     pub(super) generation: u32,
     pub(super) draining: bool,
+    /// Until when it is ours, where that has to be renewed.
+    pub(super) until: Option<Instant>,
     /// Records in the application's hands.
     pub(super) handed: usize,
     /// Records not acknowledged.
@@ -93,6 +99,8 @@ pub(super) struct Partition {
     retries: Retries,
     /// The last entry before `base`, if the broker has not been told.
     prefix: Option<u64>,
+    /// Sequences that were lost in the application's hands, until it settles or releases them.
+    lost: BTreeSet<u64>,
 }
 
 /// What is handed out.
@@ -109,6 +117,7 @@ impl Partition {
         Partition {
             generation,
             draining: false,
+            until: None,
             handed: 0,
             open: 0,
             bytes: 0,
@@ -117,6 +126,7 @@ impl Partition {
             cursor: 0,
             retries: Retries::default(),
             prefix: None,
+            lost: BTreeSet::new(),
         }
     }
 
@@ -133,6 +143,7 @@ impl Partition {
             failures: incoming.attempts,
             redelivered: incoming.redelivered,
             state: State::Waiting,
+            lost: false,
         });
     }
 
@@ -147,7 +158,7 @@ impl Partition {
 
     /// Hands out the next record: one that is due again, or one never handed out whose key waits for nothing.
     pub(super) fn next(&mut self, number: u32, now: Instant) -> Option<Handout> {
-        if self.draining {
+        if self.draining || self.lapsed(now) {
             return None;
         }
         let sequence = self.retries.take_due(now).or_else(|| self.advance(now))?;
@@ -181,6 +192,10 @@ impl Partition {
         loop {
             let sequence = self.cursor;
             let entry = self.entries.get((sequence - self.base) as usize)?;
+            if entry.state == State::Lost {
+                self.cursor += 1;
+                continue;
+            }
             let waits = self.retries.queue_behind(entry.record.key(), sequence, now);
             self.cursor += 1;
             if !waits {
@@ -207,11 +222,38 @@ impl Partition {
             self.entry(token.sequence).filter(|e| e.state == State::Confirming && e.handout == token.handout);
         if let Some(entry) = asked.filter(|_| token.generation == generation) {
             entry.state = State::Handed;
+            let native = entry.native;
+            let lost = std::mem::take(&mut entry.lost);
             if confirmed {
                 // It is in hand, as the line above says.
                 let _ = self.ack(token);
+            } else if lost {
+                self.lose(native);
             }
         }
+    }
+
+    /// The broker has taken the record back, and delivers it again, to whomever. It goes, whoever holds it.
+    pub(super) fn lose(&mut self, native: u64) {
+        let Ok(at) = self.entries.binary_search_by_key(&native, |entry| entry.native) else { return };
+        let sequence = self.base + at as u64;
+        let entry = &mut self.entries[at];
+        match entry.state {
+            State::Confirming => return entry.lost = true,
+            State::Acked | State::AckedSingly | State::Lost => return,
+            State::Handed => {
+                self.handed -= 1;
+                self.lost.insert(sequence);
+            }
+            State::Lapsed => _ = self.lost.insert(sequence),
+            State::Waiting => {}
+        }
+        entry.state = State::Lost;
+        let record = std::mem::take(&mut entry.record);
+        self.open -= 1;
+        self.bytes -= record.size();
+        self.retries.forget(record.key(), sequence);
+        self.trim();
     }
 
     /// Lets the later ones of the record's key wait until it is acknowledged or put back.
@@ -237,16 +279,22 @@ impl Partition {
         self.handed -= 1;
         self.open -= 1;
         self.bytes -= record.size();
+        self.trim();
+        Ok(native)
+    }
+
+    /// Forgets what is done at the front.
+    fn trim(&mut self) {
         while let Some(front) = self.entries.front() {
             match front.state {
                 State::Acked => self.prefix = Some(front.native),
-                State::AckedSingly => {}
+                State::AckedSingly | State::Lost => {}
                 _ => break,
             }
             self.entries.pop_front();
             self.base += 1;
         }
-        Ok(native)
+        self.cursor = self.cursor.max(self.base);
     }
 
     /// Puts the record of `token` back, to come again at `due`, before the later ones of its key.
@@ -333,7 +381,8 @@ impl Partition {
 
     /// Everything not acknowledged, in order.
     pub(super) fn returned(&self) -> Vec<Returned> {
-        let open = self.entries.iter().filter(|e| !matches!(e.state, State::Acked | State::AckedSingly));
+        let done = |e: &&Entry| matches!(e.state, State::Acked | State::AckedSingly | State::Lost);
+        let open = self.entries.iter().filter(|e| !done(e));
         let returned = |e: &Entry| Returned {
             native: e.native,
             attempts: e.attempt,
@@ -346,23 +395,30 @@ impl Partition {
         self.entries.get_mut(sequence.checked_sub(self.base)? as usize)
     }
 
+    fn lapsed(&self, now: Instant) -> bool {
+        self.until.is_some_and(|until| until <= now)
+    }
+
     fn held(&mut self, token: Token) -> Result<&mut Entry> {
-        if token.generation != self.generation {
+        if token.generation != self.generation || (self.until.is_some() && self.lapsed(Instant::now())) {
             return Err(fenced());
+        }
+        if self.lost.remove(&token.sequence) {
+            return Err(expired());
         }
         match self.entry(token.sequence) {
             Some(entry) if entry.handout == token.handout && entry.state == State::Handed => Ok(entry),
-            Some(entry) if entry.handout == token.handout && entry.state == State::Lapsed => Err(Error::new(
-                Kind::LeaseExpired,
-                "settle",
-                "it was held for longer than its lease, and comes again",
-            )),
+            Some(entry) if entry.handout == token.handout && entry.state == State::Lapsed => Err(expired()),
             _ => {
                 let text = "an earlier message of its key is delivered again first, and this one after it";
                 Err(Error::new(Kind::Superseded, "settle", text))
             }
         }
     }
+}
+
+fn expired() -> Error {
+    Error::new(Kind::LeaseExpired, "settle", "it was held for longer than its lease, and comes again")
 }
 
 pub(super) fn fenced() -> Error {

@@ -66,6 +66,15 @@ impl Retries {
         }
     }
 
+    /// Forgets a message that is nothing of ours any more, and with it that its key waits for it.
+    pub(super) fn forget(&mut self, key: Option<&[u8]>, sequence: u64) {
+        let Some(key) = key else { return self.keyless.retain(|(_, waiting)| *waiting != sequence) };
+        if let Some(lane) = self.keyed.get_mut(key) {
+            lane.waiting.retain(|(waiting, _)| *waiting != sequence);
+        }
+        self.unpark(key);
+    }
+
     /// Takes the earliest message that is due.
     pub(super) fn take_due(&mut self, now: Instant) -> Option<u64> {
         let due = self.keyed.iter().filter(|(_, lane)| lane.due().is_some_and(|due| due <= now));

@@ -73,6 +73,15 @@ impl Session {
         self.ledger().assign(partition)
     }
 
+    /// A partition is ours until then, unless that is renewed: later nothing of it is handed out or settled, even if the
+    /// process was stopped meanwhile and nobody has revoked it yet.
+    pub fn hold_until(&self, partition: u32, until: Instant) {
+        if let Some(partition) = self.ledger().partition(partition) {
+            partition.until = Some(until);
+        }
+        self.arrived.notify_one();
+    }
+
     /// A partition is no longer ours: its deliveries are void. Says what goes back, in order.
     pub fn revoke(&self, partition: u32) -> Vec<Returned> {
         let revoked = self.ledger().revoke(partition);
@@ -144,6 +153,15 @@ impl Session {
     /// that wait behind an unsettled message.
     pub fn take_acks(&self, partition: u32, singles: bool) -> AckPlan {
         self.ledger().partition(partition).map(|p| p.take_acks(singles)).unwrap_or_default()
+    }
+
+    /// The broker has taken these records back (their lease has lapsed there) and delivers them again, to whomever.
+    /// They are gone from the session; settling them fails with `LeaseExpired`.
+    pub fn lose(&self, partition: u32, natives: impl IntoIterator<Item = u64>) {
+        if let Some(partition) = self.ledger().partition(partition) {
+            natives.into_iter().for_each(|native| partition.lose(native));
+        }
+        self.wake();
     }
 
     /// The first record of a partition that is not acknowledged, with the attempts it has had.

@@ -13,6 +13,7 @@ use bytes::Bytes;
 use bytestring::ByteString;
 
 pub use attributes::Attribute;
+pub(crate) use attributes::check_extension;
 use headers::MAX_NAME;
 pub use headers::{Headers, IntoValue};
 pub use id::MessageId;
@@ -49,6 +50,9 @@ pub struct Message {
     pub content_type: Option<ByteString>,
     /// When it happened; carried in milliseconds.
     pub time: Option<SystemTime>,
+    /// Further CloudEvents attributes, by name: `subject`, `dataschema`, `traceparent`, … Where the key travels as the
+    /// attribute `partitionkey` (RabbitMQ), it stands before one of that name in here.
+    pub extensions: Vec<(ByteString, ByteString)>,
 }
 
 /// The `source` of CloudEvents whose message names none.
@@ -73,6 +77,7 @@ impl Message {
             source: None,
             content_type: None,
             time: None,
+            extensions: Vec::new(),
         }
     }
 
@@ -118,19 +123,28 @@ impl Message {
         self
     }
 
-    /// Bytes that count towards windows and limits: payload, key, headers and a flat share for attributes.
+    /// Adds a further CloudEvents attribute, such as `subject`.
+    pub fn with_extension(mut self, name: impl Into<ByteString>, value: impl Into<ByteString>) -> Self {
+        self.extensions.push((name.into(), value.into()));
+        self
+    }
+
+    /// Bytes that count towards windows and limits: payload, key, headers, extensions and a flat share for the other
+    /// attributes.
     pub fn size(&self) -> usize {
         const ATTRIBUTES: usize = 64;
         let key = self.key.as_ref().map_or(0, |k| k.as_bytes().len());
-        self.payload.len() + key + self.headers.size() + ATTRIBUTES
+        let extensions: usize = self.extensions.iter().map(|(name, value)| name.len() + value.len()).sum();
+        self.payload.len() + key + self.headers.size() + extensions + ATTRIBUTES
     }
 
     /// Refuses what no backend could carry, before anything is sent.
     ///
     /// # Errors
-    /// [`Kind::InvalidConfiguration`]: a header name, an empty id, or an empty or unprintable attribute.
+    /// [`Kind::InvalidConfiguration`]: a header name, an empty id, an empty or unprintable attribute, or an extension's name.
     pub fn validate(&self) -> Result<()> {
         self.headers.validate()?;
+        self.extensions.iter().try_for_each(|(name, value)| check_extension(name, value))?;
         let id = if let MessageId::Text(id) = &self.id { Some(id) } else { None };
         let texts = [
             ("id", id),

@@ -97,7 +97,8 @@ impl Record {
         self.headers().find(|(n, _)| *n == name).map(|(_, value)| value)
     }
 
-    /// CloudEvents extension attributes that the contract has no field for; [`to_message`](Self::to_message) leaves them out.
+    /// CloudEvents attributes that the contract has no field for: `subject`, `traceparent`; and those that do not read as
+    /// they should.
     pub fn extensions(&self) -> impl Iterator<Item = (&str, &[u8])> {
         let extensions = self.entries().filter(|e| e.0 == Tag::Extension as u8);
         extensions.filter_map(|(_, range)| split_pair(&self.meta[range]))
@@ -108,12 +109,14 @@ impl Record {
         self.meta.len() + self.payload.len()
     }
 
-    /// The message for publishing it again elsewhere: everything that [`Message`] has a field for. A message without an id
-    /// gets a new one; CloudEvents [`extensions`](Self::extensions) are not carried on.
+    /// The message for publishing it again elsewhere. A message without an id gets a new one; an
+    /// [extension](Self::extensions) that is no text stays behind.
     pub fn to_message(&self) -> Message {
         let text = |text: Option<&str>| text.map(ByteString::from);
         let mut headers = Headers::new();
         self.headers().for_each(|(name, value)| headers.append(name, value));
+        let extensions =
+            self.extensions().filter_map(|(name, value)| Some((name, str::from_utf8(value).ok()?)));
         Message {
             id: self.id().unwrap_or_default(),
             key: self.to_key(),
@@ -124,6 +127,7 @@ impl Record {
             source: text(self.source()),
             content_type: text(self.content_type()),
             time: self.time(),
+            extensions: extensions.map(|(name, value)| (name.into(), value.into())).collect(),
         }
     }
 
@@ -319,6 +323,7 @@ mod tests {
         message.source = Some("/shop".into());
         message.content_type = Some("application/json".into());
         message.time = Some(UNIX_EPOCH + Duration::from_millis(1_700_000_000_123));
+        let message = message.with_extension("subject", "order ☃").with_extension("sampled", "");
         let mut buffer = RecordBuffer::new();
         for _ in 0..3 {
             assert_eq!(buffer.encode(&message).to_message(), message);

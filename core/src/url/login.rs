@@ -23,6 +23,19 @@ impl TlsFiles {
         *self == Self::default()
     }
 
+    /// Refuses them on a connection that is not encrypted; `encrypted` names the scheme that is.
+    ///
+    /// # Errors
+    /// `InvalidConfiguration` names the parameters and the scheme.
+    pub fn need_encryption(&self, is_encrypted: bool, encrypted: &str) -> Result<()> {
+        if is_encrypted || self.is_empty() {
+            return Ok(());
+        }
+        let text = "tls_ca, tls_certificate and tls_key are for encrypted connections, and this one is not";
+        Err(Error::new(Kind::InvalidConfiguration, "connect", text)
+            .advice(format!("use the scheme {encrypted}, or leave them out")))
+    }
+
     /// Reads one of the files.
     ///
     /// # Errors

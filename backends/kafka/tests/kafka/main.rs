@@ -10,6 +10,7 @@ mod support;
 
 mod close;
 mod consume;
+mod groups;
 mod mistakes;
 mod poison;
 mod publish;

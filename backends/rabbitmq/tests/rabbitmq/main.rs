@@ -6,5 +6,6 @@ mod support;
 
 mod consuming;
 mod errors;
+mod operating;
 mod publishing;
 mod sharing;

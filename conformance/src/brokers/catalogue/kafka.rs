@@ -1,12 +1,13 @@
 //! Apache Kafka: one node that is broker and controller, from Maven's repository.
 
-use std::{path::Path, process::Command, time::Duration};
+use std::{collections::BTreeMap, path::Path, process::Command, time::Duration};
 
 use async_trait::async_trait;
 
 use super::LocalBroker;
 use crate::brokers::{
     Error,
+    certificates::{self, PASSWORD, USER},
     fetch::maven,
     ports::{PortUse, Ports},
     probe,
@@ -38,6 +39,8 @@ impl LocalBroker for Kafka {
                 PortUse::listening("controller", 9093),
                 PortUse::listening("proxied", 9094),
                 PortUse::advertised("proxy", 19094),
+                PortUse::listening("secure", 9095),
+                PortUse::listening("mutual", 9096),
             ]
         }
     }
@@ -48,6 +51,23 @@ impl LocalBroker for Kafka {
 
     fn proxied(&self, ports: &Ports) -> Option<Proxied> {
         Some(Proxied { listen: ports.get("proxy"), forward_to: ports.get("proxied") })
+    }
+
+    fn secure_urls(&self, ports: &Ports, files: &Path) -> BTreeMap<String, String> {
+        let files = files.display();
+        let login = |mechanism: &str| {
+            let port = ports.get("secure");
+            let given = format!("tls_ca={files}/ca.pem&password_file={files}/password&sasl={mechanism}");
+            format!("kafka+ssl://{USER}@127.0.0.1:{port}?{given}")
+        };
+        let given =
+            format!("tls_ca={files}/ca.pem&tls_certificate={files}/client.pem&tls_key={files}/client.key");
+        BTreeMap::from([
+            ("password".to_owned(), login("SCRAM-SHA-512")),
+            ("scram-256".to_owned(), login("SCRAM-SHA-256")),
+            ("plain".to_owned(), login("PLAIN")),
+            ("certificate".to_owned(), format!("kafka+ssl://127.0.0.1:{}?{given}", ports.get("mutual"))),
+        ])
     }
 
     fn image_version(&self) -> &'static str {
@@ -64,7 +84,10 @@ impl LocalBroker for Kafka {
 
     async fn prepare(&self, site: &Site, ports: &Ports) -> Result<Command, Error> {
         let logging = site.write("log4j2.properties", LOGGING)?;
-        let config = site.write("server.properties", &configuration(site, ports))?;
+        certificates::ensure(&site.tls())?;
+        // It has a password in it.
+        let config = site.folder.join("server.properties");
+        certificates::write_private(&config, &configuration(site, ports))?;
         if !site.data().join("meta.properties").exists() {
             site.create(&site.data())?;
             tool::run(format(site, &logging, &config).into(), FORMAT_WITHIN).await?;
@@ -86,7 +109,13 @@ fn jars() -> maven::Jars {
 
 fn configuration(site: &Site, ports: &Ports) -> String {
     let ports = ports.iter().map(|(purpose, port)| (purpose, port.to_string()));
-    render(CONFIG, ports.chain([("data", site.data().display().to_string())]))
+    let values = [
+        ("data", site.data().display().to_string()),
+        ("tls", site.tls().display().to_string()),
+        ("user", USER.to_owned()),
+        ("password", PASSWORD.to_owned()),
+    ];
+    render(CONFIG, ports.chain(values))
 }
 
 fn java(site: &Site, logging: &Path) -> Command {
@@ -101,6 +130,9 @@ fn format(site: &Site, logging: &Path, config: &Path) -> Command {
     let mut format = java(site, logging);
     format.args(["-XX:TieredStopAtLevel=1", "kafka.tools.StorageTool", "format", "--ignore-formatted"]);
     format.args(["--cluster-id", CLUSTER, "--config"]).arg(config);
+    for mechanism in ["SCRAM-SHA-256", "SCRAM-SHA-512"] {
+        format.arg("--add-scram").arg(format!("{mechanism}=[name={USER},password={PASSWORD}]"));
+    }
     format
 }
 
@@ -112,12 +144,23 @@ mod tests {
     #[test]
     fn every_listener_has_its_port_and_the_proxied_one_advertises_the_proxy() {
         let (site, _folder) = site("kafka");
-        let ports = Ports::from([("client", 1), ("controller", 2), ("proxied", 3), ("proxy", 4)]);
+        let ports = Ports::from([
+            ("client", 1),
+            ("controller", 2),
+            ("proxied", 3),
+            ("proxy", 4),
+            ("secure", 5),
+            ("mutual", 6),
+        ]);
         let config = configuration(&site, &ports);
-        assert!(config.contains("\ncontroller.quorum.voters=1@127.0.0.1:2\n"));
-        assert!(config.contains(
-            "\nlisteners=PLAINTEXT://127.0.0.1:1,CONTROLLER://127.0.0.1:2,PROXIED://127.0.0.1:3\n"
-        ));
-        assert!(config.contains("\nadvertised.listeners=PLAINTEXT://127.0.0.1:1,PROXIED://127.0.0.1:4\n"));
+        let config = config.replace("voters=1@127", "voters=1 at 127");
+        assert!(config.contains("\ncontroller.quorum.voters=1 at 127.0.0.1:2\n"));
+        let listeners = "PLAINTEXT://127.0.0.1:1,CONTROLLER://127.0.0.1:2,PROXIED://127.0.0.1:3,\
+                         SECURE://127.0.0.1:5,MUTUAL://127.0.0.1:6";
+        assert!(config.contains(&format!("\nlisteners={listeners}\n")));
+        let advertised =
+            "PLAINTEXT://127.0.0.1:1,PROXIED://127.0.0.1:4,SECURE://127.0.0.1:5,MUTUAL://127.0.0.1:6";
+        assert!(config.contains(&format!("\nadvertised.listeners={advertised}\n")));
+        assert!(!config.contains('@'), "{config}");
     }
 }

@@ -10,7 +10,7 @@ mod rabbit;
 mod rabbitmq;
 mod rabbitmq4;
 
-use std::{path::Path, process::Command};
+use std::{collections::BTreeMap, path::Path, process::Command};
 
 use async_trait::async_trait;
 
@@ -46,6 +46,12 @@ pub(crate) trait LocalBroker: Send + Sync {
     /// How a client reaches it through a proxy, if not just by forwarding to the client port.
     fn proxied(&self, _ports: &Ports) -> Option<Proxied> {
         None
+    }
+
+    /// How clients reach it encrypted, by what they log in with; `files` is the folder that
+    /// [`certificates::ensure`](super::certificates::ensure) fills. Native processes only.
+    fn secure_urls(&self, _ports: &Ports, _files: &Path) -> BTreeMap<String, String> {
+        BTreeMap::new()
     }
 
     /// The version that its image has.

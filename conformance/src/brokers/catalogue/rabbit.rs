@@ -1,16 +1,19 @@
 //! What all RabbitMQ versions have in common.
 
-use std::{fs, path::Path};
+use std::{collections::BTreeMap, fs, path::Path};
 
 use crate::brokers::{
     Error,
+    certificates::{self, PASSWORD, USER},
     ports::Ports,
     probe,
     site::{Site, render},
 };
 
 const CONFIG: &str = include_str!("rabbit/rabbitmq.conf");
-const PLUGINS: &str = "[rabbitmq_management,rabbitmq_consistent_hash_exchange].\n";
+const DEFINITIONS: &str = include_str!("rabbit/definitions.json");
+const PLUGINS: &str =
+    "[rabbitmq_management,rabbitmq_consistent_hash_exchange,rabbitmq_auth_mechanism_ssl].\n";
 /// `guest:guest`.
 const LOGIN: &str = "Basic Z3Vlc3Q6Z3Vlc3Q=";
 /// Where Debian's packages put it.
@@ -23,6 +26,17 @@ pub(super) fn url(ports: &Ports) -> String {
 
 pub(super) fn management_url(ports: &Ports) -> String {
     format!("http://127.0.0.1:{}", ports.get("management"))
+}
+
+pub(super) fn secure_urls(ports: &Ports, files: &Path) -> BTreeMap<String, String> {
+    let (port, files) = (ports.get("secure"), files.display());
+    let password = format!("tls_ca={files}/ca.pem&password_file={files}/password");
+    let certificate =
+        format!("tls_ca={files}/ca.pem&tls_certificate={files}/client.pem&tls_key={files}/client.key");
+    BTreeMap::from([
+        ("password".to_owned(), format!("amqps://{USER}@127.0.0.1:{port}?{password}")),
+        ("certificate".to_owned(), format!("amqps://127.0.0.1:{port}?auth=external&{certificate}")),
+    ])
 }
 
 /// AMQP answers, and so does the management interface, which comes last.
@@ -38,12 +52,18 @@ pub(super) fn version(root: &Path) -> Option<String> {
     names.into_iter().find_map(|name| Some(name.strip_prefix("rabbitmq_server-")?.to_owned()))
 }
 
-/// Writes the configuration into the data folder, where it is also in reach of a changed root.
-pub(super) fn configure(site: &Site, ports: &Ports) -> Result<(), Error> {
+/// Writes the configuration into the data folder, where it is also in reach of a changed root. `data` and `tls` are
+/// where the broker sees the folders.
+pub(super) fn configure(site: &Site, ports: &Ports, data: &Path, tls: &Path) -> Result<(), Error> {
+    certificates::ensure(&site.tls())?;
     site.create(&site.data())?;
     let ports = ports.iter().map(|(purpose, port)| (purpose, port.to_string()));
-    site.write("data/rabbitmq.conf", &render(CONFIG, ports))?;
+    let definitions = data.join("definitions.json").display().to_string();
+    let values = ports.chain([("tls", tls.display().to_string()), ("definitions", definitions)]);
+    site.write("data/rabbitmq.conf", &render(CONFIG, values))?;
     site.write("data/enabled_plugins", PLUGINS)?;
+    let login = [("user", USER.to_owned()), ("password", PASSWORD.to_owned())];
+    certificates::write_private(&site.data().join("definitions.json"), &render(DEFINITIONS, login))?;
     Ok(())
 }
 
@@ -80,11 +100,16 @@ mod tests {
     #[test]
     fn the_configuration_listens_on_the_ports_given() {
         let (site, _folder) = site("rabbitmq");
-        configure(&site, &Ports::from([("client", 1), ("management", 2)])).unwrap();
+        let ports = Ports::from([("client", 1), ("management", 2), ("secure", 3)]);
+        configure(&site, &ports, Path::new("/d"), Path::new("/t")).unwrap();
         let config = fs::read_to_string(site.data().join("rabbitmq.conf")).unwrap();
         assert!(config.contains("listeners.tcp.default = 127.0.0.1:1\n"), "{config}");
         assert!(config.contains("management.tcp.port = 2\n"), "{config}");
+        assert!(config.contains("listeners.ssl.default = 127.0.0.1:3\n"), "{config}");
+        assert!(config.contains("certfile = /t/server.pem\n"), "{config}");
         assert!(!config.contains('@'), "{config}");
+        let definitions = fs::read_to_string(site.data().join("definitions.json")).unwrap();
+        assert!(!definitions.contains('@'), "{definitions}");
     }
 
     #[test]

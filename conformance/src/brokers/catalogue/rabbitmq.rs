@@ -1,6 +1,6 @@
 //! RabbitMQ as the system's package manager has it: 3.10 on Debian 12.
 
-use std::{path::Path, process::Command};
+use std::{collections::BTreeMap, path::Path, process::Command};
 
 use async_trait::async_trait;
 
@@ -24,6 +24,7 @@ impl LocalBroker for RabbitMq {
         const {
             &[
                 PortUse::listening("client", 5672),
+                PortUse::listening("secure", 5671),
                 PortUse::listening("management", 15672),
                 PortUse::listening("distribution", 25672),
                 PortUse::listening("epmd", 24369),
@@ -39,6 +40,10 @@ impl LocalBroker for RabbitMq {
         Some(rabbit::management_url(ports))
     }
 
+    fn secure_urls(&self, ports: &Ports, files: &Path) -> BTreeMap<String, String> {
+        rabbit::secure_urls(ports, files)
+    }
+
     fn image_version(&self) -> &'static str {
         "3.10.8"
     }
@@ -52,7 +57,7 @@ impl LocalBroker for RabbitMq {
     }
 
     async fn prepare(&self, site: &Site, ports: &Ports) -> Result<Command, Error> {
-        rabbit::configure(site, ports)?;
+        rabbit::configure(site, ports, &site.data(), &site.tls())?;
         let mut server = Command::new(rabbit::SERVER);
         server.envs(rabbit::environment(&site.data(), ports));
         Ok(server)

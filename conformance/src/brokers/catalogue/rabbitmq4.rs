@@ -1,7 +1,7 @@
 //! RabbitMQ 4: Debian 13's, in a folder of its own that becomes the root of the broker's processes, so that
 //! nothing of it is installed into the system.
 
-use std::{path::Path, process::Command};
+use std::{collections::BTreeMap, path::Path, process::Command};
 
 use async_trait::async_trait;
 
@@ -22,13 +22,16 @@ const RELEASE: debian::Release = debian::Release {
 };
 /// Where the data folder appears under the new root.
 const DATA: &str = "/data";
-/// Enters the new root ($1), with the data folder ($2) in it, in a mount namespace that ends with the broker.
+/// And where its certificates do.
+const TLS: &str = "/tls";
+/// Enters the new root ($1), with the folders of data ($2) and certificates ($3) in it, in a mount namespace that ends with the broker.
 const ENTER: &str = r#"
 for each in proc dev sys; do mount --bind "/$each" "$1/$each"; done
-mkdir -p "$1/data"
+mkdir -p "$1/data" "$1/tls"
 mount --bind "$2" "$1/data"
+mount --bind "$3" "$1/tls"
 root=$1
-shift 2
+shift 3
 exec chroot "$root" /usr/bin/env -i "$@"
 "#;
 
@@ -44,6 +47,7 @@ impl LocalBroker for RabbitMq4 {
         const {
             &[
                 PortUse::listening("client", 5673),
+                PortUse::listening("secure", 5674),
                 PortUse::listening("management", 15673),
                 PortUse::listening("distribution", 25673),
                 PortUse::listening("epmd", 24370),
@@ -59,6 +63,10 @@ impl LocalBroker for RabbitMq4 {
         Some(rabbit::management_url(ports))
     }
 
+    fn secure_urls(&self, ports: &Ports, files: &Path) -> BTreeMap<String, String> {
+        rabbit::secure_urls(ports, files)
+    }
+
     fn image_version(&self) -> &'static str {
         "4.0.5"
     }
@@ -72,7 +80,7 @@ impl LocalBroker for RabbitMq4 {
     }
 
     async fn prepare(&self, site: &Site, ports: &Ports) -> Result<Command, Error> {
-        rabbit::configure(site, ports)?;
+        rabbit::configure(site, ports, Path::new(DATA), Path::new(TLS))?;
         Ok(enter(site, ports))
     }
 
@@ -85,7 +93,7 @@ impl LocalBroker for RabbitMq4 {
 fn enter(site: &Site, ports: &Ports) -> Command {
     let mut enter = Command::new("unshare");
     enter.args(["--mount", "--propagation", "private", "sh", "-euc", ENTER, "enter"]);
-    enter.arg(RELEASE.root(&site.options.cache)).arg(site.data());
+    enter.arg(RELEASE.root(&site.options.cache)).arg(site.data()).arg(site.tls());
     enter.args(["PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LANG=C.UTF-8"]);
     enter.arg(format!("{MARK}={}", site.mark()));
     for (name, value) in rabbit::environment(Path::new(DATA), ports) {

@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{
-    Engine, Error, Mode, PortChoice, Ports, State, Status, Step,
+    Engine, Error, Mode, PortChoice, Ports, Secure, State, Status, Step,
     catalogue::LocalBroker,
     container::{ContainerEngine, Service},
     control::EngineCell,
@@ -187,6 +187,12 @@ impl One<'_> {
         lock::hold(&self.site.folder, within).await
     }
 
+    fn secure(&self, record: &Record) -> Option<Secure> {
+        let files = self.site.tls();
+        let urls = self.broker.secure_urls(&record.ports, &files);
+        (record.mode == Mode::Native && !urls.is_empty()).then_some(Secure { urls, files })
+    }
+
     fn describe(&self, record: &Record, runner: &Runner, state: State) -> Status {
         let version = match record.mode {
             Mode::Container => Some(self.broker.image_version().into()),
@@ -201,6 +207,7 @@ impl One<'_> {
             url: Some(self.broker.url(&record.ports)),
             management_url: self.broker.management_url(&record.ports),
             proxied: self.broker.proxied(&record.ports),
+            secure: self.secure(record),
             log: Some(runner.log(&self.site)),
             reason: None,
         }

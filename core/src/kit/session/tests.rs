@@ -295,3 +295,41 @@ async fn receiving_with_time_outs_dead_letters_once_and_other_keys_go_on() {
     }
     assert_eq!((received, sink.taken.lock().unwrap().len()), (vec!["1".into()], 1));
 }
+
+#[tokio::test]
+async fn what_the_broker_took_back_is_gone_and_comes_only_if_it_is_pushed_again() {
+    let (session, mut consumer) = session(&["a", "b", "a", "a"]);
+    let room = session.room();
+    let mut batch = consumer.receive(3).await.unwrap().into_iter();
+    batch.next().unwrap().nack(Duration::ZERO).await.unwrap();
+    session.lose(0, [0, 2, 3]);
+    let (b, void) = (batch.next().unwrap(), batch.next().unwrap());
+    assert_eq!(void.ack().await.unwrap_err().error().kind(), Kind::Superseded);
+    b.ack().await.unwrap();
+    assert_eq!(session.room().messages, room.messages + 4);
+    let generation = session.partitions().len() as u32;
+    session.push(0, generation, incoming(4, "a"));
+    let mut again = consumer.receive(9).await.unwrap();
+    assert_eq!(payloads(&again), [b"4"]);
+    session.lose(0, [4]);
+    let late = again.remove(0).ack().await.unwrap_err();
+    assert_eq!(late.error().kind(), Kind::LeaseExpired);
+    drop(late);
+    assert!(session.is_drained(0) && session.revoke(0).is_empty());
+}
+
+#[tokio::test]
+async fn a_message_lost_while_it_is_acknowledged_is_what_the_broker_answers() {
+    let session = Session::new(subscription(), None, None);
+    let link = Arc::new(SlowLink::default());
+    let mut consumer = session.connect(link.clone());
+    fill(&session, &["a", "b"]);
+    let mut batch = consumer.receive(2).await.unwrap().into_iter();
+    let acknowledging = tokio::spawn(batch.next().unwrap().ack());
+    link.asked.notified().await;
+    session.lose(0, [0, 1]);
+    link.answer.notify_one();
+    assert_eq!(acknowledging.await.unwrap().unwrap(), Settled::Confirmed);
+    let late = batch.next().unwrap().ack().await.unwrap_err();
+    assert_eq!(late.error().kind(), Kind::LeaseExpired);
+}
