@@ -5,6 +5,9 @@ use std::path::PathBuf;
 use anybroker_conformance::brokers::{Brokers, Options, PortChoice, Status};
 use tokio::runtime::Runtime;
 
+/// The tests with Python's clients, which need Python and some packages.
+const PYTHON: &str = "python";
+
 pub(crate) struct TestBrokers {
     runtime: Runtime,
     brokers: Brokers,
@@ -14,8 +17,9 @@ pub(crate) struct TestBrokers {
 impl TestBrokers {
     pub(crate) fn new(install_system: bool, exclude: &[String]) -> Result<Self, String> {
         let mut names = Brokers::names();
-        if let Some(unknown) = exclude.iter().find(|name| !names.contains(&name.as_str())) {
-            return Err(format!("--exclude {unknown}: there is {}", names.join(", ")));
+        let known = |name: &&String| names.contains(&name.as_str()) || *name == PYTHON;
+        if let Some(unknown) = exclude.iter().find(|name| !known(name)) {
+            return Err(format!("--exclude {unknown}: there is {}, {PYTHON}", names.join(", ")));
         }
         names.retain(|name| !exclude.iter().any(|excluded| excluded == name));
         let options = Options { ports: PortChoice::Free, install_system, ..Options::default() };

@@ -2,13 +2,14 @@
 
 use std::process::{Command, Stdio};
 
-/// A tool or library that the adapters' C code is built with, and the Debian package that has it.
-const NEEDED: [(&str, &[&str], &str); 5] = [
+/// A tool or library that the adapters' C code is built with, or tests need, and the Debian package that has it.
+const NEEDED: [(&str, &[&str], &str); 6] = [
     ("a C compiler", &["cc", "--version"], "gcc"),
     ("make", &["make", "--version"], "make"),
     ("pkg-config", &["pkg-config", "--version"], "pkg-config"),
     ("OpenSSL's headers", &["pkg-config", "--exists", "openssl"], "libssl-dev"),
     ("zlib's headers", &["pkg-config", "--exists", "zlib"], "zlib1g-dev"),
+    ("Python's venv, for the tests with its clients", &["python3", "-c", "import venv, ensurepip"], "python3-venv"),
 ];
 
 /// Makes sure that everything needed is there.

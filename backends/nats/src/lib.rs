@@ -1,17 +1,63 @@
-//! NATS for anybroker: JetStream, and core NATS as at-most-once.
+//! NATS for anybroker, over `async-nats`: JetStream of NATS 2.10 and later, and core NATS as at-most-once.
+//!
+//! A topic is a stream with one subject for each partition. A group is one durable pull consumer for each partition, which
+//! its members share out: a key always goes to the same one. See [`NatsConfig`] for the parameters of a URL.
+//!
+//! A session asks the server for no more than it has room for, except that one message of each partition may wait
+//! besides.
 
-use anybroker_core::{Broker, BrokerUrl, Error, Kind, Result};
+mod admin;
+mod backend;
+mod bucket;
+mod config;
+mod consumer;
+mod diagnosis;
+mod error;
+mod groups;
+mod guarantees;
+mod handle;
+mod lane;
+mod lanes;
+mod link;
+mod member;
+mod names;
+mod publisher;
+mod pulls;
+mod record;
+mod sending;
+mod server;
+mod sharing;
+mod streams;
+mod takeover;
+
+use anybroker_core::{Broker, BrokerUrl, Result};
+
+pub use async_nats;
+pub use backend::NativeClient;
+pub use config::{Lanes, Login, NatsConfig, Sync};
 
 /// The URL schemes of this backend.
 pub const SCHEMES: &[&str] = &["nats", "tls", "nats+core"];
 
-/// Opens the broker.
+/// Connects by URL: `nats://user:password@host:4222?partitions=4`.
 ///
 /// # Errors
-/// `Unsupported`: it is not built yet.
+/// `InvalidConfiguration` for the URL; `PermissionDenied`, `Disconnected`, `TimedOut`.
 ///
 /// # Cancel safety
 /// Cancel safe.
 pub async fn connect(url: &BrokerUrl) -> Result<Broker> {
-    Err(Error::new(Kind::Unsupported, "connect", "not built yet").on(url.to_string()))
+    open(NatsConfig::from_url(url)?).await
+}
+
+/// Connects with a typed configuration.
+///
+/// # Errors
+/// As [`connect`].
+///
+/// # Cancel safety
+/// Cancel safe.
+pub async fn open(config: NatsConfig) -> Result<Broker> {
+    config.validate()?;
+    backend::Nats::open(config).await
 }

@@ -137,6 +137,8 @@ pub struct Context {
     pub spawn_member: Option<SpawnMember>,
     /// Stops and starts the broker; none where that is not possible, which [`Finding::NotPromised`] then says.
     pub faults: Option<Arc<dyn Faults>>,
+    /// The broker has no process of its own: it lives in the processes of its users.
+    pub embedded: bool,
     /// How long nothing may move before what is missing counts as lost: longer than every time-out of the broker.
     pub quiet: Duration,
     /// Decides every random choice.

@@ -18,6 +18,12 @@ pub(super) async fn broker_killed_and_restarted(context: Context) -> CaseResult 
             "durability-on-confirm = memory: it ends with the broker's process".into(),
         ));
     }
+    if context.embedded {
+        return Ok(Finding::NotPromised(
+            "an embedded broker has no process of its own; it dies with its users, as in member_killed"
+                .into(),
+        ));
+    }
     let Some(faults) = context.faults.clone() else {
         return super::failed(
             "the broker cannot be killed from here; give the case a way to, or exclude the backend",

@@ -33,6 +33,7 @@ fn main() {
     if !arguments.list {
         report::print();
     }
+    targets::tidy();
     conclusion.exit();
 }
 
@@ -71,6 +72,7 @@ fn run(target: &Target, case: Case) -> Result<Finding, Failed> {
         connect: target.connect(),
         spawn_member: target.spawn_member(),
         faults: target.faults(),
+        embedded: target.embedded(),
         quiet: Duration::from_secs(25),
         seed: seed(),
     };

@@ -11,8 +11,10 @@ use anybroker_conformance::cases::{Connect, Faults, MEMBER_VARIABLE, SpawnMember
 pub(crate) struct Target {
     pub(crate) name: &'static str,
     url: String,
-    /// The broker process, by the starter's name; none for a broker in this process.
+    /// The broker process, by the starter's name; none for an embedded broker.
     process: Option<&'static str>,
+    /// Other processes can reach it.
+    shared: bool,
     /// The only cases that this configuration is for; all if empty.
     pub(crate) only: &'static [&'static str],
     /// Why it is left out on purpose.
@@ -32,7 +34,9 @@ impl Target {
 
     /// Members are this very program, told to be one.
     pub(crate) fn spawn_member(&self) -> Option<SpawnMember> {
-        self.process?;
+        if !self.shared {
+            return None;
+        }
         let url = self.url.clone();
         Some(Arc::new(move |orders| {
             tokio::process::Command::new(std::env::current_exe()?)
@@ -43,6 +47,11 @@ impl Target {
                 .kill_on_drop(true)
                 .spawn()
         }))
+    }
+
+    /// Whether the broker has no process of its own.
+    pub(crate) fn embedded(&self) -> bool {
+        self.process.is_none()
     }
 
     pub(crate) fn faults(&self) -> Option<Arc<dyn Faults>> {
@@ -90,6 +99,7 @@ pub(crate) fn all() -> Vec<Arc<Target>> {
         name,
         url: url.to_owned(),
         process: None,
+        shared: false,
         only,
         excluded: None,
         missing: None,
@@ -99,18 +109,42 @@ pub(crate) fn all() -> Vec<Arc<Target>> {
         let found = if excluded.is_some() { Ok(String::new()) } else { running(process) };
         let missing = found.as_ref().err().cloned();
         let url = format!("{}?{parameters}", found.unwrap_or_default());
-        Target { name, url, process: Some(process), only: &[], excluded, missing }
+        Target { name, url, process: Some(process), shared: true, only: &[], excluded, missing }
     };
+    let sqlite = sqlite_file();
     let targets = [
         local("memory", "memory://behaviour?topology=check&partitions=4", &[]),
         local("memory-lease", "memory://lease?topology=check&lease=300ms", &["lease_lapses"]),
+        Target { shared: true, ..local("sqlite", &format!("{sqlite}&partitions=4"), &[]) },
+        local("sqlite-lease", &format!("{sqlite}&lease=300ms"), &["lease_lapses"]),
         // A killed member is noticed after 6 s and not after 45.
         server("kafka", "kafka", "partitions=6&x.session.timeout.ms=6000"),
         server("rabbitmq", "rabbitmq", "partitions=4"),
         server("rabbitmq-one-queue", "rabbitmq", ""),
         server("rabbitmq4", "rabbitmq4", "partitions=4"),
+        server("nats", "nats", "partitions=4"),
     ];
     targets.into_iter().map(Arc::new).collect()
+}
+
+/// Where this run's files are.
+fn directory() -> std::path::PathBuf {
+    std::env::temp_dir().join(format!("anybroker-behaviour-{}", std::process::id()))
+}
+
+/// Deletes this run's files.
+pub(crate) fn tidy() {
+    let _ = std::fs::remove_dir_all(directory());
+}
+
+/// The URL of a new file, which is created here, as `topology=check` creates none.
+fn sqlite_file() -> String {
+    let directory = directory();
+    std::fs::create_dir_all(&directory).unwrap();
+    let url = format!("sqlite://{}/behaviour.db", directory.display());
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async { anybroker::connect(&url).await.unwrap().close().await.unwrap() });
+    format!("{url}?topology=check")
 }
 
 /// `ANYBROKER_TEST_EXCLUDE=kafka,rabbitmq4` leaves brokers out, by name and reported.

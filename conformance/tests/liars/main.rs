@@ -23,6 +23,7 @@ async fn caught(case: &str, lie: Lie) -> Option<String> {
         }),
         spawn_member: None,
         faults: None,
+        embedded: false,
         quiet: Duration::from_secs(2),
         seed: 7,
     };

@@ -7,6 +7,7 @@
 
 mod confirmations;
 mod dead_letter;
+mod hash;
 mod held_keys;
 mod intake;
 mod ledger;
@@ -20,6 +21,7 @@ mod window;
 
 pub use confirmations::{Confirmations, Pending};
 pub use dead_letter::{DEAD_LETTER_HEADERS, publishable};
+pub use hash::crc32;
 pub use intake::Intake;
 pub use ledger::Room;
 pub use link::{Ack, Link};

@@ -83,6 +83,8 @@ enum State {
 pub(super) struct Partition {
     pub(super) generation: u32,
     pub(super) draining: bool,
+    /// Until when it is ours, where that has to be renewed.
+    pub(super) until: Option<Instant>,
     /// Records in the application's hands.
     pub(super) handed: usize,
     /// Records not acknowledged.
@@ -115,6 +117,7 @@ impl Partition {
         Partition {
             generation,
             draining: false,
+            until: None,
             handed: 0,
             open: 0,
             bytes: 0,
@@ -155,7 +158,7 @@ impl Partition {
 
     /// Hands out the next record: one that is due again, or one never handed out whose key waits for nothing.
     pub(super) fn next(&mut self, number: u32, now: Instant) -> Option<Handout> {
-        if self.draining {
+        if self.draining || self.lapsed(now) {
             return None;
         }
         let sequence = self.retries.take_due(now).or_else(|| self.advance(now))?;
@@ -392,8 +395,12 @@ impl Partition {
         self.entries.get_mut(sequence.checked_sub(self.base)? as usize)
     }
 
+    fn lapsed(&self, now: Instant) -> bool {
+        self.until.is_some_and(|until| until <= now)
+    }
+
     fn held(&mut self, token: Token) -> Result<&mut Entry> {
-        if token.generation != self.generation {
+        if token.generation != self.generation || (self.until.is_some() && self.lapsed(Instant::now())) {
             return Err(fenced());
         }
         if self.lost.remove(&token.sequence) {

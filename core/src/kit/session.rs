@@ -73,6 +73,15 @@ impl Session {
         self.ledger().assign(partition)
     }
 
+    /// A partition is ours until then, unless that is renewed: later nothing of it is handed out or settled, even if the
+    /// process was stopped meanwhile and nobody has revoked it yet.
+    pub fn hold_until(&self, partition: u32, until: Instant) {
+        if let Some(partition) = self.ledger().partition(partition) {
+            partition.until = Some(until);
+        }
+        self.arrived.notify_one();
+    }
+
     /// A partition is no longer ours: its deliveries are void. Says what goes back, in order.
     pub fn revoke(&self, partition: u32) -> Vec<Returned> {
         let revoked = self.ledger().revoke(partition);

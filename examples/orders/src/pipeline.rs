@@ -1,88 +1,101 @@
-//! Puts topics, services and the shop together, and waits for the last order.
+//! Begins a run or continues one, puts services and shop together, and waits for the last order.
 
 use std::collections::HashMap;
 use std::io::{IsTerminal, Write};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use anybroker::{
-    Broker, DeliveryLevel, Error, Group, Kind, Message, Publisher, PublisherOptions, Requirements, Result,
-    Scope, Subscription, Topic, Topology,
+    Broker, BrokerUrl, DeliveryLevel, Error, Kind, Publisher, PublisherOptions, Requirements, Result, Scope,
+    Subscription,
 };
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::service::{Handled, Handler, Service};
-use crate::stages::{self, Seen};
-use crate::tally::Tally;
-use crate::{Settings, shop};
-
-/// Where a message goes: each place is a topic with one service behind it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Next {
-    Payment,
-    Inventory,
-    Shipping,
-    Office,
-}
-
-/// Messages with the places that they go to.
-pub(crate) type Outgoing = Vec<(Next, Message)>;
-
-/// Each place's topic, and the group that serves it. Services have groups of their own: on Kafka a group spans topics,
-/// and whoever joins it anywhere rebalances all of it.
-const PLACES: [(Next, &str, &str); 4] = [
-    (Next::Payment, "orders", "payment"),
-    (Next::Inventory, "payments", "inventory"),
-    (Next::Shipping, "reservations", "shipping"),
-    (Next::Office, "finished", "office"),
-];
+use crate::report::{self, Report};
+use crate::service::Service;
+use crate::settings::Settings;
+use crate::shop;
+use crate::state::{Count, Phase, Run, State, count, counted};
+use crate::topics::{Place, Topics};
 
 /// How long nothing may happen before the run is given up.
 const STALL: Duration = Duration::from_secs(60);
+/// How often it is looked whether anything still happens.
+const LOOK: Duration = Duration::from_secs(5);
+/// The same when every order has ended, and only duplicates and acknowledgements are under way.
+const LAST_LOOK: Duration = Duration::from_millis(50);
 
-pub(crate) async fn run(broker: &Broker, settings: Settings) -> Result<Arc<Tally>> {
-    let topics = declare(broker).await?;
+pub(crate) async fn run(settings: &Settings) -> Result<Report> {
+    let began = Instant::now();
+    let broker = anybroker::connect(&settings.url).await?;
+    let state = State::open(&settings.state)?;
+    let run = begin(&broker, &state, settings).await?;
+    let delivered = state.transaction(|t| counted(t, Count::Delivered)).await?;
+    let topics = Topics::of(&run.id);
+    if run.phase == Phase::Declaring {
+        topics.declare(&broker).await?;
+        state.transaction(|t| Run::enter(t, Phase::Running)).await?;
+    }
+    if run.phase != Phase::Finished {
+        serve(&broker, &state, &run, settings.members).await?;
+        let dead_letters = topics.count_dead_letters(&broker).await? as u32;
+        let finish = move |t: &rusqlite::Transaction<'_>| {
+            count(t, Count::DeadLetters, dead_letters)?;
+            Run::enter(t, Phase::Finished)
+        };
+        state.transaction(finish).await?;
+    }
+    topics.delete(&broker).await?;
+    broker.close().await?;
+    let finish = move |t: &rusqlite::Transaction<'_>| {
+        Run::enter(t, Phase::Done)?;
+        Report::read(t, &run, counted(t, Count::Delivered)? - delivered, began.elapsed())
+    };
+    state.transaction(finish).await
+}
+
+/// The run that the state holds, if it was cut off and the broker still has its messages; otherwise a new one.
+async fn begin(broker: &Broker, state: &State, settings: &Settings) -> Result<Run> {
+    let (url, orders) = (settings.url.parse::<BrokerUrl>()?.to_string(), settings.orders);
+    let found = state.transaction(Run::unfinished).await?;
+    if let Some(run) = found {
+        let at = settings.state.display();
+        run.check_broker(&url).map_err(|error| error.on(at.to_string()))?;
+        if run.phase != Phase::Running || Topics::of(&run.id).exist(broker).await? {
+            let ended = state.transaction(report::count_ended).await?;
+            let text = format!("run {} was cut off with {ended} of {} orders ended", run.id, run.orders);
+            settings.say(&format!("{text}: going on with it ({at})"));
+            return state.transaction(|transaction| run.resume(transaction)).await;
+        }
+        settings.say(&format!("run {} was cut off, and {url} has lost its messages: starting anew", run.id));
+    }
+    let run = state.transaction(move |transaction| Run::start(transaction, &url, orders)).await?;
+    settings.say(&format!("run {} of {} orders on {}", run.id, run.orders, run.broker));
+    Ok(run)
+}
+
+async fn serve(broker: &Broker, state: &State, run: &Run, members: u32) -> Result<()> {
+    let topics = Topics::of(&run.id);
     let publishers = publishers(broker, &topics).await?;
-    let tally = Arc::new(Tally::new(settings.orders));
+    let ended = Arc::new(watch::Sender::new(state.transaction(report::count_ended).await?));
     let (stop, stopped) = watch::channel(false);
     let mut services = JoinSet::new();
-    for (place, (topic, group)) in &topics {
-        let (handler, handled) = (handler(*place, &tally), Handled::default());
-        for _ in 0..settings.members {
-            let consumer = broker.consumer(subscription(topic, group)).await?;
-            let (handler, handled, tally) = (handler.clone(), handled.clone(), tally.clone());
+    for place in Place::ALL {
+        for _ in 0..members {
+            let consumer = broker.consumer(subscription(&topics, place)?).await?;
             let (settler, publishers) = (consumer.settler(), publishers.clone());
-            let service = Service { settler, publishers, handler, handled, tally };
+            let service = Service { place, settler, publishers, state: state.clone(), ended: ended.clone() };
             services.spawn(service.run(consumer, stopped.clone()));
         }
     }
-    let orders = publishers[&Next::Payment].clone();
-    services.spawn(shop::open(orders, settings.orders, tally.clone()));
-    watch_over(&tally, &mut services).await?;
+    services.spawn(shop::open(publishers[&Place::Payment].clone(), state.clone(), run.orders));
+    watch_over(broker, &topics, run.orders, ended.subscribe(), &mut services).await?;
     let _ = stop.send(true);
     while let Some(ended) = services.join_next().await {
         joined(ended)?;
     }
-    for (topic, _) in topics.values() {
-        broker.admin().delete(topic).await?;
-    }
-    Ok(tally)
-}
-
-/// This run's topics, each with the group that reads it.
-type Topics = HashMap<Next, (Topic, Group)>;
-
-async fn declare(broker: &Broker) -> Result<Topics> {
-    let run = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis());
-    let mut topics = HashMap::new();
-    for (place, topic, group) in PLACES {
-        let (topic, group) =
-            (Topic::new(format!("{topic}-{run:x}"))?, Group::new(format!("{group}-{run:x}"))?);
-        broker.admin().declare(&Topology::new(topic.clone()).group(group.clone())).await?;
-        topics.insert(place, (topic, group));
-    }
-    Ok(topics)
+    Ok(())
 }
 
 /// What this application cannot do without. A broker that does not give it is refused at start-up.
@@ -90,58 +103,58 @@ fn requirements() -> Requirements {
     Requirements::new().ordering(Scope::Key).delivery(DeliveryLevel::AtLeastOnce)
 }
 
-fn subscription(topic: &Topic, group: &Group) -> Subscription {
-    Subscription::new(topic.clone(), group.clone()).require(requirements())
+fn subscription(topics: &Topics, place: Place) -> Result<Subscription> {
+    let subscription = Subscription::new(topics.topic(place)?, topics.group(place)?);
+    Ok(subscription.require(requirements()).dead_letter(topics.dead_letter_policy()?))
 }
 
-async fn publishers(broker: &Broker, topics: &Topics) -> Result<HashMap<Next, Arc<dyn Publisher>>> {
+async fn publishers(broker: &Broker, topics: &Topics) -> Result<HashMap<Place, Arc<dyn Publisher>>> {
     let mut publishers = HashMap::new();
-    for (place, (topic, _)) in topics {
-        let options = PublisherOptions::new(topic.clone()).require(requirements());
-        publishers.insert(*place, broker.publisher(options).await?);
+    for place in Place::ALL {
+        let options = PublisherOptions::new(topics.topic(place)?).require(requirements());
+        publishers.insert(place, broker.publisher(options).await?);
     }
     Ok(publishers)
 }
 
-fn handler(place: Next, tally: &Arc<Tally>) -> Handler {
-    let tally = tally.clone();
-    match place {
-        Next::Payment => {
-            let seen = Seen::default();
-            Arc::new(move |delivery| stages::payment(delivery, &seen, &tally))
+/// Waits until every order has ended and no message is left. If none is left before, something was lost, and the report
+/// will say what.
+async fn watch_over(
+    broker: &Broker,
+    topics: &Topics,
+    orders: u32,
+    mut ended: watch::Receiver<u32>,
+    services: &mut JoinSet<Result<()>>,
+) -> Result<()> {
+    let (mut shop_open, mut moved) = (true, Instant::now());
+    loop {
+        let all_ended = *ended.borrow_and_update() >= orders;
+        let look = if all_ended { LAST_LOOK } else { LOOK };
+        tokio::select! {
+            // The only one that ends by itself, and without an error, is the shop.
+            Some(ended) = services.join_next() => { joined(ended)?; shop_open = false; }
+            Ok(()) = ended.changed() => { moved = Instant::now(); show(*ended.borrow(), orders); }
+            () = tokio::time::sleep(look) => {}
         }
-        Next::Inventory => Arc::new(stages::inventory),
-        Next::Shipping => Arc::new(stages::shipping),
-        Next::Office => Arc::new(move |delivery| stages::office(delivery, &tally)),
+        let quiet = moved.elapsed() >= LOOK;
+        if !shop_open && (all_ended || quiet) && topics.backlog(broker).await? == 0 {
+            return Ok(());
+        }
+        if moved.elapsed() >= STALL {
+            let text =
+                format!("{} of {orders} orders ended, and nothing happened for {STALL:?}", *ended.borrow());
+            return Err(Error::new(Kind::TimedOut, "orders", text));
+        }
     }
 }
 
-/// Waits until every order is in a final state; a service that ends with an error ends the run.
-async fn watch_over(tally: &Tally, services: &mut JoinSet<Result<()>>) -> Result<()> {
-    let mut shop_open = true;
-    let shown = std::io::stderr().is_terminal();
-    loop {
-        let before = tally.finished_count();
-        tokio::select! {
-            () = tally.all_finished() => break,
-            // The only one that ends by itself, and without an error, is the shop.
-            Some(ended) = services.join_next(), if shop_open => { joined(ended)?; shop_open = false; }
-            () = tokio::time::sleep(STALL) => {
-                if tally.finished_count() == before {
-                    let text = format!("{before} of {} orders finished, and none in {STALL:?}", tally.orders());
-                    return Err(Error::new(Kind::TimedOut, "orders", text));
-                }
-            }
-            () = tokio::time::sleep(Duration::from_millis(200)), if shown => {
-                eprint!("\r{before} of {} orders finished", tally.orders());
-                let _ = std::io::stderr().flush();
-            }
-        }
+fn show(ended: u32, orders: u32) {
+    if std::io::stderr().is_terminal() {
+        let text =
+            if ended < orders { format!("{ended} of {orders} orders ended") } else { "\x1b[K".to_owned() };
+        eprint!("\r{text}");
+        let _ = std::io::stderr().flush();
     }
-    if shown {
-        eprint!("\r\x1b[K");
-    }
-    Ok(())
 }
 
 fn joined(ended: std::result::Result<Result<()>, tokio::task::JoinError>) -> Result<()> {

@@ -5,35 +5,60 @@ use std::sync::Arc;
 use anybroker::{Message, MessageId, Publisher, PublisherExt, Result};
 
 use crate::events::{OrderStep, STEPS};
-use crate::tally::Tally;
+use crate::state::{Count, Run, State, count};
 
 /// Orders that are in progress at once: their steps come interleaved.
 const AT_ONCE: u32 = 50;
 
-pub(crate) async fn open(publisher: Arc<dyn Publisher>, orders: u32, tally: Arc<Tally>) -> Result<()> {
-    for first in (0..orders).step_by(AT_ONCE as usize) {
+/// Goes on after the last batch that is known to be published. The one after it may have been published in part: it is
+/// sent again, and its ids tell what the services have seen.
+pub(crate) async fn open(publisher: Arc<dyn Publisher>, state: State, orders: u32) -> Result<()> {
+    let mut first = state.transaction(Run::ordered).await?;
+    while first < orders {
         let last = orders.min(first + AT_ONCE);
-        let mut batch = Vec::new();
-        for step in 1..=STEPS {
-            for order in first..last {
-                let message = message(order, step)?;
-                if (order + step).is_multiple_of(11) {
-                    tally.injected();
-                    batch.push(message.clone());
-                }
-                batch.push(message);
-            }
-        }
+        let (batch, injected) = batch(first, last)?;
         for outcome in publisher.publish_batch(batch).await {
             outcome?;
         }
+        let note = move |transaction: &rusqlite::Transaction<'_>| {
+            count(transaction, Count::Injected, injected)?;
+            Run::set_ordered(transaction, last)
+        };
+        state.transaction(note).await?;
+        first = last;
     }
-    publisher.flush().await
+    Ok(())
 }
 
+/// All steps of some orders, and how many of them are in it twice.
+fn batch(first: u32, last: u32) -> Result<(Vec<Message>, u32)> {
+    let (mut batch, mut injected) = (Vec::new(), 0);
+    for step in 1..=STEPS {
+        for order in first..last {
+            let message = message(order, step)?;
+            if (order + step).is_multiple_of(11) {
+                injected += 1;
+                batch.push(message.clone());
+            }
+            batch.push(message);
+        }
+    }
+    Ok((batch, injected))
+}
+
+/// A step, the same whenever it is published.
 fn message(order: u32, step: u32) -> Result<Message> {
-    let cents = 100 + u64::from(order % 97) * 50;
-    let message = Message::event(&OrderStep { order, step, cents, items: 1 + order % 4 })?;
-    // The same step always has the same id: that is how its duplicates are known.
-    Ok(message.with_id(MessageId::from(format!("order-{order}-step-{step}"))))
+    let event = OrderStep { order, step, cents: price(order), items: items(order) };
+    let id = MessageId::from(format!("order-{order}-step-{step}"));
+    Ok(Message::event(&event)?.with_id(id))
+}
+
+/// What an order costs.
+pub(crate) fn price(order: u32) -> u32 {
+    100 + order % 97 * 50
+}
+
+/// How many items are in it.
+pub(crate) fn items(order: u32) -> u32 {
+    1 + order % 4
 }

@@ -1,70 +1,70 @@
-//! What each service does with an event. Pure functions: the pipeline brings delivery, retries and duplicates.
+//! What each service does with an event: its own tables in, what the next one is told out. The inbox brings
+//! transactions, retries and duplicates.
 
-use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use anybroker::{Delivery, Result};
+use rusqlite::{OptionalExtension, Transaction, params};
 
-use anybroker::{Delivery, Event, Message, MessageId, Result};
-
-use crate::events::{FinalState, Finished, OrderStep, Paid, Reserved, STEPS};
-use crate::pipeline::{Next, Outgoing};
-use crate::tally::Tally;
-
-/// The last step seen of every order: what a payment service would keep in its database.
-#[derive(Default)]
-pub(crate) struct Seen(Mutex<HashMap<u32, u32>>);
-
-impl Seen {
-    /// Notes a step; says whether it is the one that had to come.
-    fn in_order(&self, step: &OrderStep) -> bool {
-        let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = seen.insert(step.order, step.step).unwrap_or(0);
-        before + 1 == step.step
-    }
-}
+use crate::events::{Fact, FinalState, Finished, OrderStep, Paid, Reserved, STEPS};
+use crate::state::{Count, count, database};
 
 /// Payment: charges an order when its last step has come; every tenth card is declined.
-pub(crate) fn payment(delivery: &Delivery, seen: &Seen, tally: &Tally) -> Result<Outgoing> {
+pub(crate) fn payment(transaction: &Transaction<'_>, delivery: &Delivery) -> Result<Option<Fact>> {
     let step: OrderStep = delivery.event()?;
-    if !seen.in_order(&step) {
-        tally.violation();
+    if last_step(transaction, step.order)? + 1 != step.step {
+        count(transaction, Count::Violations, 1)?;
     }
+    let sql = "INSERT INTO steps (number, last) VALUES (?1, ?2)
+               ON CONFLICT (number) DO UPDATE SET last = excluded.last";
+    write(transaction, sql, [step.order, step.step])?;
     if step.step < STEPS {
-        return Ok(Vec::new());
+        return Ok(None);
     }
     if step.order % 10 == 3 {
         return finished(step.order, FinalState::PaymentDeclined);
     }
-    send(Next::Inventory, "paid", step.order, &Paid { order: step.order, items: step.items })
+    let sql = "INSERT INTO charges (number, cents) VALUES (?1, ?2)";
+    write(transaction, sql, [step.order, step.cents])?;
+    Ok(Some(Fact::Paid(Paid { order: step.order, items: step.items })))
 }
 
 /// Inventory: sets items aside; large orders of some products find none.
-pub(crate) fn inventory(delivery: &Delivery) -> Result<Outgoing> {
+pub(crate) fn inventory(transaction: &Transaction<'_>, delivery: &Delivery) -> Result<Option<Fact>> {
     let paid: Paid = delivery.event()?;
     if paid.items == 4 && paid.order.is_multiple_of(3) {
         return finished(paid.order, FinalState::OutOfStock);
     }
-    send(Next::Shipping, "reserved", paid.order, &Reserved { order: paid.order })
+    let sql = "INSERT INTO reservations (number, items) VALUES (?1, ?2)";
+    write(transaction, sql, [paid.order, paid.items])?;
+    Ok(Some(Fact::Reserved(Reserved { order: paid.order })))
 }
 
 /// Shipping: ends the order.
-pub(crate) fn shipping(delivery: &Delivery) -> Result<Outgoing> {
+pub(crate) fn shipping(delivery: &Delivery) -> Result<Option<Fact>> {
     let reserved: Reserved = delivery.event()?;
     finished(reserved.order, FinalState::Shipped)
 }
 
 /// The office: notes how every order ended.
-pub(crate) fn office(delivery: &Delivery, tally: &Tally) -> Result<Outgoing> {
+pub(crate) fn office(transaction: &Transaction<'_>, delivery: &Delivery) -> Result<Option<Fact>> {
     let finished: Finished = delivery.event()?;
-    tally.finished(finished.order, finished.state);
-    Ok(Vec::new())
+    let mut statement = transaction
+        .prepare_cached("INSERT INTO finished (number, state) VALUES (?1, ?2)")
+        .map_err(database)?;
+    statement.execute(params![finished.order, finished.state.as_str()]).map_err(database)?;
+    Ok(None)
 }
 
-fn finished(order: u32, state: FinalState) -> Result<Outgoing> {
-    send(Next::Office, "finished", order, &Finished { order, state })
+fn finished(order: u32, state: FinalState) -> Result<Option<Fact>> {
+    Ok(Some(Fact::Finished(Finished { order, state })))
 }
 
-/// An event whose id follows from what it says: handling the same input twice publishes the same id twice.
-fn send<E: Event>(next: Next, what: &str, order: u32, event: &E) -> Result<Outgoing> {
-    let id = MessageId::from(format!("order-{order}-{what}"));
-    Ok(vec![(next, Message::event(event)?.with_id(id))])
+fn last_step(transaction: &Transaction<'_>, order: u32) -> Result<u32> {
+    let mut statement =
+        transaction.prepare_cached("SELECT last FROM steps WHERE number = ?1").map_err(database)?;
+    let last = statement.query_row([order], |row| row.get(0)).optional();
+    Ok(last.map_err(database)?.unwrap_or(0))
+}
+
+fn write(transaction: &Transaction<'_>, sql: &str, values: [u32; 2]) -> Result<()> {
+    transaction.prepare_cached(sql).and_then(|mut s| s.execute(values)).map_err(database).map(drop)
 }

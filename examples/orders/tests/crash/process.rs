@@ -1,0 +1,141 @@
+//! The program as a process, and what can be seen of it from outside.
+
+use std::cell::Cell;
+use std::fs::File;
+use std::os::unix::process::ExitStatusExt;
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use rusqlite::{Connection, OpenFlags};
+use tempfile::TempDir;
+
+/// How long anything may take. Some brokers wait for a dead member's session before others get its messages.
+const PATIENCE: Duration = Duration::from_secs(180);
+
+/// A folder with the state of one pipeline and what its processes said.
+pub(crate) struct Workplace {
+    folder: TempDir,
+    url: Option<String>,
+    orders: u64,
+    started: Cell<u32>,
+}
+
+impl Workplace {
+    pub(crate) fn new(url: Option<String>, orders: u64) -> Self {
+        Workplace { folder: tempfile::tempdir().unwrap(), url, orders, started: Cell::new(0) }
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    pub(crate) fn start(&self) -> Process {
+        let log = File::options().create(true).append(true).open(self.file("stderr")).unwrap();
+        let stdout = self.file(&format!("stdout-{}", self.started.replace(self.started.get() + 1)));
+        let out = File::create(&stdout).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_orders"));
+        command.arg(self.orders.to_string()).args(["--format", "json", "--state"]).arg(self.file("state.db"));
+        command.env_remove("ANYBROKER_URL").envs(self.url.iter().map(|url| ("ANYBROKER_URL", url)));
+        let child = command.stdin(Stdio::null()).stdout(out).stderr(log).spawn().unwrap();
+        Process { child, stdout, stderr: self.file("stderr") }
+    }
+
+    /// What all processes wrote for people.
+    pub(crate) fn said(&self) -> String {
+        std::fs::read_to_string(self.file("stderr")).unwrap()
+    }
+
+    /// Waits until `process` and those before it have handled more than so many messages.
+    pub(crate) fn wait_for_messages(&self, messages: u64, process: &mut Process) {
+        let deadline = Instant::now() + PATIENCE;
+        while self.handled() <= messages {
+            assert!(process.lives(), "it ended before it was killed: {}", self.said());
+            assert!(Instant::now() < deadline, "{messages} messages were not handled: {}", self.said());
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    fn handled(&self) -> u64 {
+        self.ask("SELECT count(*) FROM handled").unwrap_or(0) as u64
+    }
+
+    /// What killed processes left.
+    pub(crate) fn look(&self) -> Leftover {
+        let told = "SELECT count(*) FROM handled WHERE follows IS NOT NULL";
+        let later = "SELECT count(*) FROM handled WHERE service <> 'payment'";
+        // The shop's last batch may have been handled in part before the shop knew it to be published.
+        let steps =
+            "SELECT max(0, 3 * (SELECT ordered FROM run) - count(*)) FROM handled WHERE service = 'payment'";
+        let ask = |sql| self.ask(sql).unwrap_or(0);
+        Leftover {
+            lives: ask("SELECT resumed + 1 FROM run") as u64,
+            handled: self.handled(),
+            under_way: ask(steps) + ask(told) - ask(later),
+        }
+    }
+
+    /// A number from the state; none while there is no such table yet.
+    fn ask(&self, sql: &str) -> Option<i64> {
+        let state = Connection::open_with_flags(self.file("state.db"), OpenFlags::SQLITE_OPEN_READ_ONLY);
+        state.and_then(|state| state.query_row(sql, [], |row| row.get(0))).ok()
+    }
+}
+
+pub(crate) struct Leftover {
+    /// How many processes have worked on the run; one that is killed early enough has not begun to.
+    pub(crate) lives: u64,
+    pub(crate) handled: u64,
+    pub(crate) under_way: i64,
+}
+
+pub(crate) struct Process {
+    child: Child,
+    stdout: PathBuf,
+    stderr: PathBuf,
+}
+
+impl Process {
+    fn lives(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+    }
+
+    /// SIGKILL.
+    pub(crate) fn kill(mut self) {
+        self.child.kill().unwrap();
+        let status = self.child.wait().unwrap();
+        assert_eq!(status.signal(), Some(9), "it ended before it was killed: {}", self.said());
+    }
+
+    /// Waits for its end.
+    pub(crate) fn end(&mut self) -> ExitStatus {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status;
+            }
+            assert!(Instant::now() < deadline, "it does not end: {}", self.said());
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// The report that it prints at its end, for which it must exit with 0.
+    pub(crate) fn report(mut self) -> serde_json::Value {
+        let status = self.end();
+        let printed = std::fs::read_to_string(&self.stdout).unwrap();
+        assert!(status.success(), "{status}: {printed}{}", self.said());
+        serde_json::from_str(&printed).unwrap()
+    }
+
+    fn said(&self) -> String {
+        std::fs::read_to_string(&self.stderr).unwrap()
+    }
+}
+
+/// A test that fails leaves nothing running.
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
