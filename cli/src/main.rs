@@ -17,6 +17,7 @@ use args::{Cli, Command};
 use failure::{Done, Failure};
 
 fn main() -> ExitCode {
+    anybroker::install_default_crypto();
     match run(Cli::parse().command) {
         Ok(Done::Holds) => ExitCode::SUCCESS,
         Ok(Done::DoesNotHold) => ExitCode::from(1),

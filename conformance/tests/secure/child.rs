@@ -29,7 +29,8 @@ pub(crate) async fn round_trip(url: &str, variables: &[(&str, &str)]) -> Outcome
     }
     command.env(URL, url).envs(variables.iter().copied()).stdin(Stdio::null()).kill_on_drop(true);
     let ended = command.output().await.map_err(|e| e.to_string())?;
-    let said = format!("{}{}", String::from_utf8_lossy(&ended.stdout), String::from_utf8_lossy(&ended.stderr));
+    let said =
+        format!("{}{}", String::from_utf8_lossy(&ended.stdout), String::from_utf8_lossy(&ended.stderr));
     secrets::none_in(&said)?;
     if ended.status.success() { Ok(()) } else { Err(said) }
 }

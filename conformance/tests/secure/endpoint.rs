@@ -23,7 +23,8 @@ pub(crate) struct Endpoint {
 }
 
 impl Endpoint {
-    pub(crate) async fn open(identity: &Identity, server: u16) -> Self {
+    /// `greeting` is what the server says before it encrypts, if anything.
+    pub(crate) async fn open(identity: &Identity, server: u16, greeting: &'static str) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let acceptor = acceptor(identity);
@@ -33,7 +34,7 @@ impl Endpoint {
             while let Ok((socket, _)) = listener.accept().await {
                 let (acceptor, heard) = (acceptor.clone(), heard.clone());
                 // A client that hangs up ends its connection and nothing else.
-                tokio::spawn(async move { drop(forward(acceptor, socket, server, heard).await) });
+                tokio::spawn(async move { drop(forward(acceptor, socket, server, greeting, heard).await) });
             }
         });
         Endpoint { port, said, accepting }
@@ -64,10 +65,12 @@ fn acceptor(identity: &Identity) -> TlsAcceptor {
 
 async fn forward(
     acceptor: TlsAcceptor,
-    socket: TcpStream,
+    mut socket: TcpStream,
     server: u16,
+    greeting: &str,
     heard: Arc<Mutex<Vec<u8>>>,
 ) -> std::io::Result<()> {
+    socket.write_all(greeting.as_bytes()).await?;
     let client = acceptor.accept(socket).await?;
     let server = TcpStream::connect(SocketAddr::from((Ipv4Addr::LOCALHOST, server))).await?;
     let ((mut from_client, mut to_client), (mut from_server, mut to_server)) =

@@ -1,6 +1,6 @@
 //! Certificates that a client must not accept, and a server that shows them.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anybroker::Kind;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, date_time_ymd};
@@ -34,10 +34,6 @@ impl Authority {
 
     pub(crate) fn file(&self) -> PathBuf {
         self.folder.path().join("ca.pem")
-    }
-
-    pub(crate) fn folder(&self) -> &Path {
-        self.folder.path()
     }
 
     /// A certificate for this name or address.
@@ -76,13 +72,22 @@ fn params(name: &str, names: &[&str]) -> CertificateParams {
     params
 }
 
+/// Behind a handshake that fails there need not be anybody.
+const NOBODY: u16 = 1;
+
 /// A server with a certificate for another name, or one that has expired, is refused, although the authority is trusted.
-/// `url` is that of the broker at `port`, with `CA` where the authority's file belongs.
-pub(crate) async fn bad_certificates(server: u16, url: impl Fn(u16, &str) -> String, names: [&str; 2]) -> Outcome {
+/// `url` is that of a port and an authority's file; `says` are the words for either.
+pub(crate) async fn bad_certificates(
+    greeting: &'static str,
+    url: impl Fn(u16, &str) -> String,
+    says: [&str; 2],
+) -> Outcome {
     let authority = Authority::new();
     let ca = authority.file().display().to_string();
-    for (identity, word) in [(authority.identity("elsewhere.example"), names[0]), (authority.expired(), names[1])] {
-        let endpoint = Endpoint::open(&identity, server).await;
+    for (identity, word) in
+        [(authority.identity("elsewhere.example"), says[0]), (authority.expired(), says[1])]
+    {
+        let endpoint = Endpoint::open(&identity, NOBODY, greeting).await;
         let words = ["certificate failed verification", word];
         refused(&url(endpoint.port, &ca), Kind::InvalidConfiguration, &words).await?;
     }

@@ -45,7 +45,7 @@ async fn from_the_environment(target: Arc<Target>) -> Outcome {
 async fn wrong_password(target: Arc<Target>) -> Outcome {
     for mechanism in ["SCRAM-SHA-512", "SCRAM-SHA-256", "PLAIN"] {
         let url = login(&target, "anybroker:hunter2", "").replace("SCRAM-SHA-512", mechanism);
-        refused(&url, Kind::PermissionDenied, &["password", mechanism]).await?;
+        refused(&url, Kind::PermissionDenied, &["check user, password"]).await?;
     }
     Ok(())
 }
@@ -63,10 +63,10 @@ async fn wrong_authority(target: Arc<Target>) -> Outcome {
     refused(&url, Kind::InvalidConfiguration, &words).await
 }
 
-async fn other_name_and_expired(target: Arc<Target>) -> Outcome {
+async fn other_name_and_expired(_: Arc<Target>) -> Outcome {
     let url = |port: u16, ca: &str| format!("kafka+ssl://127.0.0.1:{port}?tls_ca={ca}");
     // OpenSSL says no more than that, so the advice names both.
-    bad_certificates(target.port(&target.plain), url, ["another name", "expired"]).await
+    bad_certificates("", url, ["another name", "expired"]).await
 }
 
 async fn no_client_certificate(target: Arc<Target>) -> Outcome {
