@@ -133,8 +133,7 @@ fn configurations(url: &BrokerUrl) -> Result<(), String> {
         shown(backend::kafka::KafkaConfig::from_url(url)),
         shown(backend::rabbitmq::RabbitConfig::from_url(url)),
         shown(backend::nats::NatsConfig::from_url(url)),
-        // SQS
-        // shown(backend::sqs::SqsConfig::from_url(url)),
+        shown(backend::sqs::SqsConfig::from_url(url)),
     ];
     shown.iter().try_for_each(|text| secrets::none_in(text))
 }
