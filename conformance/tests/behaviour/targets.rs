@@ -93,6 +93,12 @@ fn running(process: &'static str) -> Result<String, String> {
     })
 }
 
+/// A URL with more parameters.
+fn with(url: &str, parameters: &str) -> String {
+    let join = if url.contains('?') { '&' } else { '?' };
+    format!("{url}{join}{parameters}")
+}
+
 /// Every backend, in the configurations that differ in what they promise.
 pub(crate) fn all() -> Vec<Arc<Target>> {
     let local = |name, url: &str, only| Target {
@@ -108,7 +114,7 @@ pub(crate) fn all() -> Vec<Arc<Target>> {
         let excluded = excluded(process);
         let found = if excluded.is_some() { Ok(String::new()) } else { running(process) };
         let missing = found.as_ref().err().cloned();
-        let url = format!("{}?{parameters}", found.unwrap_or_default());
+        let url = with(&found.unwrap_or_default(), parameters);
         Target { name, url, process: Some(process), shared: true, only: &[], excluded, missing }
     };
     let sqlite = sqlite_file();
@@ -123,9 +129,20 @@ pub(crate) fn all() -> Vec<Arc<Target>> {
         server("rabbitmq-one-queue", "rabbitmq", ""),
         server("rabbitmq4", "rabbitmq4", "partitions=4"),
         server("nats", "nats", "partitions=4"),
+        // A killed member's messages come again after 6 s and not after 30.
+        server("sqs", "elasticmq", "visibility=6s&wait=2s"),
+        Target { only: &["lease_lapses"], ..server("sqs-lease", "elasticmq", "lease_limit=1s&wait=2s") },
+        server(
+            "sqs-fan-out",
+            "elasticmq",
+            &format!("visibility=6s&wait=2s&fan_out=publisher&groups={GROUPS}"),
+        ),
     ];
     targets.into_iter().map(Arc::new).collect()
 }
+
+/// Every group that a case declares, for publishers that must know them all.
+const GROUPS: &str = "group-0,group-1,group-2,late,reader";
 
 /// Where this run's files are.
 fn directory() -> std::path::PathBuf {
