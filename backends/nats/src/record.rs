@@ -136,10 +136,18 @@ fn read(map: &HeaderMap, writer: &mut RecordWriter<'_>) {
     if let (false, Some(id)) = (ours, map.get(MESSAGE_ID)) {
         writer.attribute(Attribute::Id.name(), &decode(id.as_str()));
     }
-    if let (false, Some(given)) = (content_type, map.get(PLAIN_CONTENT_TYPE)) {
-        writer.content_type(given.as_str().as_bytes());
+    if let (false, Some(given)) = (content_type, plain_content_type(map)) {
+        writer.content_type(given.as_bytes());
     }
     read_headers(map, writer);
+}
+
+/// Names of headers have no case to NATS, but to its clients: other programs write this one in several.
+fn plain_content_type(map: &HeaderMap) -> Option<&str> {
+    let mut all = map.iter();
+    let (_, values) =
+        all.find(|(name, _)| AsRef::<str>::as_ref(name).eq_ignore_ascii_case(PLAIN_CONTENT_TYPE))?;
+    values.first().map(|value| value.as_str())
 }
 
 /// The name of a CloudEvents attribute; other programs may write the prefix in other cases of letters.
