@@ -101,7 +101,8 @@ pub const DISTURBING: &[Case] = &[Case {
 /// Opens a new connection to the broker under test.
 pub type Connect = Arc<dyn Fn() -> BoxFuture<'static, Result<Broker>> + Send + Sync>;
 
-/// Starts a process that calls [`run_member`] with the given configuration in [`MEMBER_VARIABLE`].
+/// Starts a process that calls [`run_member`] with the given configuration in [`MEMBER_VARIABLE`], its standard input
+/// and output piped.
 pub type SpawnMember = Arc<dyn Fn(String) -> std::io::Result<tokio::process::Child> + Send + Sync>;
 
 /// Stops the broker under test as a crash would, and starts it again.

@@ -42,7 +42,7 @@ impl Target {
             tokio::process::Command::new(std::env::current_exe()?)
                 .env(MEMBER_VARIABLE, orders)
                 .env("ANYBROKER_URL", &url)
-                .stdin(Stdio::null())
+                .stdin(Stdio::piped())
                 .stdout(Stdio::piped())
                 .kill_on_drop(true)
                 .spawn()
@@ -129,20 +129,20 @@ pub(crate) fn all() -> Vec<Arc<Target>> {
         server("rabbitmq-one-queue", "rabbitmq", ""),
         server("rabbitmq4", "rabbitmq4", "partitions=4"),
         server("nats", "nats", "partitions=4"),
-        // A killed member's messages come again after 6 s and not after 30.
-        server("sqs", "elasticmq", "visibility=6s&wait=2s"),
+        // A killed member's messages come again after 12 s and not after 30.
+        server("sqs", "elasticmq", "visibility=12s&wait=2s"),
         Target { only: &["lease_lapses"], ..server("sqs-lease", "elasticmq", "lease_limit=1s&wait=2s") },
         server(
             "sqs-fan-out",
             "elasticmq",
-            &format!("visibility=6s&wait=2s&fan_out=publisher&groups={GROUPS}"),
+            &format!("visibility=12s&wait=2s&fan_out=publisher&groups={GROUPS}"),
         ),
     ];
     targets.into_iter().map(Arc::new).collect()
 }
 
 /// Every group that a case declares, for publishers that must know them all.
-const GROUPS: &str = "group-0,group-1,group-2,late,reader";
+const GROUPS: &str = "g,group-0,group-1,group-2,late,reader";
 
 /// Where this run's files are.
 fn directory() -> std::path::PathBuf {
