@@ -136,7 +136,8 @@ cases! {
 /// Opens a new connection to the broker under test.
 pub type Connect = Arc<dyn Fn() -> BoxFuture<'static, Result<Broker>> + Send + Sync>;
 
-/// Starts a process that calls [`run_member`] with the given configuration in [`MEMBER_VARIABLE`].
+/// Starts a process that calls [`run_member`] with the given configuration in [`MEMBER_VARIABLE`], its standard input
+/// and output piped.
 pub type SpawnMember = Arc<dyn Fn(String) -> std::io::Result<tokio::process::Child> + Send + Sync>;
 
 /// Opens a way to the broker through a proxy that stands for this case only, with the connections that take it. They
