@@ -26,7 +26,11 @@ pub(crate) fn connecting(error: ConnectError) -> Error {
         ConnectErrorKind::Dns => {
             (Kind::Disconnected, "the host name is not known", "check the host name in the URL")
         }
-        ConnectErrorKind::TimedOut => (Kind::TimedOut, "the server does not answer", "check host and port"),
+        ConnectErrorKind::TimedOut => (
+            Kind::TimedOut,
+            "the server does not answer",
+            "check host and port; a server that encrypts from the first byte (handshake_first) says nothing either",
+        ),
         ConnectErrorKind::ServerParse => {
             (Kind::InvalidConfiguration, "the address does not read", "it is host:port")
         }
