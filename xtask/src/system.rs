@@ -9,7 +9,11 @@ const NEEDED: [(&str, &[&str], &str); 6] = [
     ("pkg-config", &["pkg-config", "--version"], "pkg-config"),
     ("OpenSSL's headers", &["pkg-config", "--exists", "openssl"], "libssl-dev"),
     ("zlib's headers", &["pkg-config", "--exists", "zlib"], "zlib1g-dev"),
-    ("Python's venv, for the tests with its clients", &["python3", "-c", "import venv, ensurepip"], "python3-venv"),
+    (
+        "Python's venv, for the tests with its clients",
+        &["python3", "-c", "import venv, ensurepip"],
+        "python3-venv",
+    ),
 ];
 
 /// Makes sure that everything needed is there.
