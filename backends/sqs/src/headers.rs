@@ -3,13 +3,12 @@
 //!
 //! A header that can be is an attribute of its own, text or binary. Where that does not say everything, the attribute
 //! `anybroker-headers` lists all headers in order, as JSON: a name refers to the attribute of that name, `[name, text]` and
-//! `[name, null, Base64]` hold the value themselves. CloudEvents extensions come first to the ten, as `ce_<name>`; those that
-//! find no place are an object at the end of the list.
+//! `[name, null, Base64]` hold the value themselves.
 
-use anybroker_core::{Error, Kind, Message, RecordWriter, Result};
+use anybroker_core::{Error, Headers, Kind, RecordWriter, Result};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use crate::record::{Attributes, CONTENT_TYPE, OURS, PREFIX, binary, bytes, is_carried, text};
 
@@ -32,31 +31,14 @@ fn users(name: &str) -> bool {
     name != CONTENT_TYPE && !name.starts_with(OURS) && !name.starts_with(PREFIX)
 }
 
-/// Whether an extension can be an attribute.
-fn can_be_text(value: &str) -> bool {
-    !value.is_empty() && is_carried(value)
-}
-
-pub(crate) fn put(message: &Message, attributes: &mut Attributes) -> Result<()> {
-    let (headers, extensions) = (&message.headers, &message.extensions);
+pub(crate) fn put(headers: &Headers, attributes: &mut Attributes) -> Result<()> {
     let alone = |name: &str| headers.iter().filter(|(other, _)| *other == name).count() == 1;
     let apart: Vec<bool> =
         headers.iter().map(|(name, value)| can_be_attribute(name, value) && alone(name)).collect();
     let room = MOST.saturating_sub(attributes.len());
-    let listed = apart.contains(&false)
-        || !headers.iter().is_sorted_by_key(|(name, _)| name)
-        || !extensions.iter().all(|(_, value)| can_be_text(value))
-        || headers.len() + extensions.len() > room;
+    let listed =
+        apart.contains(&false) || headers.len() > room || !headers.iter().is_sorted_by_key(|(n, _)| n);
     let mut left = if listed { room.saturating_sub(1) } else { room };
-    let mut without_place = Map::new();
-    for (name, value) in extensions {
-        if left > 0 && can_be_text(value) {
-            left -= 1;
-            attributes.insert(format!("{PREFIX}{name}"), text(value)?);
-        } else {
-            without_place.insert(name.to_string(), json!(&**value));
-        }
-    }
     let mut list = Vec::new();
     for ((name, value), apart) in headers.iter().zip(apart) {
         if apart && left > 0 {
@@ -70,9 +52,6 @@ pub(crate) fn put(message: &Message, attributes: &mut Attributes) -> Result<()> 
                 Err(_) => json!([name, null, STANDARD.encode(value)]),
             });
         }
-    }
-    if !without_place.is_empty() {
-        list.push(Value::Object(without_place));
     }
     if listed {
         if room == 0 {
@@ -106,9 +85,6 @@ pub(crate) fn read(attributes: &Attributes, writer: &mut RecordWriter<'_>) {
                 }
                 _ => {}
             },
-            Value::Object(extensions) => extensions.iter().for_each(|(name, value)| {
-                writer.attribute(name, value.as_str().unwrap_or_default().as_bytes());
-            }),
             _ => {}
         }
     }

@@ -61,7 +61,7 @@ pub(crate) fn entry(
     if let Some(key) = message.key.as_ref().filter(|key| ids::hides(key, group)) {
         attributes.insert(KEY.to_owned(), binary(key.as_bytes())?);
     }
-    headers::put(message, &mut attributes)?;
+    headers::put(&message.headers, &mut attributes)?;
     let bytes = body.len() + attributes.iter().map(|(name, value)| name.len() + size(value)).sum::<usize>();
     let entry = SendMessageBatchRequestEntry::builder()
         .id(index.to_string())
@@ -85,7 +85,7 @@ fn body(payload: &[u8], attributes: &mut Attributes) -> Result<String> {
     Ok(body)
 }
 
-/// The CloudEvents attributes that a message has fields for, and the media type.
+/// CloudEvents attributes and the media type.
 fn event(message: &Message, attributes: &mut Attributes) -> Result<()> {
     let mut failed = None;
     let mut put = |name: String, value: &str| {
@@ -95,10 +95,7 @@ fn event(message: &Message, attributes: &mut Attributes) -> Result<()> {
             Err(error) => failed = Some(error),
         }
     };
-    message.attributes(|attribute, value| match attribute {
-        Attribute::Extension(_) => {}
-        attribute => put(format!("{PREFIX}{}", attribute.name()), value),
-    });
+    message.attributes(|attribute, value| put(format!("{PREFIX}{}", attribute.name()), value));
     if let Some(content_type) = &message.content_type {
         put(CONTENT_TYPE.to_owned(), content_type);
     }

@@ -132,21 +132,18 @@ def put_headers(headers, attributes):
         attributes.update({name: attribute(text_or_bytes(value)) for name, value in headers})
         return
     listed = []
+    # An event's attributes that find no place are in the list too.
+    for name in sorted(attributes, reverse=True):
+        if len(attributes) >= MOST and name.startswith("ce_") and name not in PLACED:
+            listed.append([name, attributes.pop(name)["StringValue"]])
     for name, value in headers:
         value = text_or_bytes(value)
         listed.append([name, value] if isinstance(value, str) else [name, None, base64.b64encode(value).decode()])
-    # Attributes of an event that find no place are an object at the end of the list.
-    without_place = {}
-    for name in sorted(attributes, reverse=True):
-        if len(attributes) >= MOST and name.startswith("ce_") and name[3:] not in FIELDS:
-            without_place[name[3:]] = attributes.pop(name)["StringValue"]
-    if without_place:
-        listed.append(without_place)
     attributes["anybroker-headers"] = attribute(json.dumps(listed))
 
 
-# Attributes that always have a place.
-FIELDS = ("id", "type", "source", "specversion", "time", "schemaversion")
+# Attributes that always have a place of their own.
+PLACED = ("ce_id", "ce_type", "ce_source", "ce_specversion", "ce_time", "ce_schemaversion")
 
 
 def fits(name, value):
@@ -163,37 +160,33 @@ def text_or_bytes(value):
         return value
 
 
-def listed_in(message):
-    listed = message.get("MessageAttributes", {}).get("anybroker-headers")
-    return json.loads(listed["StringValue"]) if listed else []
-
-
-def headers_of(message):
-    """The application's own headers: in order, repeated ones too."""
+def everything_in(message):
+    """Headers in order, repeated ones too, and an event's attributes."""
     attributes = message.get("MessageAttributes", {})
     left = {
         name: bytes_of(value)
         for name, value in sorted(attributes.items())
-        if name != "content-type" and not name.startswith(("ce_", "anybroker-"))
+        if name != "content-type" and not name.startswith("anybroker-")
     }
     found = []
-    for header in listed_in(message):
-        if isinstance(header, str):
-            found.append((header, left.pop(header)))
-        elif isinstance(header, list):
-            name, text, *encoded = header
+    for listed in json.loads(attributes.get("anybroker-headers", {}).get("StringValue", "[]")):
+        if isinstance(listed, str):
+            # It stands for the attribute of that name.
+            found.append((listed, left.pop(listed)))
+        else:
+            name, text, *encoded = listed
             found.append((name, base64.b64decode(encoded[0]) if encoded else text.encode()))
     return found + list(left.items())
 
 
+def headers_of(message):
+    """The application's own headers."""
+    return [(name, value) for name, value in everything_in(message) if not name.startswith("ce_")]
+
+
 def attributes_of(message):
     """anybroker's attributes, some of which every message of it has: `id`, `type`, `source`, `time`, …"""
-    attributes = message.get("MessageAttributes", {})
-    found = {name[3:]: value["StringValue"] for name, value in attributes.items() if name.startswith("ce_")}
-    for header in listed_in(message):
-        if isinstance(header, dict):
-            found |= header
-    return found
+    return {name[3:]: value.decode() for name, value in everything_in(message) if name.startswith("ce_")}
 
 
 def content_type_of(message):
