@@ -18,6 +18,7 @@ use failure::{Done, Failure};
 use place::Unread;
 
 fn main() -> ExitCode {
+    anybroker::install_default_crypto();
     let done = match place::parse(std::env::args_os().map(|arg| arg.to_string_lossy().into_owned()).collect())
     {
         Ok(cli) => run(cli),

@@ -115,9 +115,11 @@ pub(crate) fn record(buffer: &mut RecordBuffer, message: async_nats::Message) ->
 
 fn read(map: &HeaderMap, writer: &mut RecordWriter<'_>) {
     let (mut ours, mut content_type) = (false, false);
-    for (name, values) in map.iter() {
-        let name: &str = name.as_ref();
-        let Some(attribute) = attribute(name) else { continue };
+    // By name, so that they come in the same order every time: the headers themselves have none.
+    let mut attributes: Vec<_> =
+        map.iter().filter_map(|(name, values)| Some((attribute(name.as_ref())?, values))).collect();
+    attributes.sort_unstable_by_key(|(name, _)| *name);
+    for (attribute, values) in attributes {
         for (at, value) in values.iter().enumerate() {
             let value = decode(&unquoted(value.as_str()));
             match attribute {

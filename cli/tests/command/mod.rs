@@ -1,4 +1,5 @@
 //! Runs the built binary.
+#![allow(dead_code, reason = "not every test program uses all of it")]
 
 use std::io::Write;
 use std::process::{Child, Command, Stdio};

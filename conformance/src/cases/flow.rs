@@ -5,14 +5,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anybroker_core::{
-    ConsumerExt as _, Delivery, Fate, Group, Kind, Message, Publisher, Result, Settlement, Settler,
+    Broker, ConsumerExt as _, Delivery, Fate, Group, Kind, Message, Publisher, Result, Settlement, Settler,
     Subscription,
 };
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use super::{CaseResult, Finding, Stage, failed};
+use super::{CaseResult, Failure, Finding, Stage, failed};
 use crate::history::{Drained, Event};
 use crate::properties::{Property, Verdict};
 
@@ -109,6 +109,19 @@ impl Progress {
         }
     }
 
+    pub(super) fn acknowledged_count(&self, group: &Group) -> usize {
+        lock(&self.acknowledged).get(group).map_or(0, HashSet::len)
+    }
+
+    /// Waits until this many messages are confirmed, for as long as a broker may need to come back.
+    pub(super) async fn reaches(&self, count: usize) -> std::result::Result<(), Failure> {
+        if tokio::time::timeout(REACHED, self.confirmed_at_least(count)).await.is_ok() {
+            return Ok(());
+        }
+        let (confirmed, unknown) = (self.confirmed_count(), lock(&self.unknown));
+        failed(format!("{confirmed} messages confirmed and {unknown} unknown after {REACHED:?}, not {count}"))
+    }
+
     /// Waits until this many messages are confirmed: the middle of a stream.
     pub(super) async fn confirmed_at_least(&self, count: usize) {
         loop {
@@ -121,6 +134,9 @@ impl Progress {
         }
     }
 }
+
+/// How long a stream may take to its next mark.
+const REACHED: Duration = Duration::from_secs(60);
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -220,8 +236,20 @@ impl Member {
         seed: u64,
         progress: &Arc<Progress>,
     ) -> Result<Self> {
+        Self::join_by(&stage.recorded, stage, group, manners, seed, progress).await
+    }
+
+    /// Joins the group by a connection of its own.
+    pub(super) async fn join_by(
+        recorded: &Broker,
+        stage: &Stage,
+        group: usize,
+        manners: Manners,
+        seed: u64,
+        progress: &Arc<Progress>,
+    ) -> Result<Self> {
         let subscription: Subscription = stage.subscription(group).prefetch(manners.prefetch);
-        let consumer = stage.recorded.consumer(subscription).await?;
+        let consumer = recorded.consumer(subscription).await?;
         let (stop, stopped) = watch::channel(false);
         let (chance, progress) = (Chance::new(seed), progress.clone());
         Ok(Member { stop, task: tokio::spawn(consume(consumer, manners, chance, progress, stopped)) })

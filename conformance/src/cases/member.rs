@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::flow::{Chance, Progress};
-use super::{Context, Stage};
+use super::{SpawnMember, Stage};
 use crate::history::{Close, CloseCause, Event, Header, Promises};
 use crate::recorder::Recorder;
 
@@ -75,19 +75,19 @@ struct Relayed {
 }
 
 impl MemberProcess {
-    /// Starts a process; none if this backend lives in one process.
+    /// Starts a process.
     pub(super) fn start(
-        context: &Context,
+        spawn: &SpawnMember,
         stage: &Stage,
         name: &str,
+        seed: u64,
         progress: &Arc<Progress>,
-    ) -> std::io::Result<Option<Self>> {
-        let Some(spawn) = &context.spawn_member else { return Ok(None) };
+    ) -> std::io::Result<Self> {
         let orders = Orders {
             topic: stage.topic.to_string(),
             group: stage.groups[0].to_string(),
             name: name.to_owned(),
-            seed: context.seed,
+            seed,
             prefetch: 50,
         };
         let mut child = spawn(serde_json::to_string(&orders)?)?;
@@ -102,7 +102,7 @@ impl MemberProcess {
             told,
         };
         let relay = tokio::spawn(relay.run(BufReader::new(stdout).lines()));
-        Ok(Some(MemberProcess { child, relayed, relay }))
+        Ok(MemberProcess { child, relayed, relay })
     }
 
     /// Waits until it has acknowledged this many messages.

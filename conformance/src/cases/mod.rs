@@ -10,9 +10,10 @@ mod lifecycle;
 mod member;
 mod membership;
 mod messages;
+mod network;
 mod order;
+mod process;
 mod promises;
-mod restart;
 mod settling;
 mod topology;
 
@@ -26,6 +27,7 @@ use futures::future::BoxFuture;
 
 use crate::history::Header;
 use crate::properties::Verdict;
+use crate::proxy::Proxy;
 use crate::recorder::Recorder;
 
 pub use member::{MEMBER_VARIABLE, run_member};
@@ -38,65 +40,98 @@ pub enum Finding {
     Holds(String),
     /// The backend's guarantees exclude it; with the row that does.
     NotPromised(String),
+    /// There is nothing here that it could be done to; with the reason.
+    NotApplicable(String),
 }
 
+/// What is needed to do something to a broker, or why there is nothing to do it to.
+pub type Applicable<T> = std::result::Result<T, &'static str>;
+
+/// Why a case failed.
+pub type Failure = Box<dyn std::error::Error + Send + Sync>;
+
 /// What a case returns: a finding, or why it failed.
-pub type CaseResult = std::result::Result<Finding, Box<dyn std::error::Error + Send + Sync>>;
+pub type CaseResult = std::result::Result<Finding, Failure>;
+
+impl Finding {
+    /// With more evidence.
+    fn and(self, more: String) -> Self {
+        match self {
+            Finding::Holds(evidence) => Finding::Holds(format!("{evidence}, {more}")),
+            other => other,
+        }
+    }
+}
 
 /// One case.
 #[derive(Clone, Copy)]
 pub struct Case {
     /// Its name, unique.
     pub name: &'static str,
-    /// Whether it stops the broker, so that nothing else may run beside it.
-    pub disturbs: bool,
+    /// What it disturbs.
+    pub disturbs: Disturbs,
     /// Runs it.
     pub run: fn(Context) -> BoxFuture<'static, CaseResult>,
 }
 
+/// What may not run beside a case on the same broker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Disturbs {
+    /// It disturbs nothing.
+    Nothing,
+    /// Only its own connections, through a proxy: a broker may have a place for no more than one.
+    Proxy,
+    /// The broker, and so everything else on it.
+    Broker,
+}
+
 macro_rules! cases {
-    ($($module:ident :: $name:ident),+ $(,)?) => {
-        /// All cases.
-        pub const CASES: &[Case] = &[$(Case {
+    ($(#[$doc:meta])* $list:ident: $($disturbs:ident $module:ident :: $name:ident),+ $(,)?) => {
+        $(#[$doc])*
+        pub const $list: &[Case] = &[$(Case {
             name: stringify!($name),
-            disturbs: false,
+            disturbs: Disturbs::$disturbs,
             run: |context| Box::pin($module::$name(context)),
         }),+];
     };
 }
 
 cases! {
-    messages::round_trip,
-    messages::empty_payload,
-    messages::largest_and_one_byte_more,
-    order::order_per_key,
-    order::order_across_consumers,
-    order::batches_and_single_publishes,
-    groups::members_share_and_groups_fan_out,
-    groups::backlog_before_the_first_member,
-    settling::nack_comes_before_later_messages_of_its_key,
-    settling::nack_waits_for_its_delay,
-    settling::redelivery_is_counted,
-    settling::lease_lapses,
-    settling::dead_letter_keeps_the_message,
-    settling::used_up_attempts_are_dead_lettered,
-    lifecycle::close_hands_back,
-    lifecycle::drop_hands_back,
-    lifecycle::use_after_close,
-    lifecycle::requirements_are_checked,
-    topology::publish_before_any_group,
-    topology::missing_topic,
-    topology::different_topology,
-    membership::members_join_and_leave,
-    membership::member_killed,
+    /// The cases that disturb nothing.
+    CASES:
+    Nothing messages::round_trip,
+    Nothing messages::empty_payload,
+    Nothing messages::largest_and_one_byte_more,
+    Nothing order::order_per_key,
+    Nothing order::order_across_consumers,
+    Nothing order::batches_and_single_publishes,
+    Nothing groups::members_share_and_groups_fan_out,
+    Nothing groups::backlog_before_the_first_member,
+    Nothing settling::nack_comes_before_later_messages_of_its_key,
+    Nothing settling::nack_waits_for_its_delay,
+    Nothing settling::redelivery_is_counted,
+    Nothing settling::lease_lapses,
+    Nothing settling::dead_letter_keeps_the_message,
+    Nothing settling::used_up_attempts_are_dead_lettered,
+    Nothing lifecycle::close_hands_back,
+    Nothing lifecycle::drop_hands_back,
+    Nothing lifecycle::use_after_close,
+    Nothing lifecycle::requirements_are_checked,
+    Nothing topology::publish_before_any_group,
+    Nothing topology::missing_topic,
+    Nothing topology::different_topology,
+    Nothing membership::members_join_and_leave,
+    Nothing membership::member_killed,
 }
 
-/// The cases that stop the broker.
-pub const DISTURBING: &[Case] = &[Case {
-    name: "broker_killed_and_restarted",
-    disturbs: true,
-    run: |context| Box::pin(restart::broker_killed_and_restarted(context)),
-}];
+cases! {
+    /// The cases that break connections, or the broker.
+    DISTURBING:
+    Proxy network::connection_cut,
+    Proxy network::connection_half_open,
+    Broker process::broker_paused,
+    Broker process::broker_killed_and_restarted,
+}
 
 /// Opens a new connection to the broker under test.
 pub type Connect = Arc<dyn Fn() -> BoxFuture<'static, Result<Broker>> + Send + Sync>;
@@ -104,7 +139,11 @@ pub type Connect = Arc<dyn Fn() -> BoxFuture<'static, Result<Broker>> + Send + S
 /// Starts a process that calls [`run_member`] with the given configuration in [`MEMBER_VARIABLE`].
 pub type SpawnMember = Arc<dyn Fn(String) -> std::io::Result<tokio::process::Child> + Send + Sync>;
 
-/// Stops the broker under test as a crash would, and starts it again.
+/// Opens a way to the broker through a proxy that stands for this case only, with the connections that take it. They
+/// notice within seconds that the other side is silent.
+pub type Detour = Arc<dyn Fn() -> BoxFuture<'static, std::io::Result<(Proxy, Connect)>> + Send + Sync>;
+
+/// Breaks the process of the broker under test.
 #[async_trait::async_trait]
 pub trait Faults: Send + Sync {
     /// SIGKILL.
@@ -124,6 +163,24 @@ pub trait Faults: Send + Sync {
     /// # Cancel safety
     /// A cancelled call may have started it.
     async fn restart(&self) -> std::result::Result<(), String>;
+
+    /// SIGSTOP: it keeps its connections open, and does nothing.
+    ///
+    /// # Errors
+    /// It is not running, or not ours.
+    ///
+    /// # Cancel safety
+    /// A cancelled call may have paused it.
+    async fn pause(&self) -> std::result::Result<(), String>;
+
+    /// Lets it go on.
+    ///
+    /// # Errors
+    /// It is not running, or not ours.
+    ///
+    /// # Cancel safety
+    /// A cancelled call may have let it go on.
+    async fn resume(&self) -> std::result::Result<(), String>;
 }
 
 /// What a case works with.
@@ -133,12 +190,14 @@ pub struct Context {
     pub name: String,
     /// Opens a connection.
     pub connect: Connect,
-    /// Starts a member in a process of its own; none where the broker lives in this process.
-    pub spawn_member: Option<SpawnMember>,
-    /// Stops and starts the broker; none where that is not possible, which [`Finding::NotPromised`] then says.
-    pub faults: Option<Arc<dyn Faults>>,
-    /// The broker has no process of its own: it lives in the processes of its users.
-    pub embedded: bool,
+    /// Starts a member in a process of its own.
+    pub spawn_member: Applicable<SpawnMember>,
+    /// Breaks the broker's process.
+    pub faults: Applicable<Arc<dyn Faults>>,
+    /// Leads to the broker through a proxy.
+    pub detour: Applicable<Detour>,
+    /// Why the server under test loses by a restart what the system that it stands for keeps, where it does.
+    pub volatile: Option<&'static str>,
     /// How long nothing may move before what is missing counts as lost: longer than every time-out of the broker.
     pub quiet: Duration,
     /// Decides every random choice.

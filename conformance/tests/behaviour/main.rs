@@ -4,16 +4,16 @@
 
 mod report;
 mod targets;
+mod turns;
 
-use std::sync::{Arc, RwLock};
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use anybroker_conformance::cases::{CASES, Case, Context, DISTURBING, Finding, MEMBER_VARIABLE, run_member};
+use anybroker_conformance::cases::{
+    CASES, Case, Context, DISTURBING, Disturbs, Finding, MEMBER_VARIABLE, run_member,
+};
 use libtest_mimic::{Arguments, Failed, Trial};
 use targets::Target;
-
-/// A case that stops a broker runs alone.
-static ALONE: RwLock<()> = RwLock::new(());
 
 /// How long a case may take before it counts as hung.
 const CASE: Duration = Duration::from_secs(180);
@@ -24,12 +24,11 @@ fn main() {
     }
     let arguments = Arguments::from_args();
     let targets = targets::all();
-    let trials = targets.iter().flat_map(|target| {
-        let disturbing = DISTURBING.iter().filter(|_| target.only.is_empty());
-        let cases = CASES.iter().filter(|case| target.only.is_empty() || target.only.contains(&case.name));
-        cases.chain(disturbing).map(|case| trial(target.clone(), *case)).collect::<Vec<_>>()
-    });
-    let conclusion = libtest_mimic::run(&arguments, trials.collect());
+    let of = |target: &Arc<Target>, case: &Case| target.runs(case).then(|| trial(target.clone(), *case));
+    let beside = targets.iter().flat_map(|target| CASES.iter().filter_map(|case| of(target, case)));
+    // By case, so that those that wait for each other's turn on one broker come apart.
+    let disturbing = DISTURBING.iter().flat_map(|case| targets.iter().filter_map(|target| of(target, case)));
+    let conclusion = libtest_mimic::run(&arguments, beside.chain(disturbing).collect());
     if !arguments.list {
         report::print();
     }
@@ -47,38 +46,40 @@ fn trial(target: Arc<Target>, case: Case) -> Trial {
         if let Some(missing) = &target.missing {
             return Err(Failed::from(missing));
         }
-        let finding = run(&target, case)?;
-        report::add(
-            &name,
-            match finding {
-                Finding::Holds(evidence) => format!("holds: {evidence}"),
-                Finding::NotPromised(row) => format!("not promised: {row}"),
-            },
-        );
+        let turn = target.turn(case.disturbs);
+        let began = Instant::now();
+        let finding = match run(&target, case)? {
+            Finding::Holds(evidence) => format!("holds: {evidence}"),
+            Finding::NotPromised(row) => format!("not promised: {row}"),
+            Finding::NotApplicable(reason) => format!("not applicable: {reason}"),
+        };
+        drop(turn);
+        report::add(&name, format!("{finding} ({:.1} s)", began.elapsed().as_secs_f64()));
         Ok(())
     })
 }
 
 fn run(target: &Target, case: Case) -> Result<Finding, Failed> {
-    let (_alone, _beside);
-    if case.disturbs {
-        _alone = ALONE.write().unwrap();
-    } else {
-        _beside = ALONE.read().unwrap();
-    }
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let context = Context {
         name: target.name.to_owned(),
         connect: target.connect(),
         spawn_member: target.spawn_member(),
         faults: target.faults(),
-        embedded: target.embedded(),
+        detour: target.detour(),
+        volatile: target.volatile,
         quiet: Duration::from_secs(25),
         seed: seed(),
     };
     let finding = runtime.block_on(async {
         let told = format!("{} with seed {}", case.name, context.seed);
-        match tokio::time::timeout(CASE, (case.run)(context)).await {
+        let faults = context.faults.clone();
+        let ended = tokio::time::timeout(CASE, (case.run)(context)).await;
+        if let (Ok(Err(_)) | Err(_), Disturbs::Broker, Ok(faults)) = (&ended, case.disturbs, faults) {
+            // However far it came: those that follow need the broker.
+            faults.restart().await.map_err(|error| Failed::from(format!("{told}: {ended:?}; {error}")))?;
+        }
+        match ended {
             Ok(result) => result.map_err(|error| Failed::from(format!("{told}: {error}"))),
             Err(_) => Err(Failed::from(format!("{told}: hangs; given up after {CASE:?}"))),
         }

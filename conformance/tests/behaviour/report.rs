@@ -14,8 +14,10 @@ pub(crate) fn print() {
     let count = |kind: &str| findings.values().filter(|f| f.starts_with(kind)).count();
     println!("findings:");
     findings.iter().for_each(|(name, finding)| println!("  {name}: {finding}"));
-    let (holds, not_promised, not_run) = (count("holds"), count("not promised"), count("not run"));
+    let (holds, not_promised) = (count("holds"), count("not promised"));
+    let (not_applicable, not_run) = (count("not applicable"), count("not run"));
     println!(
-        "{holds} hold, {not_promised} not promised by the backend's guarantees, {not_run} excluded by name"
+        "{holds} hold, {not_promised} not promised by the backend's guarantees, {not_applicable} not applicable, \
+         {not_run} excluded by name"
     );
 }

@@ -1,44 +1,68 @@
 //! The backends under test, with the URLs at which they are reached.
 
+use std::net::{Ipv4Addr, SocketAddr};
 use std::process::Stdio;
 use std::sync::Arc;
 
-use anybroker_conformance::brokers::{Brokers, Options, PortChoice, State, default_state};
-use anybroker_conformance::cases::{Connect, Faults, MEMBER_VARIABLE, SpawnMember};
+use anybroker_conformance::brokers::{Brokers, Options, PortChoice, Proxied, State, Status, default_state};
+use anybroker_conformance::cases::{
+    Applicable, Case, Connect, Detour, Disturbs, Faults, MEMBER_VARIABLE, SpawnMember,
+};
+use anybroker_conformance::proxy::Proxy;
+
+use crate::turns::{Turn, turn};
 
 /// A backend in one configuration.
 #[derive(Clone)]
 pub(crate) struct Target {
     pub(crate) name: &'static str,
     url: String,
-    /// The broker process, by the starter's name; none for an embedded broker.
-    process: Option<&'static str>,
-    /// Other processes can reach it.
+    /// The broker's process; none for an embedded one.
+    server: Option<Server>,
+    /// Whether another process reaches it by its URL.
     shared: bool,
+    /// Why a restart loses what was confirmed, where that is this server's way and not that of what it stands for.
+    pub(crate) volatile: Option<&'static str>,
     /// The only cases that this configuration is for; all if empty.
-    pub(crate) only: &'static [&'static str],
+    only: &'static [&'static str],
     /// Why it is left out on purpose.
     pub(crate) excluded: Option<String>,
     /// Why it cannot be had, which fails its cases.
     pub(crate) missing: Option<String>,
 }
 
+/// A broker that the starter runs.
+#[derive(Clone)]
+struct Server {
+    /// The starter's name for it.
+    process: &'static str,
+    /// Where it is, and where a proxy is to listen.
+    way: Proxied,
+    /// What a connection through a proxy has in its URL besides: it notices within seconds that the broker is silent.
+    impatient: &'static str,
+}
+
 impl Target {
+    pub(crate) fn runs(&self, case: &Case) -> bool {
+        self.only.is_empty() || self.only.contains(&case.name)
+    }
+
+    /// Waits until nothing else on the same broker is in the way of a case, nor the case in its way.
+    pub(crate) fn turn(&self, disturbs: Disturbs) -> Turn {
+        turn(self.server.as_ref().map_or(self.name, |server| server.process), disturbs)
+    }
+
     pub(crate) fn connect(&self) -> Connect {
-        let url = self.url.clone();
-        Arc::new(move || {
-            let url = url.clone();
-            Box::pin(async move { anybroker::connect(&url).await })
-        })
+        connect(self.url.clone())
     }
 
     /// Members are this very program, told to be one.
-    pub(crate) fn spawn_member(&self) -> Option<SpawnMember> {
+    pub(crate) fn spawn_member(&self) -> Applicable<SpawnMember> {
         if !self.shared {
-            return None;
+            return Err("the broker lives in one process, and ends with it");
         }
         let url = self.url.clone();
-        Some(Arc::new(move |orders| {
+        Ok(Arc::new(move |orders| {
             tokio::process::Command::new(std::env::current_exe()?)
                 .env(MEMBER_VARIABLE, orders)
                 .env("ANYBROKER_URL", &url)
@@ -49,13 +73,50 @@ impl Target {
         }))
     }
 
-    /// Whether the broker has no process of its own.
-    pub(crate) fn embedded(&self) -> bool {
-        self.process.is_none()
+    pub(crate) fn faults(&self) -> Applicable<Arc<dyn Faults>> {
+        let server = self
+            .server
+            .as_ref()
+            .ok_or("embedded: it has no process of its own, and dies with its users as in member_killed")?;
+        Ok(Arc::new(Starter { process: server.process }))
     }
 
-    pub(crate) fn faults(&self) -> Option<Arc<dyn Faults>> {
-        Some(Arc::new(Starter { process: self.process? }))
+    pub(crate) fn detour(&self) -> Applicable<Detour> {
+        let server = self.server.clone().ok_or("embedded: there is no connection")?;
+        let url = self.url.clone();
+        Ok(Arc::new(move || {
+            let (url, server) = (url.clone(), server.clone());
+            Box::pin(async move {
+                let broker = SocketAddr::from((Ipv4Addr::LOCALHOST, server.way.forward_to));
+                let proxy = Proxy::listen(server.way.listen, broker).await?;
+                let direct = address(&url).ok_or_else(|| std::io::Error::other("the URL has no address"))?;
+                let url = url.replacen(&direct.to_string(), &proxy.address().to_string(), 1);
+                Ok((proxy, connect(with(url, server.impatient))))
+            })
+        }))
+    }
+}
+
+fn connect(url: String) -> Connect {
+    Arc::new(move || {
+        let url = url.clone();
+        Box::pin(async move { anybroker::connect(&url).await })
+    })
+}
+
+/// The address in a URL of the starter's, wherever it stands.
+fn address(url: &str) -> Option<SocketAddr> {
+    let begin = url.find("127.0.0.1:")?;
+    let end = url[begin..].find(|c: char| !(c.is_ascii_digit() || ".:".contains(c)));
+    url[begin..end.map_or(url.len(), |end| begin + end)].parse().ok()
+}
+
+/// A URL with more parameters.
+fn with(url: String, parameters: &str) -> String {
+    match (parameters, url.contains('?')) {
+        ("", _) => url,
+        (_, true) => format!("{url}&{parameters}"),
+        (_, false) => format!("{url}?{parameters}"),
     }
 }
 
@@ -78,14 +139,22 @@ impl Faults for Starter {
     async fn restart(&self) -> Result<(), String> {
         starter().up(&[self.process]).await.map(|_| ()).map_err(|e| e.to_string())
     }
+
+    async fn pause(&self) -> Result<(), String> {
+        starter().pause(self.process).await.map_err(|e| e.to_string())
+    }
+
+    async fn resume(&self) -> Result<(), String> {
+        starter().resume(self.process).await.map_err(|e| e.to_string())
+    }
 }
 
 /// Where the starter runs a broker, or why it does not.
-fn running(process: &'static str) -> Result<String, String> {
+fn running(process: &'static str) -> Result<(String, Proxied), String> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let status = runtime.block_on(async { starter().status(&[process]).await }).map_err(|e| e.to_string())?;
     let ready = status.into_iter().find(|status| status.state == State::Ready);
-    ready.and_then(|status| status.url).ok_or_else(|| {
+    ready.and_then(reached).ok_or_else(|| {
         format!(
             "{process} is not running; start it: anybroker brokers up {process}, or run all tests by cargo xtask test. \
              ANYBROKER_TEST_EXCLUDE={process} leaves it out by name"
@@ -93,10 +162,11 @@ fn running(process: &'static str) -> Result<String, String> {
     })
 }
 
-/// A URL with more parameters.
-fn with(url: &str, parameters: &str) -> String {
-    let join = if url.contains('?') { '&' } else { '?' };
-    format!("{url}{join}{parameters}")
+/// A broker's URL, and the way to it through a proxy: at any free port, unless it says at which one.
+fn reached(status: Status) -> Option<(String, Proxied)> {
+    let url = status.url?;
+    let plain = Proxied { listen: 0, forward_to: address(&url)?.port() };
+    Some((url, status.proxied.unwrap_or(plain)))
 }
 
 /// Every backend, in the configurations that differ in what they promise.
@@ -104,18 +174,29 @@ pub(crate) fn all() -> Vec<Arc<Target>> {
     let local = |name, url: &str, only| Target {
         name,
         url: url.to_owned(),
-        process: None,
+        server: None,
         shared: false,
+        volatile: None,
         only,
         excluded: None,
         missing: None,
     };
-    let server = |name, process: &'static str, parameters: &str| {
+    let server = |name, process: &'static str, parameters: &str, impatient| {
         let excluded = excluded(process);
-        let found = if excluded.is_some() { Ok(String::new()) } else { running(process) };
+        let found = if excluded.is_some() { Err(String::new()) } else { running(process) };
         let missing = found.as_ref().err().cloned();
-        let url = with(&found.unwrap_or_default(), parameters);
-        Target { name, url, process: Some(process), shared: true, only: &[], excluded, missing }
+        let (url, way) = found.unwrap_or((String::new(), Proxied { listen: 0, forward_to: 0 }));
+        Target {
+            server: Some(Server { process, way, impatient }),
+            shared: true,
+            excluded,
+            missing,
+            ..local(name, &with(url, parameters), &[])
+        }
+    };
+    let elasticmq = |name, parameters: &str| Target {
+        volatile: Some("ElasticMQ keeps its messages in memory, and a restart loses them by design"),
+        ..server(name, "elasticmq", parameters, "")
     };
     let sqlite = sqlite_file();
     let targets = [
@@ -123,20 +204,16 @@ pub(crate) fn all() -> Vec<Arc<Target>> {
         local("memory-lease", "memory://lease?topology=check&lease=300ms", &["lease_lapses"]),
         Target { shared: true, ..local("sqlite", &format!("{sqlite}&partitions=4"), &[]) },
         local("sqlite-lease", &format!("{sqlite}&lease=300ms"), &["lease_lapses"]),
-        // A killed member is noticed after 6 s and not after 45.
-        server("kafka", "kafka", "partitions=6&x.session.timeout.ms=6000"),
-        server("rabbitmq", "rabbitmq", "partitions=4"),
-        server("rabbitmq-one-queue", "rabbitmq", ""),
-        server("rabbitmq4", "rabbitmq4", "partitions=4"),
-        server("nats", "nats", "partitions=4"),
+        // A killed member is noticed after 6 s and not after 10 or 45.
+        server("kafka", "kafka", "partitions=6&x.session.timeout.ms=6000", ""),
+        server("rabbitmq", "rabbitmq", "partitions=4", "heartbeat=3s"),
+        server("rabbitmq-one-queue", "rabbitmq", "", "heartbeat=3s"),
+        server("rabbitmq4", "rabbitmq4", "partitions=4", "heartbeat=3s"),
+        server("nats", "nats", "partitions=4&session_timeout=6s", "ping_interval=2s"),
         // A killed member's messages come again after 6 s and not after 30.
-        server("sqs", "elasticmq", "visibility=6s&wait=2s"),
-        Target { only: &["lease_lapses"], ..server("sqs-lease", "elasticmq", "lease_limit=1s&wait=2s") },
-        server(
-            "sqs-fan-out",
-            "elasticmq",
-            &format!("visibility=6s&wait=2s&fan_out=publisher&groups={GROUPS}"),
-        ),
+        elasticmq("sqs", "visibility=6s&wait=2s"),
+        Target { only: &["lease_lapses"], ..elasticmq("sqs-lease", "lease_limit=1s&wait=2s") },
+        elasticmq("sqs-fan-out", &format!("visibility=6s&wait=2s&fan_out=publisher&groups={GROUPS}")),
     ];
     targets.into_iter().map(Arc::new).collect()
 }

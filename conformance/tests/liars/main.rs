@@ -21,9 +21,10 @@ async fn caught(case: &str, lie: Lie) -> Option<String> {
             let broker = broker.clone();
             Box::pin(async move { Ok(Arc::new(Liar::new(broker, lie)) as anybroker::Broker) })
         }),
-        spawn_member: None,
-        faults: None,
-        embedded: false,
+        spawn_member: Err("a liar lives in this process"),
+        faults: Err("a liar has no process"),
+        detour: Err("a liar has no connection"),
+        volatile: None,
         quiet: Duration::from_secs(2),
         seed: 7,
     };

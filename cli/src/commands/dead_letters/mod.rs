@@ -23,8 +23,9 @@ use letter::Letter;
 Dead letters are messages of the dead letter topic like any other: this reads them as a member of
 a group of its own (--group), and gives all of them back. Nothing is acknowledged or removed, and
 it is no failed attempt. What that means depends on the broker:
-  Kafka, SQLite  the group may be new: it begins with the earliest letter that is kept
-  NATS           the same, as long as the stream keeps the letters
+  Kafka          the group may be new: it begins with the earliest letter that is kept
+  SQLite, NATS   the same; the group stays when this ends, and on SQLite a letter that some group
+                 has not acknowledged is not trimmed for retention
   RabbitMQ, SQS  a group gets what is published after it was made. Make it together with the
                  topic: anybroker topics create URL TOPIC --groups dlq
   memory         lives in one process: there is nothing to look at from here

@@ -101,36 +101,42 @@ async fn reach(text: &str, report: &mut Report) -> Result<Option<Broker>, Failur
     match connected {
         Ok(broker) => {
             network::encryption(&url, report)?;
-            let user =
-                url.user.as_ref().map_or_else(|| "no user".to_owned(), |user| format!("user `{user}`"));
-            let text = format!("connected in {}, with {user}", report::milliseconds(began.elapsed()));
-            report.add(Diagnosis::new("login", Finding::Fine, text))?;
+            let user = url.user.as_ref().map_or_else(String::new, |user| format!(" as `{user}`"));
+            let text = format!("accepted{user} in {}", report::milliseconds(began.elapsed()));
+            report.add(Diagnosis::new("connection", Finding::Fine, text))?;
             Ok(Some(broker))
         }
         Err(error) => refused(&url, &error, report).map(|()| None),
     }
 }
 
-/// Which step it was that failed, as far as the error tells.
+/// Which step it was that failed, as far as the error tells. Mistakes in the URL itself were found before.
 fn refused(url: &BrokerUrl, error: &Error, report: &mut Report) -> Result<(), Failure> {
+    let text = error.to_string();
     let encrypted = network::is_encrypted(url);
     let (subject, advice) = match error.kind() {
-        Kind::PermissionDenied => ("login", "correct the user, the password, or the user's permissions"),
-        Kind::InvalidConfiguration | Kind::Unsupported => ("URL", "correct the URL"),
+        // The server wants to see the client's.
+        Kind::PermissionDenied if !text.contains("certificate") => {
+            ("login", "correct the user, the password, or the user's permissions")
+        }
         Kind::NotFound => ("login", "correct the name in the URL, or create what it names"),
-        Kind::Disconnected | Kind::TimedOut if encrypted => (
-            "encryption",
-            "the port must be the encrypted one, tls_ca= must hold the authority that signed the server's \
+        Kind::PermissionDenied | Kind::InvalidConfiguration | Kind::Disconnected | Kind::TimedOut
+            if encrypted =>
+        {
+            (
+                "encryption",
+                "the port must be the encrypted one, tls_ca= must hold the authority that signed the server's \
              certificate, and the certificate must name the URL's host",
-        ),
-        Kind::Disconnected | Kind::TimedOut => (
+            )
+        }
+        Kind::InvalidConfiguration | Kind::Disconnected | Kind::TimedOut => (
             "protocol",
             "something listens there, but does not answer as this kind of broker: correct the port, or use the \
              encrypted scheme if it is an encrypted one",
         ),
         _ => ("connection", "see the broker's log"),
     };
-    report.add(Diagnosis::new(subject, Finding::Failure, error.to_string()).advice(advice))
+    report.add(Diagnosis::new(subject, Finding::Failure, text).advice(advice))
 }
 
 /// What the broker itself can tell.
