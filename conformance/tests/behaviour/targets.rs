@@ -110,8 +110,15 @@ pub(crate) fn all() -> Vec<Arc<Target>> {
         server("rabbitmq-one-queue", "rabbitmq", ""),
         server("rabbitmq4", "rabbitmq4", "partitions=4"),
         server("nats", "nats", "partitions=4"),
+        server("nats-strict", "nats", "partitions=4&lanes=strict"),
+        core(server("nats-core", "nats", "")),
     ];
     targets.into_iter().map(Arc::new).collect()
+}
+
+/// The same server without JetStream.
+fn core(target: Target) -> Target {
+    Target { url: target.url.replacen("nats://", "nats+core://", 1), ..target }
 }
 
 /// `ANYBROKER_TEST_EXCLUDE=kafka,rabbitmq4` leaves brokers out, by name and reported.
