@@ -46,7 +46,8 @@ pub(super) async fn open(
     // It ends with the session.
     tokio::spawn(fill(session.clone(), subscriber, closing));
     let inner = session.connect(Arc::new(NoLink));
-    Ok(Box::new(CoreConsumer { inner: Box::new(inner), told: *dropped.borrow(), dropped }))
+    let told = *dropped.borrow();
+    Ok(Box::new(CoreConsumer { inner: Box::new(inner), dropped, told }))
 }
 
 /// Fills the session, as far as it has room.
