@@ -21,7 +21,8 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anybroker_core::{
-    Broker, Error, Group, Guarantees, Publisher, PublisherOptions, Result, Topic, Topology,
+    Broker, DeliveryLevel, Error, Group, Guarantees, Level as _, Publisher, PublisherOptions, Result, Topic,
+    Topology,
 };
 use futures::future::BoxFuture;
 
@@ -246,6 +247,13 @@ impl Stage {
 
     fn subscription(&self, group: usize) -> anybroker_core::Subscription {
         anybroker_core::Subscription::new(self.topic.clone(), self.groups[group].clone())
+    }
+
+    /// Where nothing is kept for a member that comes later, a case that publishes first shows nothing.
+    fn keeps_nothing(&self) -> Option<Finding> {
+        let kept = self.guarantees.delivery.value.satisfies(DeliveryLevel::AtLeastOnce);
+        let row = "delivery = at-most-once: what comes before a member, or is left behind by one, is lost";
+        (!kept).then(|| Finding::NotPromised(row.into()))
     }
 
     /// Ends a case that holds: nothing that it recorded may break a promise, whatever the case itself looked at. Deletes

@@ -210,6 +210,8 @@ pub(crate) fn all() -> Vec<Arc<Target>> {
         server("rabbitmq-one-queue", "rabbitmq", "", "heartbeat=3s"),
         server("rabbitmq4", "rabbitmq4", "partitions=4", "heartbeat=3s"),
         server("nats", "nats", "partitions=4&session_timeout=6s", "ping_interval=2s"),
+        server("nats-strict", "nats", "partitions=4&lanes=strict&session_timeout=6s", "ping_interval=2s"),
+        core(server("nats-core", "nats", "", "ping_interval=2s")),
         // A killed member's messages come again after 15 s and not after 30.
         elasticmq("sqs", "visibility=15s&wait=2s"),
         Target { only: &["lease_lapses"], ..elasticmq("sqs-lease", "lease_limit=1s&wait=2s") },
@@ -239,6 +241,11 @@ fn sqlite_file() -> String {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async { anybroker::connect(&url).await.unwrap().close().await.unwrap() });
     format!("{url}?topology=check")
+}
+
+/// The same server without JetStream.
+fn core(target: Target) -> Target {
+    Target { url: target.url.replacen("nats://", "nats+core://", 1), ..target }
 }
 
 /// `ANYBROKER_TEST_EXCLUDE=kafka,rabbitmq4` leaves brokers out, by name and reported.
