@@ -1,22 +1,41 @@
 //! The command line: what all commands share.
 
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{ArgAction, Parser, Subcommand, ValueEnum};
 
-use crate::commands::{brokers, check, completions, guarantees, publish, subscribe, topics};
+use crate::commands::{
+    brokers, check, completions, dead_letters, doctor, groups, guarantees, lag, profiles, publish, subscribe,
+    topics,
+};
+use crate::place::Place;
 
-/// One messaging API over Kafka, RabbitMQ and an in-memory broker: publish, consume, and see what is guaranteed.
+/// One messaging API over Kafka, RabbitMQ, NATS, SQS FIFO and embedded brokers: publish, consume, look after groups
+/// and dead letters, and see what is guaranteed.
 #[derive(Debug, Parser)]
 #[command(name = "anybroker", version, propagate_version = true, after_help = AFTER_HELP)]
 pub(crate) struct Cli {
+    /// The broker by its name in the file of profiles, in place of its URL.
+    #[arg(long, global = true, value_name = "NAME")]
+    pub(crate) profile: Option<String>,
+    /// Say on stderr what the clients do; twice: in detail [env: ANYBROKER_LOG=warn|info|debug|trace].
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    pub(crate) verbose: u8,
     #[command(subcommand)]
     pub(crate) command: Command,
 }
 
 const AFTER_HELP: &str = "\
 URLs:
-  kafka://127.0.0.1:9092
-  amqp://guest:guest@127.0.0.1:5672
-  memory://name   (inside one command's process only)
+  kafka://127.0.0.1:9092                  Apache Kafka; kafka+ssl:// encrypted
+  amqp://guest:guest@127.0.0.1:5672       RabbitMQ; amqps:// encrypted
+  nats://127.0.0.1:4222                   NATS JetStream; tls:// encrypted
+  nats+core://127.0.0.1:4222              core NATS: at most once
+  sqs://eu-central-1                      Amazon SQS FIFO; ?endpoint=http://127.0.0.1:9324
+  sqlite:///path/file.db                  a file on this machine, for several processes
+  memory://name                           inside one command's process only
+  @NAME                                   a profile: see anybroker profiles --help
+
+The URL may be left out where --profile, ANYBROKER_URL or ANYBROKER_PROFILE (in this order)
+names the broker.
 
 Exit codes:
   0  done
@@ -33,12 +52,39 @@ pub(crate) enum Command {
     Guarantees(guarantees::Args),
     /// Create, list, delete and purge topics.
     Topics(topics::Args),
+    /// List a topic's consumer groups.
+    Groups(groups::Args),
+    /// Show how many messages wait for each consumer group, and alarm on too many.
+    Lag(lag::Args),
+    /// Look at dead letters.
+    Dlq(dead_letters::Args),
+    /// Find out what is wrong between here and a broker, and what to change.
+    Doctor(doctor::Args),
+    /// List the brokers that have names.
+    Profiles(profiles::Args),
     /// Check a recorded history against the properties that it promises.
     Check(check::Args),
     /// Start, stop and break real brokers on this machine.
     Brokers(brokers::Args),
     /// Print a completion script for a shell.
     Completions(completions::Args),
+}
+
+impl Command {
+    /// The broker that it works on, if it takes one.
+    pub(crate) fn place(&self) -> Option<&Place> {
+        match self {
+            Command::Pub(args) => Some(&args.url),
+            Command::Sub(args) => Some(&args.url),
+            Command::Guarantees(args) => Some(&args.url),
+            Command::Topics(args) => Some(args.command.place()),
+            Command::Groups(args) => Some(&args.url),
+            Command::Lag(args) => Some(&args.url),
+            Command::Dlq(args) => Some(args.command.place()),
+            Command::Doctor(args) => Some(&args.url),
+            Command::Profiles(_) | Command::Check(_) | Command::Brokers(_) | Command::Completions(_) => None,
+        }
+    }
 }
 
 /// How results are printed.

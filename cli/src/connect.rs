@@ -4,17 +4,25 @@ use std::time::Duration;
 
 use anybroker::{Broker, Error, Kind, Result};
 
+use crate::failure::Failure;
+use crate::place::Place;
+
 /// Longer than every backend's own deadline, so that its better text is seen.
 const DEADLINE: Duration = Duration::from_secs(60);
 
 /// Opens the broker.
-pub(crate) async fn connect(url: &str) -> Result<Broker> {
-    within("connect", anybroker::connect(url)).await
+pub(crate) async fn connect(place: &Place) -> Result<Broker, Failure> {
+    open(&place.url()?).await
+}
+
+async fn open(url: &str) -> Result<Broker, Failure> {
+    Ok(within("connect", anybroker::connect(url)).await?)
 }
 
 /// Opens the broker for a command whose messages a person expects to find again.
-pub(crate) async fn connect_to_keep(url: &str) -> Result<Broker> {
-    let broker = connect(url).await?;
+pub(crate) async fn connect_to_keep(place: &Place) -> Result<Broker, Failure> {
+    let url = place.url()?;
+    let broker = open(&url).await?;
     if url.starts_with("memory:") {
         crate::output::note("memory:// lives inside this command: nothing is kept after it ends");
     }

@@ -5,19 +5,27 @@ mod args;
 mod commands;
 mod connect;
 mod failure;
+mod log;
 mod output;
+mod place;
 mod progress;
 mod signals;
 
 use std::process::ExitCode;
 
-use clap::Parser;
-
 use args::{Cli, Command};
 use failure::{Done, Failure};
+use place::Unread;
 
 fn main() -> ExitCode {
-    match run(Cli::parse().command) {
+    anybroker::install_default_crypto();
+    let done = match place::parse(std::env::args_os().map(|arg| arg.to_string_lossy().into_owned()).collect())
+    {
+        Ok(cli) => run(cli),
+        Err(Unread::Usage(usage)) => usage.exit(),
+        Err(Unread::Wrong(failure)) => Err(failure),
+    };
+    match done {
         Ok(Done::Holds) => ExitCode::SUCCESS,
         Ok(Done::DoesNotHold) => ExitCode::from(1),
         Err(failure) => {
@@ -27,15 +35,21 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(command: Command) -> Result<Done, Failure> {
-    match command {
+fn run(cli: Cli) -> Result<Done, Failure> {
+    log::start(cli.verbose)?;
+    match cli.command {
         Command::Check(args) => commands::check::run(args),
         Command::Completions(args) => commands::completions::run(args),
+        Command::Profiles(args) => commands::profiles::run(args),
         Command::Pub(args) => block_on(commands::publish::run(args)),
         Command::Sub(args) => block_on(commands::subscribe::run(args)),
         Command::Guarantees(args) => block_on(commands::guarantees::run(args)),
         Command::Brokers(args) => block_on(commands::brokers::run(args)),
         Command::Topics(args) => block_on(commands::topics::run(args.command)),
+        Command::Groups(args) => block_on(commands::groups::run(args)),
+        Command::Lag(args) => block_on(commands::lag::run(args)),
+        Command::Dlq(args) => block_on(commands::dead_letters::run(args.command)),
+        Command::Doctor(args) => block_on(commands::doctor::run(args)),
     }
 }
 

@@ -22,3 +22,13 @@ pub(crate) fn bytes(total: Option<u64>, prints_lines: bool) -> ProgressBar {
     bar.enable_steady_tick(Duration::from_millis(200));
     bar
 }
+
+/// A spinner that says what is being waited for, on the same conditions.
+pub(crate) fn waiting(what: String) -> ProgressBar {
+    if !stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let bar = ProgressBar::new_spinner().with_message(what);
+    bar.enable_steady_tick(Duration::from_millis(200));
+    bar
+}

@@ -38,6 +38,11 @@ on_broker! { kafka, "ANYBROKER_KAFKA_URL", "kafka://127.0.0.1:9092":
     a_broker_that_is_down_is_an_error_in_time,
     topics_are_listed_purged_and_deleted,
     guarantees_are_probed,
+    groups_and_their_lag_are_shown_and_alarmed_on,
+    whoever_watches_the_lag_is_told_when_it_is_too_much,
+    dead_letters_are_looked_at_and_stay,
+    a_doctor_finds_a_healthy_broker_and_leaves_nothing_behind,
+    a_doctor_finds_what_a_topic_lacks,
 }
 
 on_broker! { rabbitmq, "ANYBROKER_RABBITMQ_URL", "amqp://guest:guest@127.0.0.1:5672":
@@ -52,6 +57,12 @@ on_broker! { rabbitmq, "ANYBROKER_RABBITMQ_URL", "amqp://guest:guest@127.0.0.1:5
     mistakes_are_exit_code_2_and_say_what_to_do,
     a_broker_that_is_down_is_an_error_in_time,
     a_wrong_password_is_refused_and_not_printed,
+    a_doctor_names_a_wrong_password_and_does_not_print_it,
     topics_are_listed_purged_and_deleted,
     guarantees_are_probed,
+    groups_and_their_lag_are_shown_and_alarmed_on,
+    whoever_watches_the_lag_is_told_when_it_is_too_much,
+    dead_letters_are_looked_at_and_stay,
+    a_doctor_finds_a_healthy_broker_and_leaves_nothing_behind,
+    a_doctor_finds_what_a_topic_lacks,
 }

@@ -8,7 +8,7 @@ use serde_json::json;
 
 #[test]
 fn wrong_usage_is_exit_code_2_and_says_what_is_right() {
-    let cases: [(&[&str], &str); 16] = [
+    let cases: [(&[&str], &str); 20] = [
         (&[], "Usage"),
         (&["publish"], "unrecognized subcommand"),
         (&["pub", "memory://"], "<TOPIC>"),
@@ -25,6 +25,10 @@ fn wrong_usage_is_exit_code_2_and_says_what_is_right() {
         (&["sub", "memory://", "t"], "--group"),
         (&["sub", "memory://", "t", "--group", "g", "--idle", "0"], "more than 0"),
         (&["guarantees", "memory://", "--require", "odering=key"], "ordering"),
+        (&["lag", "orders"], "ANYBROKER_URL"),
+        (&["lag", "memory://", "t", "--watch", "0"], "more than 0"),
+        (&["dlq", "list", "memory://", "t", "--max", "0"], "--max"),
+        (&["groups", "memory://?topology=check", "t"], "does not exist"),
     ];
     for (args, hint) in cases {
         let ran = anybroker(args, "");
@@ -47,7 +51,20 @@ fn no_secret_is_printed() {
 
 #[test]
 fn help_has_examples() {
-    for command in ["pub", "sub", "guarantees", "topics", "check", "brokers", "completions"] {
+    for command in [
+        "pub",
+        "sub",
+        "guarantees",
+        "topics",
+        "groups",
+        "lag",
+        "dlq",
+        "doctor",
+        "profiles",
+        "check",
+        "brokers",
+        "completions",
+    ] {
         let ran = anybroker(&[command, "--help"], "");
         assert_eq!(ran.code, Some(0));
         assert!(

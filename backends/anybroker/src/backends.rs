@@ -145,7 +145,7 @@ mod tests {
         table.sort();
         assert_eq!(folders, table, "the folders and the table of backends");
         for name in folders {
-            let feature = format!("{name} = [\"dep:anybroker-{name}\"]");
+            let feature = format!("{name} = [\"dep:anybroker-{name}\"");
             assert!(manifest.contains(&feature), "Cargo.toml has no feature {feature}");
             assert!(front_page.contains(&format!("//! | `{name}`")), "the front page does not list `{name}`");
         }

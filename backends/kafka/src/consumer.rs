@@ -57,30 +57,13 @@ fn start(cluster: &Cluster, subscription: &Subscription) -> Result<Start> {
 }
 
 fn settings(config: &KafkaConfig, subscription: &Subscription) -> ClientConfig {
-    let mut native = ClientConfig::new();
-    native
-        // What is fetched ahead of the session's own buffer.
-        .set("queued.max.messages.kbytes", "16384")
-        .set("fetch.queue.backoff.ms", "1")
-        // How long a topic may be unknown before that is reported; it was there when the consumer was opened.
-        .set("topic.metadata.propagation.max.ms", "5000");
-    match config.group_protocol {
-        GroupProtocol::Classic => {
-            native
-                .set("partition.assignment.strategy", "cooperative-sticky")
-                .set("session.timeout.ms", config.session_timeout.as_millis().to_string())
-                .set(
-                    "heartbeat.interval.ms",
-                    (config.session_timeout / 3).as_millis().min(3_000).to_string(),
-                );
-        }
-        GroupProtocol::Consumer => {
-            native.set("group.protocol", "consumer");
-        }
-    }
+    // Added to and never copied: the map that it shows has no secrets in it.
+    let mut native = config.base();
     // What the user passes through wins over these, and over nothing of the following.
-    for (name, value) in config.base().config_map() {
-        native.set(name, value);
+    for (name, value) in preferences(config) {
+        if native.get(name).is_none() {
+            native.set(name, value);
+        }
     }
     native
         .set("group.id", subscription.group.as_str())
@@ -88,6 +71,46 @@ fn settings(config: &KafkaConfig, subscription: &Subscription) -> ClientConfig {
         .set("enable.auto.offset.store", "false")
         .set("auto.offset.reset", "earliest")
         .set("isolation.level", "read_committed");
-    native.set_log_level(config.base().log_level);
     native
+}
+
+fn preferences(config: &KafkaConfig) -> Vec<(&'static str, String)> {
+    let mut all = vec![
+        // What is fetched ahead of the session's own buffer.
+        ("queued.max.messages.kbytes", "16384".to_owned()),
+        ("fetch.queue.backoff.ms", "1".to_owned()),
+        // How long a topic may be unknown before that is reported; it was there when the consumer was opened.
+        ("topic.metadata.propagation.max.ms", "5000".to_owned()),
+    ];
+    match config.group_protocol {
+        GroupProtocol::Classic => {
+            let session = config.session_timeout;
+            all.extend([
+                ("partition.assignment.strategy", "cooperative-sticky".to_owned()),
+                ("session.timeout.ms", session.as_millis().to_string()),
+                ("heartbeat.interval.ms", (session / 3).as_millis().min(3_000).to_string()),
+            ]);
+        }
+        GroupProtocol::Consumer => all.push(("group.protocol", "consumer".to_owned())),
+    }
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use anybroker_core::{Group, Secret, Topic};
+
+    use super::*;
+
+    #[test]
+    fn the_login_reaches_the_consumer_and_the_user_wins_over_preferences() {
+        let config = KafkaConfig::new(["h:9092"])
+            .login("alice", Secret::new("hunter2"), "SCRAM-SHA-512")
+            .native("session.timeout.ms", "6000");
+        let subscription = Subscription::new(Topic::new("t").unwrap(), Group::new("g").unwrap());
+        let native = settings(&config, &subscription).create_native_config().unwrap();
+        assert_eq!(native.get("sasl.password").unwrap(), "hunter2");
+        assert_eq!(native.get("session.timeout.ms").unwrap(), "6000");
+        assert_eq!(native.get("queued.max.messages.kbytes").unwrap(), "16384");
+    }
 }

@@ -86,10 +86,10 @@ pub(crate) fn told(operation: &'static str, code: RDKafkaErrorCode, reason: &str
     let error = of_code(operation, code).with_source(reason.to_owned());
     let error =
         if error.kind() == Kind::PermissionDenied { error.with_fate(Fate::NotApplied) } else { error };
-    // librdkafka's own guesses when a server hangs up.
-    if reason.contains("SSL listener?") {
+    // A server that hangs up says no more than when it did so.
+    if reason.contains("APIVERSION_QUERY") && !reason.contains("ssl://") {
         error.advice("if the port expects TLS, use the scheme kafka+ssl://")
-    } else if reason.contains("might require SASL") {
+    } else if reason.contains("in state UP") && !reason.contains("sasl_") {
         error.advice("if the port expects a login, write user:password@ before the host")
     } else {
         error

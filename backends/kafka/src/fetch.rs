@@ -129,7 +129,11 @@ impl Loop {
         }
         if fatal || denied {
             let topic = self.session.subscription().topic.clone();
-            self.session.fail(error::of("receive", error).on(format!("topic `{topic}`")));
+            let error = match self.consumer.context().observer.recent() {
+                Some(reason) => error::told("receive", code, &reason),
+                None => error::of("receive", error),
+            };
+            self.session.fail(error.on(format!("topic `{topic}`")));
         } else {
             tracing::debug!(%error, "the consumer met an error, and goes on");
         }

@@ -1,6 +1,6 @@
 //! async-nats' errors in the contract's terms.
 
-use anybroker_core::kit::tls_failure;
+use anybroker_core::kit::{causes, tls_failure};
 use anybroker_core::{Error, Fate, Kind};
 use async_nats::client::RequestErrorKind;
 use async_nats::jetstream::{self, ErrorCode};
@@ -9,7 +9,7 @@ use async_nats::{ConnectError, ConnectErrorKind};
 /// What became of connecting.
 pub(crate) fn connecting(error: ConnectError) -> Error {
     // rustls' own word is among the causes of an I/O error.
-    if let Some(failure) = tls_failure("connect", &all_causes(&error)) {
+    if let Some(failure) = tls_failure("connect", &causes(&error)) {
         return failure.with_source(error);
     }
     let (kind, text, advice) = match error.kind() {
@@ -33,16 +33,6 @@ pub(crate) fn connecting(error: ConnectError) -> Error {
         _ => (Kind::Disconnected, "the server cannot be reached", "check host and port, and that it runs"),
     };
     Error::new(kind, "connect", text).with_source(error).advice(advice)
-}
-
-fn all_causes(error: &ConnectError) -> String {
-    let mut text = error.to_string();
-    let mut source = std::error::Error::source(error);
-    while let Some(inner) = source {
-        text = format!("{text}: {inner}");
-        source = inner.source();
-    }
-    text
 }
 
 /// What became of a request.

@@ -20,7 +20,6 @@ const DEDUPLICATION: &str =
     "https://docs.nats.io/using-nats/developer/develop_jetstream/model_deep_dive#message-deduplication";
 const DISK: &str = "https://docs.nats.io/nats-concepts/jetstream#syncing-data-to-disk";
 const JETSTREAM: &str = "https://docs.nats.io/nats-concepts/jetstream";
-const PENDING: &str = "https://docs.nats.io/nats-concepts/jetstream/consumers#maxackpending";
 const STREAMS: &str = "https://docs.nats.io/nats-concepts/jetstream/streams";
 
 /// What the rows are concluded from.

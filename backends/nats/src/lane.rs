@@ -136,6 +136,11 @@ impl Held {
         self.open.get(&sequence).is_some_and(|open| open.here)
     }
 
+    /// How many the session has.
+    pub(crate) fn here(&self) -> usize {
+        self.open.values().filter(|open| open.here).count()
+    }
+
     /// Everything that is held, in order.
     pub(crate) fn replies(&self) -> Vec<Subject> {
         self.open.values().map(|open| open.reply.clone()).collect()

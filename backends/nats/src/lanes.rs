@@ -24,6 +24,8 @@ use crate::takeover::{refuse, take_back};
 const MOST_BATCH: usize = 1_000;
 /// What is taken over at once.
 const CHUNK: usize = 256;
+/// The server writes a consumer's state ten times a second.
+const WRITTEN_AFTER: Duration = Duration::from_millis(250);
 const ACK: Bytes = Bytes::from_static(b"+ACK");
 const PROGRESS: Bytes = Bytes::from_static(b"+WPI");
 
@@ -36,8 +38,11 @@ struct Lane {
     /// The number of the consumer's next delivery. Another one means that somebody else got a message, or that one was
     /// lost on the way to us.
     next_delivery: u64,
-    /// What came while the session had no room.
+    /// What came while the session had no room, in order.
     staged: VecDeque<Incoming>,
+    /// How many messages that the server counts as held, and which the session does not have, are still to come. Until then
+    /// nothing is handed on: the server may deliver them in another order.
+    owed: usize,
     /// Until when it waits for its deliveries to be settled before it is given away.
     drain_until: Option<Instant>,
     /// Something is missing: it is taken back before anything else is handed on.
@@ -59,6 +64,8 @@ pub(crate) struct Lanes {
     pub(crate) most_attempts: u32,
     begun: Vec<u32>,
     lanes: BTreeMap<u32, Lane>,
+    /// Leases of what was given away, and when the others may have it.
+    leaving: Vec<(Instant, Lease)>,
     buffer: RecordBuffer,
     turn: u32,
 }
@@ -75,6 +82,7 @@ impl Lanes {
         let most_attempts = limit.map_or(u32::MAX, |limit| limit.saturating_sub(1));
         let (begun, lanes, buffer) = (Vec::new(), BTreeMap::new(), RecordBuffer::new());
         Lanes {
+            leaving: Vec::new(),
             link,
             session,
             topic,
@@ -117,17 +125,18 @@ impl Lanes {
             self.begun.push(partition);
         }
         self.shared.open(partition, lease.until);
-        let (pulls, next_delivery) = self.begin(partition).await?;
+        let (pulls, next_delivery, owed) = self.begin(partition).await?;
         let generation = self.session.assign(partition);
         self.session.hold_until(partition, lease.until);
         let staged = VecDeque::new();
-        let lane = Lane { generation, pulls, lease, next_delivery, staged, drain_until: None, torn: false };
+        let lane =
+            Lane { generation, pulls, lease, next_delivery, staged, owed, drain_until: None, torn: false };
         self.lanes.insert(partition, lane);
         Ok(())
     }
 
     /// Takes back what the server counts as held and not in the session, and opens an inbox for what comes.
-    async fn begin(&self, partition: u32) -> Result<(Pulls, u64)> {
+    async fn begin(&self, partition: u32) -> Result<(Pulls, u64, usize)> {
         let info = take_back(&self.link, &self.layout, partition, |sequence| {
             self.shared.with(partition, |held| held.is_here(sequence)).unwrap_or(false)
         })
@@ -135,17 +144,18 @@ impl Lanes {
         let client = self.link.client("receive")?;
         let name = self.layout.consumer(partition);
         let pulls = Pulls::open(&client, &self.layout.stream, &name, self.expires()).await?;
-        Ok((pulls, info.delivered.consumer_sequence + 1))
+        let here = self.shared.with(partition, |held| held.here()).unwrap_or(0);
+        Ok((pulls, info.delivered.consumer_sequence + 1, info.num_ack_pending.saturating_sub(here)))
     }
 
     /// The connection is another one: goes on with what we have, after taking back what was lost on the way.
     pub(crate) async fn resume(&mut self) -> Result<()> {
         let partitions: Vec<u32> = self.lanes.keys().copied().collect();
         for partition in partitions {
-            let (pulls, next_delivery) = self.begin(partition).await?;
+            let (pulls, next_delivery, owed) = self.begin(partition).await?;
             if let Some(lane) = self.lanes.get_mut(&partition) {
                 lane.torn = false;
-                lane.next_delivery = next_delivery;
+                (lane.next_delivery, lane.owed) = (next_delivery, owed);
                 let _ = std::mem::replace(&mut lane.pulls, pulls).close().await;
             }
         }
@@ -164,10 +174,11 @@ impl Lanes {
             lane.staged.clear();
             self.session.revoke(partition);
             self.shared.with(partition, |held| held.let_go());
-            let (pulls, next_delivery) = self.begin(partition).await?;
+            let (pulls, next_delivery, owed) = self.begin(partition).await?;
             let generation = self.session.assign(partition);
             if let Some(lane) = self.lanes.get_mut(&partition) {
                 self.session.hold_until(partition, lane.lease.until);
+                lane.owed = owed;
                 (lane.generation, lane.pulls, lane.next_delivery) = (generation, pulls, next_delivery);
                 lane.torn = false;
                 if lane.drain_until.is_some() {
@@ -196,10 +207,18 @@ impl Lanes {
         for partition in order {
             let Some(lane) = self.lanes.get_mut(&partition) else { continue };
             let ours = lane.lease.until > now + expires;
-            if lane.torn || lane.drain_until.is_some() || !lane.staged.is_empty() || !ours {
+            if lane.torn || lane.drain_until.is_some() || !ours {
                 continue;
             }
             let outstanding = lane.pulls.outstanding;
+            if lane.owed > outstanding {
+                // Whatever the room: they are ours already.
+                lane.pulls.ask(&client, lane.owed - outstanding).await?;
+                continue;
+            }
+            if !lane.staged.is_empty() {
+                continue;
+            }
             let wanted = match (strict, lane.pulls.waiting) {
                 (true, _) => 1,
                 (false, 0) => idle,
@@ -221,17 +240,15 @@ impl Lanes {
     /// Hands what was staged to the session, as far as it has room; says how much is left.
     fn hand_on(&mut self) -> usize {
         let mut room = self.session.room().messages;
-        for (partition, lane) in self.lanes.iter_mut().filter(|(_, lane)| !lane.staged.is_empty()) {
+        for (partition, lane) in self.lanes.iter_mut().filter(|(_, lane)| lane.owed == 0) {
+            if lane.staged.is_empty() {
+                continue;
+            }
             let count = lane.staged.len().min(room);
             self.session.push_all(*partition, lane.generation, lane.staged.drain(..count));
             room = self.session.room().messages;
         }
         room
-    }
-
-    /// Whether messages wait for the session to have room.
-    pub(crate) fn is_staging(&self) -> bool {
-        self.lanes.values().any(|lane| !lane.staged.is_empty())
     }
 
     /// Waits for what comes next, and takes it over; for ever, if there is no lane.
@@ -262,7 +279,12 @@ impl Lanes {
             let Some(lane) = self.lanes.get_mut(&partition) else { continue };
             let message = match came {
                 Came::Message(message) => message,
-                Came::Ended(None) => continue,
+                Came::Alive => continue,
+                Came::Ended(None) => {
+                    // What is owed comes before anything else, so there is nothing of it left.
+                    lane.owed = 0;
+                    continue;
+                }
                 Came::Ended(Some(error)) => {
                     tracing::debug!(partition, %error, "a pull ended");
                     lane.torn = true;
@@ -279,12 +301,16 @@ impl Lanes {
                 continue;
             }
             lane.next_delivery += 1;
-            match self.shared.with(partition, |held| held.arrive(told, &reply)) {
-                Some(Arrival::Take) => {
-                    lane.staged.push_back(incoming(&mut self.buffer, message, told, self.most_attempts));
-                }
-                Some(Arrival::Acknowledge) => again.push(reply),
-                Some(Arrival::Known) | None => {}
+            let arrival = self.shared.with(partition, |held| held.arrive(told, &reply));
+            if arrival == Some(Arrival::Take) {
+                let place = lane.staged.partition_point(|staged| staged.native < told.sequence);
+                let one = incoming(&mut self.buffer, message, told, self.most_attempts);
+                lane.staged.insert(place, one);
+            } else if arrival == Some(Arrival::Acknowledge) {
+                again.push(reply);
+            }
+            if arrival != Some(Arrival::Known) {
+                lane.owed = lane.owed.saturating_sub(1);
             }
         }
         self.hand_on();
@@ -386,7 +412,30 @@ impl Lanes {
         lane.pulls.close().await?;
         let replies = held.map(|held| held.replies()).unwrap_or_default();
         refuse(&self.link, replies.into_iter().map(|reply| reply.to_string())).await?;
-        self.bucket.release(&self.link, &lane.lease).await
+        self.leaving.push((Instant::now() + self.written_after(), lane.lease));
+        Ok(())
+    }
+
+    /// When a server that works alone has written to its disk what it knows of a consumer. Until then the partition stays
+    /// ours: if the server is killed, we know what it has forgotten.
+    fn written_after(&self) -> Duration {
+        let alone = self.topic.config().is_none_or(|stream| stream.num_replicas < 3);
+        if alone { WRITTEN_AFTER } else { Duration::ZERO }
+    }
+
+    /// When the first lease of what was given away goes.
+    pub(crate) fn leaves_at(&self) -> Option<Instant> {
+        self.leaving.iter().map(|(at, _)| *at).min()
+    }
+
+    /// Lets others have what was given away.
+    pub(crate) async fn let_others(&mut self) -> Result<()> {
+        let now = Instant::now();
+        while let Some(at) = self.leaving.iter().position(|(at, _)| *at <= now) {
+            let (_, lease) = self.leaving.swap_remove(at);
+            self.bucket.release(&self.link, &lease).await?;
+        }
+        Ok(())
     }
 
     /// Gives everything away.
@@ -397,6 +446,9 @@ impl Lanes {
             let released = self.release(partition).await;
             result = result.and(released);
         }
-        result
+        if let Some(last) = self.leaving.iter().map(|(at, _)| *at).max() {
+            tokio::time::sleep_until(last).await;
+        }
+        result.and(self.let_others().await)
     }
 }

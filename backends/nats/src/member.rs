@@ -123,7 +123,7 @@ impl Member {
                 }
             }
             let (link, session) = (self.lanes.link.clone(), self.session().clone());
-            let lapses_at = self.lanes.lapses_at();
+            let (lapses_at, leaves_at) = (self.lanes.lapses_at(), self.lanes.leaves_at());
             tokio::select! {
                 command = self.commands.recv() => return End::Closed(command.map(|close| close.0)),
                 () = session.settlement() => {}
@@ -133,6 +133,7 @@ impl Member {
                     }
                 }
                 () = at(lapses_at) => {}
+                () = at(leaves_at) => {}
                 () = tokio::time::sleep_until(self.next_progress) => {
                     self.next_progress = Instant::now() + self.lanes.layout.ack_wait / 3;
                     if let Err(error) = self.lanes.progress().await {
@@ -162,6 +163,7 @@ impl Member {
     async fn turn(&mut self) -> Result<()> {
         self.lanes.lapse();
         self.lanes.release_drained().await?;
+        self.lanes.let_others().await?;
         self.lanes.mend().await?;
         self.lanes.pull().await
     }

@@ -37,8 +37,10 @@ pub(crate) struct Pulls {
 #[derive(Debug)]
 pub(crate) enum Came {
     Message(Message),
-    /// A request ended; for `at`, this is why nothing will come any more.
+    /// A request ended, with an error or because nothing more was there.
     Ended(Option<Error>),
+    /// A sign of life.
+    Alive,
 }
 
 impl Pulls {
@@ -93,9 +95,10 @@ impl Pulls {
         let left = message.headers.as_ref().and_then(|headers| headers.get("Nats-Pending-Messages"));
         let left = left.and_then(|left| left.as_str().parse().ok()).unwrap_or(self.outstanding);
         let text = message.description.as_deref().unwrap_or("");
+        if status.as_u16() == 100 {
+            return Came::Alive;
+        }
         Came::Ended(match status.as_u16() {
-            // A sign of life.
-            100 => None,
             503 => {
                 self.outstanding = 0;
                 Some(Error::new(Kind::Disconnected, "receive", "the consumer does not answer"))

@@ -115,9 +115,11 @@ pub(crate) fn record(buffer: &mut RecordBuffer, message: async_nats::Message) ->
 
 fn read(map: &HeaderMap, writer: &mut RecordWriter<'_>) {
     let (mut ours, mut content_type) = (false, false);
-    for (name, values) in map.iter() {
-        let name: &str = name.as_ref();
-        let Some(attribute) = attribute(name) else { continue };
+    // By name, so that they come in the same order every time: the headers themselves have none.
+    let mut attributes: Vec<_> =
+        map.iter().filter_map(|(name, values)| Some((attribute(name.as_ref())?, values))).collect();
+    attributes.sort_unstable_by_key(|(name, _)| *name);
+    for (attribute, values) in attributes {
         for (at, value) in values.iter().enumerate() {
             let value = decode(&unquoted(value.as_str()));
             match attribute {
@@ -136,10 +138,18 @@ fn read(map: &HeaderMap, writer: &mut RecordWriter<'_>) {
     if let (false, Some(id)) = (ours, map.get(MESSAGE_ID)) {
         writer.attribute(Attribute::Id.name(), &decode(id.as_str()));
     }
-    if let (false, Some(given)) = (content_type, map.get(PLAIN_CONTENT_TYPE)) {
-        writer.content_type(given.as_str().as_bytes());
+    if let (false, Some(given)) = (content_type, plain_content_type(map)) {
+        writer.content_type(given.as_bytes());
     }
     read_headers(map, writer);
+}
+
+/// Names of headers have no case to NATS, but to its clients: other programs write this one in several.
+fn plain_content_type(map: &HeaderMap) -> Option<&str> {
+    let mut all = map.iter();
+    let (_, values) =
+        all.find(|(name, _)| AsRef::<str>::as_ref(name).eq_ignore_ascii_case(PLAIN_CONTENT_TYPE))?;
+    values.first().map(|value| value.as_str())
 }
 
 /// The name of a CloudEvents attribute; other programs may write the prefix in other cases of letters.

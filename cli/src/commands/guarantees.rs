@@ -9,6 +9,7 @@ use crate::args::Format;
 use crate::connect::{close, connect, within};
 use crate::failure::{Done, Failure};
 use crate::output;
+use crate::place::Place;
 
 /// Arguments of `guarantees`.
 #[derive(Debug, clap::Args)]
@@ -20,8 +21,8 @@ Examples:
 
 Exit code 1 if a required row is not given; an unknown row is not given.")]
 pub(crate) struct Args {
-    /// The broker's URL.
-    url: String,
+    /// The broker's URL, or @PROFILE.
+    pub(crate) url: Place,
     /// The topic, whose configuration is asked for.
     #[arg(long)]
     topic: Option<Topic>,

@@ -3,7 +3,12 @@
 pub(crate) mod brokers;
 pub(crate) mod check;
 pub(crate) mod completions;
+pub(crate) mod dead_letters;
+pub(crate) mod doctor;
+pub(crate) mod groups;
 pub(crate) mod guarantees;
+pub(crate) mod lag;
+pub(crate) mod profiles;
 pub(crate) mod publish;
 pub(crate) mod subscribe;
 pub(crate) mod topics;

@@ -8,6 +8,7 @@ use crate::args::Format;
 use crate::connect::{close, connect_to_keep, within};
 use crate::failure::{Done, Failure};
 use crate::output;
+use crate::place::Place;
 
 /// Arguments of `topics`.
 #[derive(Debug, clap::Args)]
@@ -37,8 +38,8 @@ pub(crate) enum Topics {
     },
     /// List topics.
     List {
-        /// The broker's URL.
-        url: String,
+        /// The broker's URL, or @PROFILE.
+        url: Place,
         /// Only this one.
         topic: Option<Topic>,
         /// How to print.
@@ -57,11 +58,21 @@ pub(crate) enum Topics {
     },
 }
 
+impl Topics {
+    /// The broker.
+    pub(crate) fn place(&self) -> &Place {
+        match self {
+            Topics::Create { one, .. } | Topics::Delete { one } | Topics::Purge { one } => &one.url,
+            Topics::List { url, .. } => url,
+        }
+    }
+}
+
 /// One topic of one broker.
 #[derive(Debug, clap::Args)]
 pub(crate) struct One {
-    /// The broker's URL.
-    url: String,
+    /// The broker's URL, or @PROFILE.
+    url: Place,
     /// The topic.
     topic: Topic,
     /// How to print.
@@ -132,7 +143,7 @@ async fn administer(
     Ok(Done::Holds)
 }
 
-async fn list(url: &str, only: Option<Topic>, format: Format) -> Result<Done, Failure> {
+async fn list(url: &Place, only: Option<Topic>, format: Format) -> Result<Done, Failure> {
     let broker = connect_to_keep(url).await?;
     let topics = within("topics", broker.admin().topics()).await;
     close(&broker).await;

@@ -1,4 +1,5 @@
 //! Runs the built binary.
+#![allow(dead_code, reason = "not every test program uses all of it")]
 
 use std::io::Write;
 use std::process::{Child, Command, Stdio};
@@ -38,10 +39,27 @@ pub(crate) fn anybroker(args: &[&str], input: impl AsRef<[u8]>) -> Ran {
     ran
 }
 
+/// The same, with variables of the environment.
+pub(crate) fn anybroker_in(environment: &[(&str, &str)], args: &[&str]) -> Ran {
+    let mut child = start(environment, args);
+    drop(child.stdin.take());
+    finish(child)
+}
+
 /// Starts `anybroker`.
 pub(crate) fn spawn(args: &[&str]) -> Child {
+    start(&[], args)
+}
+
+fn start(environment: &[(&str, &str)], args: &[&str]) -> Child {
     Command::new(env!("CARGO_BIN_EXE_anybroker"))
         .args(args)
+        // What the tester's own environment names is not meant.
+        .env_remove("ANYBROKER_URL")
+        .env_remove("ANYBROKER_PROFILE")
+        .env_remove("ANYBROKER_LOG")
+        .env("ANYBROKER_PROFILES", "/dev/null")
+        .envs(environment.iter().copied())
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

@@ -52,3 +52,15 @@ pub(crate) fn a_wrong_password_is_refused_and_not_printed(url: &str) {
     refused(&ran, "permission denied");
     assert!(!ran.err.contains("hunter2"), "{}", ran.err);
 }
+
+pub(crate) fn a_doctor_names_a_wrong_password_and_does_not_print_it(url: &str) {
+    let (start, rest) = url.split_once("://").unwrap();
+    let host = rest.rsplit('@').next().unwrap();
+    let url = format!("{start}://guest:hunter2@{host}");
+    let ran = anybroker(&["doctor", &url, "--format", "json"], "");
+    assert_eq!(ran.code, Some(1), "{}", ran.err);
+    assert_eq!(ran.json().last().unwrap()["first_failure"]["subject"], "login", "{}", ran.out);
+    let human = anybroker(&["doctor", &url], "");
+    assert!(human.out.lines().last().unwrap().contains("password"), "{}", human.out);
+    assert!(!format!("{ran:?}{human:?}").contains("hunter2"));
+}

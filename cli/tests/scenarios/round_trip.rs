@@ -73,7 +73,7 @@ pub(crate) fn order_per_key_holds_for_many_lines(url: &str) {
 
 pub(crate) fn guarantees_are_probed(url: &str) {
     let topic = TestTopic::create(url);
-    let args = ["guarantees", url, "--topic", &topic.name, "--group", "g", "--format", "json"];
+    let args = ["guarantees", url, "--topic", &topic.name, "--group", &topic.group, "--format", "json"];
     let ran = anybroker(&args, "");
     assert_eq!(ran.code, Some(0), "{}", ran.err);
     let answer = &ran.json()[0];

@@ -49,10 +49,11 @@ pub(crate) fn write_private(path: &Path, text: &str) -> Result<PathBuf, Error> {
 }
 
 /// The password comes last: with it, all are there.
-fn files() -> Result<[(&'static str, String); 8], rcgen::Error> {
+fn files() -> Result<[(&'static str, String); 10], rcgen::Error> {
     let (ours, other) = (authority("anybroker test authority")?, authority("somebody else's authority")?);
     let (server, server_key) = signed(&ours, "127.0.0.1", ExtendedKeyUsagePurpose::ServerAuth)?;
     let (client, client_key) = signed(&ours, USER, ExtendedKeyUsagePurpose::ClientAuth)?;
+    let (stranger, stranger_key) = signed(&ours, "stranger", ExtendedKeyUsagePurpose::ClientAuth)?;
     Ok([
         ("ca.pem", ours.pem()),
         ("other-ca.pem", other.pem()),
@@ -61,6 +62,8 @@ fn files() -> Result<[(&'static str, String); 8], rcgen::Error> {
         ("server.key", server_key),
         ("client.pem", client),
         ("client.key", client_key),
+        ("stranger.pem", stranger),
+        ("stranger.key", stranger_key),
         ("password", PASSWORD.to_owned()),
     ])
 }

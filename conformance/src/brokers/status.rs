@@ -79,8 +79,8 @@ pub struct Proxied {
 pub struct Secure {
     /// URLs with all that is needed, by what they log in with, such as `password` or `certificate`.
     pub urls: BTreeMap<String, String>,
-    /// The folder of the files that the URLs name: `ca.pem`, `client.pem`, `client.key`, `password`; and `other-ca.pem`, an
-    /// authority that has signed nothing here.
+    /// The folder of the files that the URLs name: `ca.pem`, `client.pem`, `client.key`, `password`; `other-ca.pem`, an
+    /// authority that has signed nothing here; and `stranger.pem` with `stranger.key`, for whom there is no user.
     pub files: PathBuf,
 }
 

@@ -13,10 +13,11 @@ const MANNERS: Manners = Manners { nack: 2, release: 2, prefetch: 100 };
 const LOAD: Load = Load { publishers: 2, messages: 400, keys: 30, batch: 10, pause: Duration::ZERO };
 
 pub(super) async fn members_share_and_groups_fan_out(context: Context) -> CaseResult {
-    let stage = context.stage("fan-out", 3).await?;
-    if !stage.guarantees.fan_out.value.satisfies(FanOut::Emulated) {
+    let promised = context.broker().await?.guarantees(None, None).await?.fan_out.value;
+    if !promised.satisfies(FanOut::Emulated) {
         return Ok(Finding::NotPromised("fan-out = none".into()));
     }
+    let stage = context.stage("fan-out", 3).await?;
     let progress = Arc::new(Progress::default());
     let mut members = Vec::new();
     for number in 0..6 {

@@ -193,6 +193,10 @@ pub(crate) fn all() -> Vec<Arc<Target>> {
             ..local(name, &with(url, parameters), &[])
         }
     };
+    let elasticmq = |name, parameters: &str| Target {
+        volatile: Some("ElasticMQ keeps its messages in memory, and a restart loses them by design"),
+        ..server(name, "elasticmq", parameters, "")
+    };
     let sqlite = sqlite_file();
     let targets = [
         local("memory", "memory://behaviour?topology=check&partitions=4", &[]),
@@ -205,9 +209,16 @@ pub(crate) fn all() -> Vec<Arc<Target>> {
         server("rabbitmq-one-queue", "rabbitmq", "", "heartbeat=3s"),
         server("rabbitmq4", "rabbitmq4", "partitions=4", "heartbeat=3s"),
         server("nats", "nats", "partitions=4&session_timeout=6s", "ping_interval=2s"),
+        // A killed member's messages come again after 6 s and not after 30.
+        elasticmq("sqs", "visibility=6s&wait=2s"),
+        Target { only: &["lease_lapses"], ..elasticmq("sqs-lease", "lease_limit=1s&wait=2s") },
+        elasticmq("sqs-fan-out", &format!("visibility=6s&wait=2s&fan_out=publisher&groups={GROUPS}")),
     ];
     targets.into_iter().map(Arc::new).collect()
 }
+
+/// Every group that a case declares, for publishers that must know them all.
+const GROUPS: &str = "group-0,group-1,group-2,late,reader";
 
 /// Where this run's files are.
 fn directory() -> std::path::PathBuf {

@@ -8,6 +8,7 @@ use crate::messages::take_dead_letter_headers;
 use crate::stage::{Stage, next};
 use crate::{Failure, Outcome};
 
+const STRUCTURED: &str = "application/cloudevents+json";
 const TRACE: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 
 /// An event in CloudEvents' JSON format, with everything that an event can have.
@@ -101,7 +102,7 @@ pub(crate) async fn from_python(stage: &Stage) -> Outcome {
                 _ => expected(stage, &event),
             };
             let found = Letter::of_record(delivery.record());
-            same(&what, normal(expected.header("tenant", "acme")), normal(found))?;
+            stage.same(&what, normal(expected.header("tenant", "acme")), normal(found))?;
             delivery.ack().await?;
         }
     }
@@ -115,7 +116,7 @@ fn structured(event: &Value, payload: &[u8]) -> Result<Letter, Failure> {
     let mut found: Value = serde_json::from_slice(payload)?;
     found["time"] = event["time"].clone();
     same("the structured event", event, &found)?;
-    let letter = Letter::plain(payload).content_type("application/cloudevents+json");
+    let letter = Letter::plain(payload).content_type(STRUCTURED);
     Ok(match event["partitionkey"].as_str() {
         Some(key) => letter.key(key),
         None => letter,
@@ -145,7 +146,7 @@ pub(crate) async fn to_python(stage: &Stage) -> Outcome {
         ("binary data", message(b"\xff\x00\x80", "application/octet-stream"), json!("/wCA")),
     ];
     let publisher = stage.publisher().await?;
-    let mut python = stage.python_consumer(&stage.topic, messages.len())?;
+    let mut python = stage.python_consumer(&stage.topic, messages.len() + 1)?;
     for (what, message, data) in &messages {
         let event = json!({
             "specversion": "1.0",
@@ -164,11 +165,18 @@ pub(crate) async fn to_python(stage: &Stage) -> Outcome {
         publisher.publish(message.clone()).await?;
         let line = python.hear().await.map_err(|e| format!("{what}: {e}"))?;
         same(what, &event, &line["event"])?;
-        same(what, stage.carried(Letter::of_message(message)), serde_json::from_value(line)?)?;
+        stage.same(what, Letter::of_message(message), serde_json::from_value(line)?)?;
     }
+    // A structured event is a payload like any other.
+    let event = full("structured");
+    let message = Message::new(event.to_string()).with_key("order-7").with_content_type(STRUCTURED);
+    publisher.publish(message).await?;
+    let mut line = python.hear().await?;
+    line["event"]["time"] = event["time"].clone();
+    same("structured", &event, &line["event"])?;
     python.end().await?;
     publisher.close().await?;
-    Ok(format!("{} events with every attribute, read by the SDK", messages.len()))
+    Ok(format!("{} events with every attribute, and a structured one, read by the SDK", messages.len()))
 }
 
 /// Python publishes events, anybroker gives up, Python reads the dead letters: still events.
@@ -183,7 +191,7 @@ pub(crate) async fn to_dead_letters(stage: &Stage) -> Outcome {
         same(what, &event["id"], &line["event"]["id"])?;
         let mut found: Letter = serde_json::from_value(line)?;
         take_dead_letter_headers(&mut found)?;
-        same(what, normal(expected(stage, &event).header("tenant", "acme")), normal(found))?;
+        stage.same(what, normal(expected(stage, &event).header("tenant", "acme")), normal(found))?;
     }
     python.end().await?;
     reader.end().await?;

@@ -19,7 +19,8 @@ pub(crate) const TARGET: Target = Target {
     program: "kafka.py",
     address: |url| url.addresses(9092).join(","),
     source: |topic, group, count| vec![topic.to_string(), group.to_string(), count.to_string()],
-    sorts_headers: false,
+    keeps_order_of_headers: true,
+    cannot: &[],
     keeps_partition_key: true,
     modes: &["binary", "structured"],
     own: &[

@@ -8,8 +8,14 @@ use crate::{Failure, Outcome};
 
 const DEAD_LETTER_HEADERS: usize = 6;
 
-/// What goes through, and what it is called in a failure.
-fn letters() -> Vec<(&'static str, Letter)> {
+/// What goes through, and what it is called in a failure: all that this client can carry.
+fn letters(stage: &Stage) -> Vec<(&'static str, Letter)> {
+    let mut letters = all();
+    letters.retain(|(what, _)| !stage.target.cannot.contains(what));
+    letters
+}
+
+fn all() -> Vec<(&'static str, Letter)> {
     let plain = || Letter::plain("payload").key("k");
     let binary: Vec<u8> = (0..100 * 1024).map(|n: u32| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
     vec![
@@ -40,7 +46,7 @@ fn message(letter: &Letter) -> Message {
 
 /// anybroker publishes, Python consumes.
 pub(crate) async fn to_python(stage: &Stage) -> Outcome {
-    let letters = letters();
+    let letters = letters(stage);
     let publisher = stage.publisher().await?;
     let mut python = stage.python_consumer(&stage.topic, letters.len())?;
     for (what, letter) in &letters {
@@ -48,32 +54,33 @@ pub(crate) async fn to_python(stage: &Stage) -> Outcome {
         let expected = letter.clone().attribute("id", &message.id.to_string());
         publisher.publish(message).await?;
         let line = python.hear().await.map_err(|e| format!("{what}: {e}"))?;
-        same(what, stage.carried(expected), serde_json::from_value(line)?)?;
+        stage.same(what, expected, serde_json::from_value(line)?)?;
     }
     python.end().await?;
     publisher.close().await?;
-    Ok(format!("{} messages of anybroker, read by Python", letters.len()))
+    Ok(format!("{} messages of anybroker, read by Python{}", letters.len(), stage.target.without()))
 }
 
 /// Python publishes, anybroker consumes: nothing is made up that the message has not.
 pub(crate) async fn from_python(stage: &Stage) -> Outcome {
-    let letters = letters();
+    let letters = letters(stage);
     let mut consumer = stage.consumer().await?;
     let mut python = stage.python_publisher()?;
     for (what, letter) in &letters {
         python.ask(&serde_json::to_value(letter)?).await?;
         let delivery = next(&mut consumer).await.map_err(|e| format!("{what}: {e}"))?;
-        same(what, stage.carried(letter.clone()), Letter::of_record(delivery.record()))?;
+        stage.same(what, letter.clone(), Letter::of_record(delivery.record()))?;
         delivery.ack().await?;
     }
     python.end().await?;
     consumer.close().await?;
-    Ok(format!("{} messages of Python, read by anybroker, none with an id", letters.len()))
+    let without = stage.target.without();
+    Ok(format!("{} messages of Python, read by anybroker, none with an id{without}", letters.len()))
 }
 
 /// Python publishes, anybroker gives up, Python reads the dead letters.
 pub(crate) async fn to_dead_letters(stage: &Stage) -> Outcome {
-    let letters = letters();
+    let letters = letters(stage);
     let mut consumer = stage.consumer().await?;
     let mut python = stage.python_publisher()?;
     let mut reader = stage.python_consumer(&stage.dead, letters.len())?;
@@ -84,7 +91,7 @@ pub(crate) async fn to_dead_letters(stage: &Stage) -> Outcome {
         let mut found: Letter = serde_json::from_value(line)?;
         take_dead_letter_headers(&mut found)?;
         found.attributes.remove("id").ok_or("a dead letter has an id")?;
-        same(what, stage.carried(letter.clone()), found)?;
+        stage.same(what, letter.clone(), found)?;
     }
     python.end().await?;
     reader.end().await?;

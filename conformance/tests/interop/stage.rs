@@ -9,7 +9,7 @@ use anybroker::{
 };
 
 use crate::Failure;
-use crate::letter::Letter;
+use crate::letter::{Letter, same};
 use crate::python::{Program, Python};
 use crate::target::Target;
 
@@ -73,9 +73,12 @@ impl Stage {
         self.python.start(self.target.program, arguments)
     }
 
-    /// As it is on the other side, where the protocol does not keep everything.
-    pub(crate) fn carried(&self, letter: Letter) -> Letter {
-        if self.target.sorts_headers { letter.sorted() } else { letter }
+    /// Fails unless both are the same, but for the order of headers where the protocol keeps none.
+    pub(crate) fn same(&self, what: &str, expected: Letter, found: Letter) -> Result<(), Failure> {
+        match self.target.keeps_order_of_headers {
+            true => same(what, expected, found),
+            false => same(what, expected.sorted(), found.sorted()),
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use anybroker::{BrokerUrl, Group, Topic};
 use anybroker_conformance::brokers::{Brokers, Options, PortChoice, State, default_state};
 
-use crate::{Case, kafka, rabbitmq};
+use crate::{Case, kafka, nats, rabbitmq};
 
 /// A broker in one configuration.
 #[derive(Clone)]
@@ -19,8 +19,10 @@ pub(crate) struct Target {
     pub(crate) address: fn(&BrokerUrl) -> String,
     /// What it is told to consume: this many messages of the group.
     pub(crate) source: fn(&Topic, &Group, usize) -> Vec<String>,
-    /// Whether headers come in order of their names instead of that in which they were written.
-    pub(crate) sorts_headers: bool,
+    /// Whether headers of different names come in the order in which they were written.
+    pub(crate) keeps_order_of_headers: bool,
+    /// The letters that the client in Python cannot write or read.
+    pub(crate) cannot: &'static [&'static str],
     /// Whether an event's `partitionkey` is an attribute beside the key.
     pub(crate) keeps_partition_key: bool,
     /// The ways in which the program writes events; `structured` is one of them.
@@ -31,10 +33,15 @@ pub(crate) struct Target {
 
 /// Every broker, in the configurations that differ in what a foreign client has to do.
 pub(crate) fn all() -> Vec<Target> {
-    vec![kafka::TARGET, rabbitmq::ONE_QUEUE, rabbitmq::PARTITIONS]
+    vec![kafka::TARGET, rabbitmq::ONE_QUEUE, rabbitmq::PARTITIONS, nats::TARGET]
 }
 
 impl Target {
+    /// What is not tried, for the report.
+    pub(crate) fn without(&self) -> String {
+        self.cannot.iter().map(|what| format!("; the client cannot have {what}")).collect()
+    }
+
     /// Where the starter runs it, or why it does not.
     pub(crate) fn running(&self) -> Result<String, String> {
         let process = self.process;

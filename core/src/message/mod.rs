@@ -50,8 +50,9 @@ pub struct Message {
     pub content_type: Option<ByteString>,
     /// When it happened; carried in milliseconds.
     pub time: Option<SystemTime>,
-    /// Further CloudEvents attributes, by name: `subject`, `dataschema`, `traceparent`, … Where the key travels as the
-    /// attribute `partitionkey` (RabbitMQ), it stands before one of that name in here.
+    /// Further CloudEvents attributes, by name: `subject`, `dataschema`, `traceparent`, … They have no order: a message made
+    /// of a record has them sorted. Where the key travels as the attribute `partitionkey` (RabbitMQ), it stands before
+    /// one of that name in here.
     pub extensions: Vec<(ByteString, ByteString)>,
 }
 

@@ -115,8 +115,9 @@ impl Record {
         let text = |text: Option<&str>| text.map(ByteString::from);
         let mut headers = Headers::new();
         self.headers().for_each(|(name, value)| headers.append(name, value));
-        let extensions =
-            self.extensions().filter_map(|(name, value)| Some((name, str::from_utf8(value).ok()?)));
+        let texts = self.extensions().filter_map(|(name, value)| Some((name, str::from_utf8(value).ok()?)));
+        let mut extensions: Vec<_> = texts.map(|(name, value)| (name.into(), value.into())).collect();
+        extensions.sort_unstable();
         Message {
             id: self.id().unwrap_or_default(),
             key: self.to_key(),
@@ -127,7 +128,7 @@ impl Record {
             source: text(self.source()),
             content_type: text(self.content_type()),
             time: self.time(),
-            extensions: extensions.map(|(name, value)| (name.into(), value.into())).collect(),
+            extensions,
         }
     }
 
@@ -323,7 +324,7 @@ mod tests {
         message.source = Some("/shop".into());
         message.content_type = Some("application/json".into());
         message.time = Some(UNIX_EPOCH + Duration::from_millis(1_700_000_000_123));
-        let message = message.with_extension("subject", "order ☃").with_extension("sampled", "");
+        let message = message.with_extension("sampled", "").with_extension("subject", "order ☃");
         let mut buffer = RecordBuffer::new();
         for _ in 0..3 {
             assert_eq!(buffer.encode(&message).to_message(), message);

@@ -51,7 +51,6 @@ impl BrokerUrl {
 }
 
 /// A URL's parameters; each is taken by its name, and what is left over at the end is an error.
-#[derive(Debug)]
 pub struct Parameters {
     left: Vec<(String, String)>,
     known: Vec<Cow<'static, str>>,
@@ -120,6 +119,13 @@ impl Parameters {
 
     fn error(&self, text: String) -> Error {
         Error::new(Kind::InvalidConfiguration, "connect", text).on(self.url.clone())
+    }
+}
+
+impl fmt::Debug for Parameters {
+    /// The names only: a value may be a secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.left.iter().map(|(name, _)| name)).finish()
     }
 }
 

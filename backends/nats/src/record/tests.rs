@@ -42,7 +42,7 @@ fn everything_comes_back() {
         .with_header("alpha", "second")
         .with_header("twice", "100 %")
         .with_header("empty", "");
-    let mut message = message.with_extension("subject", "order ☃").with_extension("partitionkey", "other");
+    let mut message = message.with_extension("partitionkey", "other").with_extension("subject", "order ☃");
     message.schema_version = Some(3);
     message.source = Some("/shop/ü".into());
     message.time = Some(UNIX_EPOCH + Duration::from_millis(1_700_000_000_123));
@@ -77,6 +77,11 @@ fn what_other_programs_write_is_understood() {
     assert_eq!(record.id().map(|id| id.to_string()), Some("a-1".to_owned()));
     assert_eq!(record.event_type(), Some("quoted \" text"));
     assert_eq!(record.headers().collect::<Vec<_>>(), [("Trace", &b"1"[..])]);
+    let mut lower = HeaderMap::new();
+    lower.insert("content-type", "application/cloudevents+json");
+    let structured = super::record(&mut RecordBuffer::new(), wire(lower, b"{}"));
+    assert_eq!(structured.content_type(), Some("application/cloudevents+json"));
+    assert_eq!(structured.headers().count(), 0);
     let bare = super::record(&mut RecordBuffer::new(), wire(HeaderMap::new(), b"x"));
     assert_eq!((bare.key(), bare.payload().as_ref()), (None, &b"x"[..]));
 }

@@ -15,6 +15,7 @@ use clap::ValueEnum;
 use crate::args::Format;
 use crate::connect::{close, connect_to_keep, within};
 use crate::failure::{Done, Failure};
+use crate::place::Place;
 use crate::progress;
 use crate::signals::Signals;
 use input::Source;
@@ -43,8 +44,8 @@ A line that does not read counts as failed, and the others go on. When a message
 later ones of its key are not sent, so that the key has no gap. Exit code 1 if any message is
 not ok, or if it was interrupted before the end of its input.")]
 pub(crate) struct Args {
-    /// The broker's URL.
-    url: String,
+    /// The broker's URL, or @PROFILE.
+    pub(crate) url: Place,
     /// The topic.
     topic: Topic,
     /// What to read; `-` is stdin.

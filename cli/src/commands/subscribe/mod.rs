@@ -1,7 +1,7 @@
 //! `anybroker sub URL TOPIC --group G`: prints one message a line, and settles what it printed.
 
 mod reception;
-mod render;
+pub(super) mod render;
 
 use std::time::{Duration, Instant};
 
@@ -12,6 +12,7 @@ use crate::args::Format;
 use crate::connect::{close, connect_to_keep, within};
 use crate::failure::{Done, Failure};
 use crate::output::{self, Lines};
+use crate::place::Place;
 use crate::signals::Signals;
 use reception::{Ended, Reception};
 
@@ -34,8 +35,8 @@ Examples:
   anybroker sub kafka://127.0.0.1:9092 orders --group look --from earliest --max 10
   anybroker sub amqp://guest:guest@127.0.0.1:5672 orders --group billing --idle 5 --no-ack")]
 pub(crate) struct Args {
-    /// The broker's URL.
-    url: String,
+    /// The broker's URL, or @PROFILE.
+    pub(crate) url: Place,
     /// The topic.
     topic: Topic,
     /// The consumer group, whose members share the messages.
@@ -73,7 +74,7 @@ enum From {
     Resume,
 }
 
-fn seconds(text: &str) -> Result<Duration, String> {
+pub(super) fn seconds(text: &str) -> Result<Duration, String> {
     let seconds: f64 = text.parse().map_err(|_| "it is no number of seconds".to_owned())?;
     match Duration::try_from_secs_f64(seconds) {
         Ok(duration) if !duration.is_zero() => Ok(duration),

@@ -29,8 +29,9 @@ pub(super) fn render(
     }
 }
 
+/// A message as JSON.
 #[derive(Serialize)]
-struct Line<'a> {
+pub(in crate::commands) struct Line<'a> {
     id: Option<String>,
     topic: &'a str,
     #[serde(flatten)]
@@ -63,7 +64,7 @@ enum PayloadField<'a> {
 }
 
 impl<'a> Line<'a> {
-    fn of(delivery: &'a Delivery, topic: &'a Topic) -> Self {
+    pub(in crate::commands) fn of(delivery: &'a Delivery, topic: &'a Topic) -> Self {
         Line {
             id: delivery.id().map(|id| id.to_string()),
             topic: topic.as_str(),
@@ -144,7 +145,8 @@ fn human(delivery: &Delivery) -> String {
     parts.join("  ")
 }
 
-fn printable(bytes: &[u8]) -> String {
+/// Text without anything that a terminal obeys.
+pub(in crate::commands) fn printable(bytes: &[u8]) -> String {
     match std::str::from_utf8(bytes) {
         Ok(text) => text.chars().flat_map(Printable::of).collect(),
         Err(_) => format!("<{} bytes>", bytes.len()),

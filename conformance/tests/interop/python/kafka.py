@@ -11,7 +11,8 @@ import sys
 import lines
 from cloudevents.core.bindings.kafka import (
     KafkaMessage,
-    from_kafka_event,
+    from_binary_event,
+    from_structured_event,
     to_binary_event,
     to_structured_event,
 )
@@ -99,13 +100,14 @@ def content_type_of(message):
 
 def event_of(message):
     """The CloudEvent that the message is, in binary or structured mode, or None."""
-    names = [name for name, _ in message.headers() or []]
-    structured = (content_type_of(message) or "").startswith("application/cloudevents")
-    if not structured and "ce_specversion" not in names:
-        return None
+    headers = message.headers() or []
     # The SDK takes every header and the key for text, so it gets only those that are.
-    headers = {name: value for name, value in message.headers() if name.startswith("ce_") or name == "content-type"}
-    return from_kafka_event(KafkaMessage(headers=headers, key=message.key(), value=message.value()))
+    headers = {name: value for name, value in headers if name.startswith("ce_") or name == "content-type"}
+    found = KafkaMessage(headers=headers, key=message.key(), value=message.value())
+    # Not the SDK's from_kafka_event: for that, `ce_id` is enough to make it binary.
+    if headers.get("content-type", b"").startswith(b"application/cloudevents"):
+        return from_structured_event(found)
+    return from_binary_event(found) if "ce_specversion" in headers else None
 
 
 def main(verb, servers, topic, group=None, count=0):
