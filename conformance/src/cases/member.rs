@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anybroker_core::{Broker, Group, Result, Settlement, Subscription, Topic};
+use rustix::process::{Pid, Signal, kill_process};
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout};
@@ -134,13 +135,40 @@ impl MemberProcess {
         enough.map(|_| ()).map_err(|_| std::io::Error::other("the member process ended by itself"))
     }
 
-    /// Kills it with SIGKILL. It is stopped first until its pipe is empty, so that nothing that it did is recorded after
-    /// what its death causes.
-    pub(super) async fn kill(mut self, stage: &Stage) -> std::io::Result<()> {
-        let pid = self.child.id().and_then(|id| rustix::process::Pid::from_raw(id as i32));
-        let pid = pid.ok_or_else(|| std::io::Error::other("the member process has ended"))?;
-        rustix::process::kill_process(pid, rustix::process::Signal::STOP)?;
+    /// How many messages it has acknowledged.
+    pub(super) fn acknowledged_so_far(&self) -> usize {
+        self.relayed.borrow().acknowledged
+    }
+
+    /// Stops it with SIGSTOP until [`MemberProcess::resume`]: it lives, and does nothing.
+    pub(super) async fn pause(&mut self, stage: &Stage) -> std::io::Result<()> {
+        self.stop().await?;
+        stage.recorder.fault("pause", "member");
+        Ok(())
+    }
+
+    /// Lets it go on, as if no time had passed.
+    pub(super) fn resume(&self, stage: &Stage) -> std::io::Result<()> {
+        stage.recorder.fault("resume", "member");
+        self.signal(Signal::CONT)
+    }
+
+    /// Stops it, and waits until its pipe is empty: nothing that it did is recorded after what its silence causes.
+    async fn stop(&mut self) -> std::io::Result<()> {
+        self.signal(Signal::STOP)?;
         while let Ok(Ok(())) = tokio::time::timeout(SILENCE, self.relayed.changed()).await {}
+        Ok(())
+    }
+
+    fn signal(&self, signal: Signal) -> std::io::Result<()> {
+        let pid = self.child.id().and_then(|id| Pid::from_raw(id as i32));
+        let pid = pid.ok_or_else(|| std::io::Error::other("the member process has ended"))?;
+        Ok(kill_process(pid, signal)?)
+    }
+
+    /// Kills it with SIGKILL.
+    pub(super) async fn kill(mut self, stage: &Stage) -> std::io::Result<()> {
+        self.stop().await?;
         stage.recorder.fault("kill", "member");
         self.child.kill().await?;
         self.relay.await??;
@@ -185,6 +213,10 @@ impl Relay {
         }
         if event["e"] == "deliver" {
             self.deliveries.insert(text("d"), text("m"));
+        }
+        let refused = event["e"] == "settled" && event["outcome"] != "ok";
+        if let (true, Some(m)) = (refused, self.deliveries.get(&text("d"))) {
+            self.progress.not_acknowledged(&self.group, m);
         }
         let acknowledged = event["e"] == "settle" && event["verdict"] == "ack";
         if let (true, Some(m)) = (acknowledged, self.deliveries.get(&text("d"))) {

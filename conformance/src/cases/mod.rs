@@ -123,6 +123,7 @@ cases! {
     Nothing topology::different_topology,
     Nothing membership::members_join_and_leave,
     Nothing membership::member_killed,
+    Nothing membership::member_paused,
 }
 
 cases! {

@@ -38,7 +38,8 @@ struct Server {
     process: &'static str,
     /// Where it is, and where a proxy is to listen.
     way: Proxied,
-    /// What a connection through a proxy has in its URL besides: it notices within seconds that the broker is silent.
+    /// What members apart have in their URL besides: they notice within seconds that the other side is silent, and it that
+    /// they are.
     impatient: &'static str,
 }
 
@@ -61,7 +62,8 @@ impl Target {
         if !self.shared {
             return Err("the broker lives in one process, and ends with it");
         }
-        let url = self.url.clone();
+        let impatient = self.server.as_ref().map_or("", |server| server.impatient);
+        let url = with(self.url.clone(), impatient);
         Ok(Arc::new(move |orders| {
             tokio::process::Command::new(std::env::current_exe()?)
                 .env(MEMBER_VARIABLE, orders)
@@ -74,10 +76,7 @@ impl Target {
     }
 
     pub(crate) fn faults(&self) -> Applicable<Arc<dyn Faults>> {
-        let server = self
-            .server
-            .as_ref()
-            .ok_or("embedded: it has no process of its own, and dies with its users as in member_killed")?;
+        let server = self.server.as_ref().ok_or("embedded: it has no process of its own")?;
         Ok(Arc::new(Starter { process: server.process }))
     }
 
