@@ -124,6 +124,11 @@ impl Held {
         self.open.get(&sequence).map(|open| open.reply.clone())
     }
 
+    /// How often the server has delivered a message.
+    pub(crate) fn delivered(&self, sequence: u64) -> u64 {
+        self.open.get(&sequence).map_or(0, |open| open.delivered)
+    }
+
     /// The server has the acknowledgement.
     pub(crate) fn acknowledged(&mut self, sequence: u64) {
         if self.open.remove(&sequence).is_some() {

@@ -60,7 +60,7 @@ pub(crate) struct Lanes {
     /// Where partitions begin that this consumer has for the first time; none where the group left off.
     pub(crate) from: Option<From>,
     /// The server also counts what came back unseen. So a message comes with one attempt less than the subscription
-    /// allows: nobody gives up on it untried. The first of a partition was tried.
+    /// allows: nobody gives up on it untried. See `burden_first` for the one that kills its process each time.
     pub(crate) most_attempts: u32,
     begun: Vec<u32>,
     lanes: BTreeMap<u32, Lane>,
@@ -309,8 +309,11 @@ impl Lanes {
             } else if arrival == Some(Arrival::Acknowledge) {
                 again.push(reply);
             }
-            if arrival != Some(Arrival::Known) {
-                lane.owed = lane.owed.saturating_sub(1);
+            if arrival != Some(Arrival::Known) && lane.owed > 0 {
+                lane.owed -= 1;
+                if lane.owed == 0 {
+                    burden_first(self.most_attempts, lane, &self.shared, partition);
+                }
             }
         }
         self.hand_on();
@@ -450,5 +453,16 @@ impl Lanes {
             tokio::time::sleep_until(last).await;
         }
         result.and(self.let_others().await)
+    }
+}
+
+/// The first message that was taken back was handed out each time. If that was twice as often as the subscription allows, it
+/// keeps its count, and is given up: else a message that kills its process would come for ever.
+fn burden_first(most_attempts: u32, lane: &mut Lane, shared: &Shared, partition: u32) {
+    let Some(first) = lane.staged.front_mut() else { return };
+    let delivered = shared.with(partition, |held| held.delivered(first.native)).unwrap_or(0);
+    let attempts = u32::try_from(delivered.saturating_sub(1)).unwrap_or(u32::MAX);
+    if attempts > most_attempts.saturating_mul(2) {
+        first.attempts = attempts;
     }
 }

@@ -126,18 +126,24 @@ impl Link {
         let _ = state.wait_for(|state| *state != State::Up(epoch)).await;
     }
 
-    /// Waits until the server says that `subject` may not be used.
-    pub(crate) async fn forbidden(&self, operation: &'static str, subject: &str) -> Error {
+    /// Waits until the server says that `subject` may not be used; it listens from the call on.
+    pub(crate) fn forbidden(
+        &self,
+        operation: &'static str,
+        subject: &str,
+    ) -> impl Future<Output = Error> + use<> {
         let mut violation = self.signals.violation.subscribe();
-        violation.mark_unchanged();
-        loop {
-            if violation.changed().await.is_err() {
-                std::future::pending::<()>().await;
-            }
-            let text = violation.borrow().clone();
-            if text.contains(subject) {
-                return Error::new(Kind::PermissionDenied, operation, text)
-                    .advice("give the user the permission, or log in as another");
+        let subject = subject.to_owned();
+        async move {
+            loop {
+                if violation.changed().await.is_err() {
+                    std::future::pending::<()>().await;
+                }
+                let text = violation.borrow().clone();
+                if text.contains(&subject) {
+                    return Error::new(Kind::PermissionDenied, operation, text)
+                        .advice("give the user the permission, or log in as another");
+                }
             }
         }
     }
@@ -162,11 +168,12 @@ impl Link {
             if let Some(headers) = headers {
                 request = request.headers(headers);
             }
+            let forbidden = self.forbidden(operation, &subject);
             tokio::select! {
                 answer = client.send_request(subject.clone(), request) => {
                     answer.map_err(|e| requesting(operation, e))
                 }
-                error = self.forbidden(operation, &subject) => Err(error),
+                error = forbidden => Err(error),
                 () = self.lost(epoch) => Err(Error::new(Kind::Disconnected, operation, "the connection broke")),
             }
         })

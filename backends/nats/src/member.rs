@@ -311,9 +311,11 @@ fn is_away() -> Error {
     Error::new(Kind::Disconnected, "close", text)
 }
 
-async fn closed(closing: &mut watch::Receiver<bool>) {
-    // The sender goes only with the broker handle, which closes it.
-    let _ = closing.wait_for(|closing| *closing).await;
+/// Waits until the broker handle is closed. One that is only dropped leaves its consumers as they are.
+pub(crate) async fn closed(closing: &mut watch::Receiver<bool>) {
+    if closing.wait_for(|closing| *closing).await.is_err() {
+        std::future::pending::<()>().await;
+    }
 }
 
 async fn at(instant: Option<Instant>) {

@@ -12,6 +12,7 @@ use futures::StreamExt;
 use tokio::sync::watch;
 
 use crate::link::Link;
+use crate::member::closed;
 use crate::record::record;
 
 /// What is taken over at once.
@@ -78,7 +79,7 @@ async fn fill(session: Arc<Session>, subscriber: Subscriber, mut closing: watch:
     tokio::select! {
         () = ended => {}
         () = filling => {}
-        _ = closing.wait_for(|closing| *closing) => {}
+        () = closed(&mut closing) => {}
     }
     session.fail(Error::new(Kind::Closed, "receive", "the consumer is closed"));
 }

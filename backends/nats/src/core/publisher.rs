@@ -49,9 +49,10 @@ async fn run(
         }
         match link.up("publish", patience).await {
             Ok(epoch) => {
+                let forbidden = link.forbidden("publish", &subject);
                 tokio::select! {
                     () = publish(&link, &subject, &mut batch) => {}
-                    error = link.forbidden("publish", &subject) => refuse(batch.drain(..), &error),
+                    error = forbidden => refuse(batch.drain(..), &error),
                     // What was on its way ends as unknown.
                     () = link.lost(epoch) => {}
                     () = tokio::time::sleep(patience) => {}
