@@ -221,11 +221,16 @@ fn addresses(config: &NatsConfig) -> Result<Vec<ServerAddr>> {
     })
 }
 
+/// Every host gets its share of the deadline, and its error comes before the deadline's own, which says less.
+fn patience(config: &NatsConfig) -> Duration {
+    config.deadline.mul_f64(0.9) / u32::try_from(config.hosts.len().max(1)).unwrap_or(u32::MAX)
+}
+
 fn options(config: &NatsConfig) -> Result<ConnectOptions> {
     let mut options = ConnectOptions::new()
         .name(&config.name)
         .ping_interval(config.ping_interval)
-        .connection_timeout(config.deadline)
+        .connection_timeout(patience(config))
         .request_timeout(None)
         .subscription_capacity(config.buffer)
         .require_tls(config.tls)
