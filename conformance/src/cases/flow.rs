@@ -61,7 +61,8 @@ impl Chance {
 pub(super) struct Progress {
     confirmed: Mutex<HashSet<String>>,
     unknown: Mutex<usize>,
-    acknowledged: Mutex<HashMap<Group, HashSet<String>>>,
+    /// How often each message has been.
+    acknowledged: Mutex<HashMap<Group, HashMap<String, usize>>>,
     moved: Notify,
 }
 
@@ -72,8 +73,17 @@ impl Progress {
     }
 
     pub(super) fn acknowledged(&self, group: &Group, id: String) {
-        lock(&self.acknowledged).entry(group.clone()).or_default().insert(id);
+        *lock(&self.acknowledged).entry(group.clone()).or_default().entry(id).or_default() += 1;
         self.moved.notify_waiters();
+    }
+
+    /// An acknowledgement that was counted turned out to be none.
+    pub(super) fn not_acknowledged(&self, group: &Group, id: &str) {
+        if let Some(done) = lock(&self.acknowledged).get_mut(group)
+            && let Some(times) = done.get_mut(id)
+        {
+            *times = times.saturating_sub(1);
+        }
     }
 
     pub(super) fn confirmed_count(&self) -> usize {
@@ -84,8 +94,9 @@ impl Progress {
     fn missing(&self, group: &Group) -> usize {
         let confirmed = lock(&self.confirmed);
         let acknowledged = lock(&self.acknowledged);
-        let done = acknowledged.get(group).map_or(0, |done| confirmed.intersection(done).count());
-        confirmed.len() - done
+        let done = acknowledged.get(group);
+        let missing = |id: &&String| done.and_then(|done| done.get(*id)).is_none_or(|times| *times == 0);
+        confirmed.iter().filter(missing).count()
     }
 
     /// Waits until every group has acknowledged every confirmed message, or nothing has moved for `quiet`.
@@ -110,7 +121,7 @@ impl Progress {
     }
 
     pub(super) fn acknowledged_count(&self, group: &Group) -> usize {
-        lock(&self.acknowledged).get(group).map_or(0, HashSet::len)
+        lock(&self.acknowledged).get(group).map_or(0, HashMap::len)
     }
 
     /// Waits until this many messages are confirmed, for as long as a broker may need to come back.

@@ -1,13 +1,15 @@
 //! A member in a process of its own, which can be killed as a process.
 
 use std::collections::HashMap;
+use std::io::Read as _;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anybroker_core::{Broker, Group, Result, Settlement, Subscription, Topic};
+use rustix::process::{Pid, Signal, kill_process};
 use serde::{Deserialize, Serialize};
-use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
-use tokio::process::{Child, ChildStdout};
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines};
+use tokio::process::{Child, ChildStdin, ChildStdout};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -29,7 +31,7 @@ struct Orders {
 }
 
 /// Receives and acknowledges until it is killed, and writes its history to standard output, every line before its
-/// effect.
+/// effect: it goes on when a byte of standard input says that the line has been read.
 ///
 /// # Errors
 /// Whatever the broker fails with; the text of [`MEMBER_VARIABLE`] does not read.
@@ -42,8 +44,8 @@ pub async fn run_member(broker: Broker, orders: &str) -> Result<()> {
     };
     let orders: Orders = serde_json::from_str(orders).map_err(|e| unreadable(&e))?;
     let header = Header::new("member", Promises::default());
-    let recorder = Recorder::stream(Box::new(std::io::stdout()), &header, format!("{}-", orders.name))
-        .map_err(|e| unreadable(&e))?;
+    let recorder =
+        Recorder::stream(Box::new(Told), &header, format!("{}-", orders.name)).map_err(|e| unreadable(&e))?;
     let group = Group::new(&orders.group)?;
     let topic = Topic::new(&orders.topic)?;
     recorder.group_exists(&topic, &group);
@@ -55,6 +57,25 @@ pub async fn run_member(broker: Broker, orders: &str) -> Result<()> {
         let batch = consumer.receive(1 + chance.below(20) as usize).await?;
         tokio::time::sleep(Duration::from_millis(chance.below(5))).await;
         settler.settle(batch.into_iter().map(Settlement::ack).collect()).await;
+    }
+}
+
+/// Standard output whose reader answers each line with a byte. What another process sees because of what a line says
+/// is then never recorded before it.
+struct Told;
+
+impl std::io::Write for Told {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let mut out = std::io::stdout().lock();
+        out.write_all(bytes)?;
+        out.flush()?;
+        let mut answers = vec![0; bytes.iter().filter(|byte| **byte == b'\n').count()];
+        std::io::stdin().lock().read_exact(&mut answers)?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
     }
 }
 
@@ -93,6 +114,8 @@ impl MemberProcess {
         let mut child = spawn(serde_json::to_string(&orders)?)?;
         let stdout =
             child.stdout.take().ok_or_else(|| std::io::Error::other("the member's output is not piped"))?;
+        let answers =
+            child.stdin.take().ok_or_else(|| std::io::Error::other("the member's input is not piped"))?;
         let (told, relayed) = watch::channel(Relayed::default());
         let relay = Relay {
             recorder: stage.recorder.clone(),
@@ -100,6 +123,7 @@ impl MemberProcess {
             group: stage.groups[0].clone(),
             deliveries: HashMap::new(),
             told,
+            answers,
         };
         let relay = tokio::spawn(relay.run(BufReader::new(stdout).lines()));
         Ok(MemberProcess { child, relayed, relay })
@@ -111,13 +135,40 @@ impl MemberProcess {
         enough.map(|_| ()).map_err(|_| std::io::Error::other("the member process ended by itself"))
     }
 
-    /// Kills it with SIGKILL. It is stopped first until its pipe is empty, so that nothing that it did is recorded after
-    /// what its death causes.
-    pub(super) async fn kill(mut self, stage: &Stage) -> std::io::Result<()> {
-        let pid = self.child.id().and_then(|id| rustix::process::Pid::from_raw(id as i32));
-        let pid = pid.ok_or_else(|| std::io::Error::other("the member process has ended"))?;
-        rustix::process::kill_process(pid, rustix::process::Signal::STOP)?;
+    /// How many messages it has acknowledged.
+    pub(super) fn acknowledged_so_far(&self) -> usize {
+        self.relayed.borrow().acknowledged
+    }
+
+    /// Stops it with SIGSTOP until [`MemberProcess::resume`]: it lives, and does nothing.
+    pub(super) async fn pause(&mut self, stage: &Stage) -> std::io::Result<()> {
+        self.stop().await?;
+        stage.recorder.fault("pause", "member");
+        Ok(())
+    }
+
+    /// Lets it go on, as if no time had passed.
+    pub(super) fn resume(&self, stage: &Stage) -> std::io::Result<()> {
+        stage.recorder.fault("resume", "member");
+        self.signal(Signal::CONT)
+    }
+
+    /// Stops it, and waits until its pipe is empty: nothing that it did is recorded after what its silence causes.
+    async fn stop(&mut self) -> std::io::Result<()> {
+        self.signal(Signal::STOP)?;
         while let Ok(Ok(())) = tokio::time::timeout(SILENCE, self.relayed.changed()).await {}
+        Ok(())
+    }
+
+    fn signal(&self, signal: Signal) -> std::io::Result<()> {
+        let pid = self.child.id().and_then(|id| Pid::from_raw(id as i32));
+        let pid = pid.ok_or_else(|| std::io::Error::other("the member process has ended"))?;
+        Ok(kill_process(pid, signal)?)
+    }
+
+    /// Kills it with SIGKILL.
+    pub(super) async fn kill(mut self, stage: &Stage) -> std::io::Result<()> {
+        self.stop().await?;
         stage.recorder.fault("kill", "member");
         self.child.kill().await?;
         self.relay.await??;
@@ -140,12 +191,15 @@ struct Relay {
     /// Which message each delivery is of.
     deliveries: HashMap<String, String>,
     told: watch::Sender<Relayed>,
+    answers: ChildStdin,
 }
 
 impl Relay {
     async fn run(mut self, mut lines: Lines<BufReader<ChildStdout>>) -> std::io::Result<()> {
         while let Some(line) = lines.next_line().await? {
             self.line(&line)?;
+            // A member that was killed reads no more.
+            let _ = self.answers.write_all(b".").await;
         }
         Ok(())
     }
@@ -159,6 +213,10 @@ impl Relay {
         }
         if event["e"] == "deliver" {
             self.deliveries.insert(text("d"), text("m"));
+        }
+        let refused = event["e"] == "settled" && event["outcome"] != "ok";
+        if let (true, Some(m)) = (refused, self.deliveries.get(&text("d"))) {
+            self.progress.not_acknowledged(&self.group, m);
         }
         let acknowledged = event["e"] == "settle" && event["verdict"] == "ack";
         if let (true, Some(m)) = (acknowledged, self.deliveries.get(&text("d"))) {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::flow::{self, Load, Manners, Member, Progress};
 use super::member::MemberProcess;
-use super::{CaseResult, Context, Finding};
+use super::{CaseResult, Context, Failure, Finding};
 use crate::properties::Property;
 
 const MANNERS: Manners = Manners { nack: 3, release: 2, prefetch: 50 };
@@ -36,6 +36,41 @@ pub(super) async fn members_join_and_leave(context: Context) -> CaseResult {
         .await
 }
 
+/// Longer than a member may be silent before it counts as dead.
+const PAUSED: Duration = Duration::from_secs(10);
+
+/// A member process stops in the middle of its work for longer than it may, and then goes on as if it had not.
+pub(super) async fn member_paused(context: Context) -> CaseResult {
+    let spawn = match context.spawn_member.clone() {
+        Ok(spawn) => spawn,
+        Err(reason) => return Ok(Finding::NotApplicable(reason.into())),
+    };
+    let stage = context.stage("member-paused", 1).await?;
+    let progress = Arc::new(Progress::default());
+    let load = Load { publishers: 2, messages: 1_200, keys: 40, batch: 5, pause: Duration::from_millis(30) };
+    let pause = async {
+        let mut process = MemberProcess::start(&spawn, &stage, "process", context.seed, &progress)?;
+        let worked = tokio::time::timeout(WORKED, process.acknowledged(150)).await;
+        worked.map_err(|_| format!("the member process acknowledged nothing within {WORKED:?}"))??;
+        let other = Member::join(&stage, 0, MANNERS, context.seed, &progress).await?;
+        process.pause(&stage).await?;
+        let before = progress.acknowledged_count(&stage.groups[0]);
+        tokio::time::sleep(PAUSED).await;
+        let meanwhile = progress.acknowledged_count(&stage.groups[0]) - before;
+        process.resume(&stage)?;
+        // It works on, or has nothing left to do.
+        let more = process.acknowledged_so_far() + 50;
+        let _ = tokio::time::timeout(WORKED / 4, process.acknowledged(more)).await;
+        process.kill(&stage).await?;
+        Ok::<_, Failure>((other, meanwhile))
+    };
+    let publish = async { Ok(flow::publish(&stage, load, context.seed, &progress).await?) };
+    let ((other, meanwhile), ()) = tokio::try_join!(pause, publish)?;
+    let exercised = [Property::P3, Property::P6, Property::P7];
+    let found = flow::conclude(&stage, context.quiet, [other], &progress, &exercised).await?;
+    Ok(found.and(format!("{meanwhile} acknowledged by the other member meanwhile")))
+}
+
 /// How long a member process has for its part.
 const WORKED: Duration = Duration::from_secs(20);
 
@@ -63,7 +98,7 @@ pub(super) async fn member_killed(context: Context) -> CaseResult {
             let _ = tokio::time::timeout(WORKED / 4, process.acknowledged(200)).await;
             process.kill(&stage).await?;
         }
-        Ok::<_, Box<dyn std::error::Error + Send + Sync>>(stayed)
+        Ok::<_, Failure>(stayed)
     };
     let (stayed, published) = tokio::join!(killings, flow::publish(&stage, load, context.seed, &progress));
     published?;
