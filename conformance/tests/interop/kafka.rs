@@ -1,16 +1,14 @@
 //! Kafka, by confluent-kafka.
 
-use anybroker::{Delivery, Message, PublisherExt as _};
+use anybroker::{Message, PublisherExt as _};
 use serde_json::json;
 
 use crate::letter::{Letter, same};
-use crate::stage::{Stage, next};
+use crate::stage::Stage;
 use crate::target::Target;
-use crate::{Failure, Outcome};
+use crate::{Failure, Outcome, mixed};
 
 const PARTITIONS: i32 = 6;
-/// How many messages the member in Python handles before it leaves.
-const THEIRS: usize = 30;
 
 pub(crate) const TARGET: Target = Target {
     name: "kafka",
@@ -26,7 +24,7 @@ pub(crate) const TARGET: Target = Target {
     modes: &["binary", "structured"],
     own: &[
         ("partitions", |stage| Box::pin(partitions(stage))),
-        ("mixed_group", |stage| Box::pin(mixed_group(stage))),
+        ("mixed_group", |stage| Box::pin(mixed::group(stage))),
     ],
 };
 
@@ -48,46 +46,6 @@ async fn partitions(stage: &Stage) -> Outcome {
     publisher.close().await?;
     vectors()?;
     Ok(format!("{} keys in the same partition of 6 by anybroker, Python and Java's murmur2", keys.len()))
-}
-
-/// A member in Python joins a group of anybroker's and leaves it: every message is handled, and once.
-async fn mixed_group(stage: &Stage) -> Outcome {
-    let mut consumer = stage.consumer().await?;
-    let publisher = stage.publisher().await?;
-    let mut python = stage.python_consumer(&stage.topic, THEIRS)?;
-    let mut handled = Vec::new();
-    let (mut published, mut theirs) = (0, 0);
-    // Until Python has had its share, one message after the other goes to whoever has the partition.
-    while theirs < THEIRS || handled.len() < published {
-        if handled.len() == published {
-            publisher
-                .publish(Message::new(published.to_string()).with_key(format!("k-{}", published % 20)))
-                .await?;
-            published += 1;
-        }
-        tokio::select! {
-            delivery = next(&mut consumer) => {
-                let delivery = delivery?;
-                handled.push(number(&delivery)?);
-                delivery.ack().await?;
-            }
-            line = python.hear(), if theirs < THEIRS => {
-                let letter: Letter = serde_json::from_value(line?)?;
-                handled.push(std::str::from_utf8(&letter.payload.0)?.parse()?);
-                theirs += 1;
-            }
-        }
-    }
-    python.end().await?;
-    consumer.close().await?;
-    publisher.close().await?;
-    handled.sort_unstable();
-    same("the messages handled", (0..published).collect(), handled)?;
-    Ok(format!("{published} messages handled once, {THEIRS} of them by Python"))
-}
-
-fn number(delivery: &Delivery) -> Result<usize, Failure> {
-    Ok(std::str::from_utf8(delivery.payload())?.parse()?)
 }
 
 /// `org.apache.kafka.common.utils.Utils.murmur2`.

@@ -9,6 +9,7 @@ mod events;
 mod kafka;
 mod letter;
 mod messages;
+mod mixed;
 mod nats;
 mod python;
 mod rabbitmq;

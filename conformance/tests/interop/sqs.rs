@@ -1,5 +1,6 @@
 //! SQS FIFO, by boto3; the server is ElasticMQ.
 
+use crate::mixed;
 use crate::target::Target;
 
 pub(crate) const TARGET: Target = Target {
@@ -18,5 +19,5 @@ pub(crate) const TARGET: Target = Target {
     gives_an_id: true,
     keeps_partition_key: false,
     modes: &["binary", "structured"],
-    own: &[],
+    own: &[("mixed_group", |stage| Box::pin(mixed::group(stage)))],
 };
