@@ -26,7 +26,11 @@ pub(crate) fn connecting(error: ConnectError) -> Error {
         ConnectErrorKind::Dns => {
             (Kind::Disconnected, "the host name is not known", "check the host name in the URL")
         }
-        ConnectErrorKind::TimedOut => (Kind::TimedOut, "the server does not answer", "check host and port"),
+        ConnectErrorKind::TimedOut => (
+            Kind::TimedOut,
+            "the server does not answer",
+            "check host and port; a server that encrypts from the first byte (handshake_first) says nothing either",
+        ),
         ConnectErrorKind::ServerParse => {
             (Kind::InvalidConfiguration, "the address does not read", "it is host:port")
         }
@@ -40,13 +44,7 @@ pub(crate) fn requesting(operation: &'static str, error: async_nats::client::Req
     match error.kind() {
         RequestErrorKind::NoResponders => no_responders(operation),
         RequestErrorKind::TimedOut => Error::new(Kind::TimedOut, operation, "the server did not answer"),
-        RequestErrorKind::MaxPayloadExceeded => {
-            Error::new(Kind::TooLarge, operation, "with its headers it is larger than the server takes")
-                .advice(
-                    "raise max_payload on the server, or keep large payloads elsewhere and send a reference",
-                )
-                .with_source(error)
-        }
+        RequestErrorKind::MaxPayloadExceeded => too_large(operation).with_source(error),
         RequestErrorKind::InvalidSubject => {
             Error::new(Kind::InvalidConfiguration, operation, "the subject is not one").with_source(error)
         }
@@ -54,6 +52,12 @@ pub(crate) fn requesting(operation: &'static str, error: async_nats::client::Req
             Error::new(Kind::Disconnected, operation, "the connection ended").with_source(error)
         }
     }
+}
+
+/// A message is over the server's limit.
+pub(crate) fn too_large(operation: &'static str) -> Error {
+    Error::new(Kind::TooLarge, operation, "with its headers it is larger than the server takes")
+        .advice("raise max_payload on the server, or keep large payloads elsewhere and send a reference")
 }
 
 /// Nobody listens on the subject: no stream has it, or JetStream is not there.

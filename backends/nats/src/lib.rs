@@ -11,6 +11,7 @@ mod backend;
 mod bucket;
 mod config;
 mod consumer;
+mod core;
 mod diagnosis;
 mod error;
 mod groups;
@@ -59,5 +60,5 @@ pub async fn connect(url: &BrokerUrl) -> Result<Broker> {
 /// Cancel safe.
 pub async fn open(config: NatsConfig) -> Result<Broker> {
     config.validate()?;
-    backend::Nats::open(config).await
+    if config.core { core::CoreNats::open(config).await } else { backend::Nats::open(config).await }
 }

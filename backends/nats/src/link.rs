@@ -105,14 +105,6 @@ impl Link {
         Ok(self.client("connect")?.server_info())
     }
 
-    /// The number of the connection that stands; none while it is down.
-    pub(crate) fn epoch(&self) -> Option<u64> {
-        match *self.signals.state.borrow() {
-            State::Up(epoch) => Some(epoch),
-            _ => None,
-        }
-    }
-
     /// The number of the connection, waiting up to `patience` for it to come back.
     pub(crate) async fn up(&self, operation: &'static str, patience: Duration) -> Result<u64> {
         let mut state = self.signals.state.subscribe();

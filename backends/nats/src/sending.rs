@@ -1,21 +1,20 @@
 //! The task behind a publisher: one connection after another, each until it breaks.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anybroker_core::kit::Pending;
 use anybroker_core::{Error, Fate, Kind, Position, Receipt, Result};
-use async_nats::client::{Request, RequestErrorKind};
+use async_nats::client::PublishErrorKind;
 use async_nats::jetstream::publish::PublishAck;
 use async_nats::jetstream::response::Response;
-use async_nats::{Client, Subject};
+use async_nats::{Client, StatusCode, Subject};
 use futures::StreamExt;
-use futures::stream::FuturesUnordered;
 use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
 
-use crate::error::{no_responders, refused, requesting};
+use crate::error::{no_responders, refused, too_large};
 use crate::link::Link;
 use crate::member::Verify;
 use crate::names::{Names, partition};
@@ -50,8 +49,8 @@ impl Sender {
             }
             match self.connection(&mut verified).await {
                 Ok((epoch, client)) => {
-                    let lane =
-                        Lane { sender: &self, subjects: &subjects, client, epoch, denied: OnceLock::new() };
+                    let inbox = client.new_inbox();
+                    let lane = Lane { sender: &self, subjects: &subjects, client, epoch, inbox };
                     lane.publish(&mut waiting, &mut batches, &abandon).await;
                 }
                 Err(error) => {
@@ -102,34 +101,47 @@ struct Lane<'a> {
     subjects: &'a [Subject],
     client: Client,
     epoch: u64,
-    /// Why the server takes nothing from us.
-    denied: OnceLock<Error>,
+    /// What answers come to begins so; a message's number follows.
+    inbox: String,
 }
 
-/// A message that has no answer yet.
-struct Flight<'a> {
-    pending: Option<Pending>,
-    denied: &'a OnceLock<Error>,
+/// A message on its way.
+struct Flight {
+    pending: Pending,
+    partition: u32,
 }
 
-impl Flight<'_> {
-    fn land(mut self, outcome: Result<Receipt>) {
-        match (self.pending.take(), outcome) {
-            (Some(pending), Ok(receipt)) => pending.confirm(receipt),
-            (Some(pending), Err(error)) => pending.fail(error),
-            (None, _) => {}
+/// The messages on their way, in the order in which they were sent.
+#[derive(Default)]
+struct Flights {
+    /// Those that were answered leave a gap until everything before them is answered.
+    all: VecDeque<Option<Flight>>,
+    first: u64,
+}
+
+impl Flights {
+    fn push(&mut self, flight: Flight) {
+        self.all.push_back(Some(flight));
+    }
+
+    fn take(&mut self, number: u64) -> Option<Flight> {
+        let flight = self.all.get_mut(usize::try_from(number.checked_sub(self.first)?).ok()?)?.take();
+        while let Some(None) = self.all.front() {
+            self.all.pop_front();
+            self.first += 1;
         }
+        flight
+    }
+
+    fn next_number(&self) -> u64 {
+        self.first + self.all.len() as u64
     }
 }
 
-impl Drop for Flight<'_> {
-    fn drop(&mut self) {
-        // Without a word it ends as unknown.
-        if let (Some(error), Some(pending)) = (self.denied.get(), self.pending.take()) {
-            pending.fail(error.duplicate());
-        }
-    }
-}
+/// The most messages on their way: fewer than what the client holds of answers for us.
+const MOST_FLYING: usize = 16_384;
+/// How many messages are sent before answers are looked at.
+const PORTION: usize = 128;
 
 impl Lane<'_> {
     /// Publishes until the connection breaks or nobody can send any more. What has no answer then ends as unknown: late
@@ -141,61 +153,93 @@ impl Lane<'_> {
         abandon: &Notify,
     ) {
         let (link, patience) = (&self.sender.link, self.sender.patience);
-        let forbidden = link.forbidden("publish", self.sender.names.topic.as_str());
-        let (mut forbidden, lost) = (std::pin::pin!(forbidden), link.lost(self.epoch));
-        let mut lost = std::pin::pin!(lost);
-        let mut steps = FuturesUnordered::new();
+        let mut forbidden = std::pin::pin!(link.forbidden("publish", self.sender.names.topic.as_str()));
+        let mut lost = std::pin::pin!(link.lost(self.epoch));
+        let mut answers = match self.client.subscribe(format!("{}.*", self.inbox)).await {
+            Ok(answers) => answers.ready_chunks(PORTION),
+            // The connection is gone for good; the next turn says so.
+            Err(_) => return,
+        };
+        let mut flights = Flights::default();
         let mut progress = Instant::now();
         let mut open = true;
-        loop {
-            steps.extend(waiting.drain(..).map(|pending| self.step(pending)));
-            if !open && steps.is_empty() {
-                return;
-            }
+        while open || !waiting.is_empty() || !flights.all.is_empty() {
+            let (flying, full) = (!flights.all.is_empty(), flights.all.len() >= MOST_FLYING);
             tokio::select! {
                 biased;
-                Some(()) = steps.next(), if !steps.is_empty() => progress = Instant::now(),
-                batch = batches.recv(), if open => match batch {
+                () = &mut lost => return,
+                error = &mut forbidden => {
+                    let flying = flights.all.drain(..).flatten().map(|flight| flight.pending);
+                    return refuse(flying.chain(waiting.drain(..)), &error);
+                }
+                Some(answered) = answers.next(), if flying => {
+                    progress = Instant::now();
+                    answered.iter().for_each(|answer| self.land(&mut flights, answer));
+                }
+                () = self.send(waiting, &mut flights), if !waiting.is_empty() && !full => {
+                    progress = Instant::now();
+                }
+                batch = batches.recv(), if open && waiting.is_empty() => match batch {
                     Some(batch) => waiting.extend(batch),
                     None => open = false,
                 },
-                () = &mut lost => return,
-                error = &mut forbidden => {
-                    let _ = self.denied.set(error);
-                    return;
-                }
                 () = abandon.notified() => return,
-                () = tokio::time::sleep_until(progress + patience), if !steps.is_empty() => return,
+                () = tokio::time::sleep_until(progress + patience), if flying => return,
             }
         }
     }
 
-    /// Publishes one message and waits for the answer. Sending happens when it is first polled, and that in the order in
-    /// which the steps were made.
-    async fn step(&self, pending: Pending) {
-        if let Some(error) = pending.refusal() {
-            return pending.fail(error);
+    /// Sends some messages, one after the other, so that they stay in order.
+    ///
+    /// # Cancel safety
+    /// Cancel safe: a message waits until the client has taken it.
+    async fn send(&self, waiting: &mut VecDeque<Pending>, flights: &mut Flights) {
+        for _ in 0..PORTION {
+            let Some(pending) = waiting.front() else { return };
+            let Some(message) = pending.message() else { return };
+            if let Some(error) = pending.refusal() {
+                waiting.drain(..1).for_each(|pending| pending.fail(error.duplicate()));
+                continue;
+            }
+            let partition = partition(message, self.sender.partitions);
+            let mut headers = headers(message);
+            // So that no other stream takes it.
+            headers.insert(EXPECTED_STREAM, self.sender.names.stream.as_str());
+            let Some(subject) = self.subjects.get(partition as usize).cloned() else { return };
+            let inbox = format!("{}.{}", self.inbox, flights.next_number());
+            let payload = message.payload.clone();
+            let sent = self.client.publish_with_reply_and_headers(subject, inbox, headers, payload).await;
+            let Some(pending) = waiting.pop_front() else { return };
+            match sent {
+                Ok(()) => flights.push(Flight { pending, partition }),
+                Err(error) => pending.fail(unsent(error)),
+            }
         }
-        let Some(message) = pending.message() else { return };
-        let partition = partition(message, self.sender.partitions);
-        let mut headers = headers(message);
-        // So that no other stream takes it.
-        headers.insert(EXPECTED_STREAM, self.sender.names.stream.as_str());
-        let request = Request::new().payload(message.payload.clone()).headers(headers).timeout(None);
-        let Some(subject) = self.subjects.get(partition as usize).cloned() else { return };
-        let flight = Flight { pending: Some(pending), denied: &self.denied };
-        let answer = self.client.send_request(subject, request).await;
-        flight.land(match answer {
-            Ok(answer) => receipt(partition, &answer.payload),
-            Err(error) => Err(match error.kind() {
-                RequestErrorKind::NoResponders => no_responders("publish"),
-                RequestErrorKind::MaxPayloadExceeded | RequestErrorKind::InvalidSubject => {
-                    requesting("publish", error).with_fate(Fate::NotApplied)
-                }
-                _ => requesting("publish", error).with_fate(Fate::Unknown),
-            }),
-        });
     }
+
+    fn land(&self, flights: &mut Flights, answer: &async_nats::Message) {
+        let number = answer.subject.rsplit('.').next().and_then(|number| number.parse().ok());
+        let Some(Flight { pending, partition }) = number.and_then(|number| flights.take(number)) else {
+            return;
+        };
+        let outcome = match answer.status {
+            Some(StatusCode::NO_RESPONDERS) => Err(no_responders("publish")),
+            _ => receipt(partition, &answer.payload),
+        };
+        match outcome {
+            Ok(receipt) => pending.confirm(receipt),
+            Err(error) => pending.fail(error),
+        }
+    }
+}
+
+/// What async-nats refuses before it sends anything.
+fn unsent(error: async_nats::PublishError) -> Error {
+    let error = match error.kind() {
+        PublishErrorKind::MaxPayloadExceeded => too_large("publish").with_source(error),
+        _ => Error::new(Kind::Disconnected, "publish", "the message was not sent").with_source(error),
+    };
+    error.with_fate(Fate::NotApplied)
 }
 
 /// What the stream said of a message.

@@ -143,8 +143,8 @@ fn refusal(reply: lapin::Result<()>) -> Option<String> {
 
 async fn may_publish(wire: &Wire<'_>, topic: &Topic) -> Result<Diagnosis> {
     let refused = refusal(wire.unbind_nothing(topic.as_str()).await?);
-    // Reading the exchange is asked for too, after writing: publishing does not need it.
-    Ok(match refused.filter(|text| text.contains("write access")) {
+    // Reading the other end is asked for too, after writing: publishing does not need it.
+    Ok(match refused.filter(|text| text.contains(&format!("'{topic}'"))) {
         Some(text) => Diagnosis::new(PUBLISH, Finding::Failure, text)
             .advice(format!("rabbitmqctl set_permissions: the user's write pattern must match {topic}")),
         None => Diagnosis::new(PUBLISH, Finding::Fine, "publishing to the topic is permitted"),

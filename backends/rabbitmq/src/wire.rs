@@ -121,15 +121,13 @@ impl<'a> Wire<'a> {
         .await
     }
 
-    /// Takes a binding away that is not there, which needs the permission to write to the exchange and to read it, and
-    /// changes nothing. The reply to a refusal is the caller's to explain.
+    /// Takes a binding to the exchange away that is not there, which needs the permission to write to it and, after
+    /// that, to read the other end, and changes nothing. The reply to a refusal is the caller's to explain.
     pub(crate) async fn unbind_nothing(&self, exchange: &str) -> Result<Reply<()>> {
         let (options, none) = (Default::default(), FieldTable::default());
-        let key = "anybroker-no-such-binding".into();
-        self.on_channel(async |c| {
-            c.exchange_unbind(exchange.into(), exchange.into(), key, options, none).await
-        })
-        .await
+        // The other end is an exchange that every virtual host has.
+        let (source, key) = ("amq.fanout".into(), "anybroker-no-such-binding".into());
+        self.on_channel(async |c| c.exchange_unbind(exchange.into(), source, key, options, none).await).await
     }
 
     /// Gets a message from a queue with a single active consumer: the server looks at the permission to read it, and

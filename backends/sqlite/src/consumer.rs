@@ -11,7 +11,7 @@ use tokio::task::JoinHandle;
 use crate::config::SqliteConfig;
 use crate::handed::Handed;
 use crate::live::Presence;
-use crate::member::{Leaving, Member, strike_off_the_dead};
+use crate::member::{Leaving, Member, Task, strike_off_the_dead};
 use crate::membership;
 use crate::store::Store;
 use crate::topics::{self, TopicState};
@@ -38,17 +38,14 @@ pub(crate) async fn open(
     let session = Session::new(subscription, config.lease, dead_letters);
     let member = Arc::new(Member {
         store,
-        topic,
         group,
         id,
-        session: session.clone(),
-        presence,
         handed: Arc::new(handed),
         owned: Mutex::default(),
         leaving: Leaving::default(),
     });
     // The task ends with its session, which ends when the consumer is closed or dropped.
-    let task = tokio::spawn(member.clone().run());
+    let task = tokio::spawn(Task { member: member.clone(), topic, session: session.clone(), presence }.run());
     let inner = session.connect(member.clone());
     Ok(Opened { consumer: Box::new(SqliteConsumer { inner: Box::new(inner), member }), session, task })
 }

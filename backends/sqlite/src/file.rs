@@ -8,6 +8,7 @@ use rusqlite::{Connection, OpenFlags};
 
 use crate::config::{SqliteConfig, Sync};
 use crate::error::sql;
+use crate::host;
 use crate::schema;
 
 /// Statements that a connection keeps prepared.
@@ -42,6 +43,27 @@ pub(crate) fn locate(config: &SqliteConfig) -> Result<PathBuf> {
     }
 }
 
+/// Refuses a file that several hosts may share: neither locks nor the log's shared memory are to be relied on there.
+pub(crate) fn refuse_network(path: &Path) -> Result<()> {
+    match host::file_system(path).filter(|kind| host::is_network(kind)) {
+        None => Ok(()),
+        Some(kind) => {
+            let text =
+                format!("it is on a network file system ({kind}), where locks are not to be relied on");
+            Err(Error::new(Kind::InvalidConfiguration, "connect", text)
+                .on(format!("file `{}`", path.display()))
+                .advice("put it on a local disk; between hosts, use a broker with a server"))
+        }
+    }
+}
+
+/// Bytes in the write-ahead log.
+pub(crate) fn log_length(path: &Path) -> u64 {
+    let mut log = path.as_os_str().to_owned();
+    log.push("-wal");
+    std::fs::metadata(log).map_or(0, |file| file.len())
+}
+
 /// Opens a connection to a file that is ours, creating its tables if it is new.
 pub(crate) fn open(path: &Path, sync: Sync) -> Result<Connection> {
     let place = || format!("file `{}`", path.display());
@@ -54,8 +76,13 @@ pub(crate) fn open(path: &Path, sync: Sync) -> Result<Connection> {
 fn connect(path: &Path) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE;
     let connection = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
-    connection.busy_handler(Some(wait))?;
+    be_patient(&connection)?;
     Ok(connection)
+}
+
+/// Waits for others who keep the file locked.
+pub(crate) fn be_patient(connection: &Connection) -> rusqlite::Result<()> {
+    connection.busy_handler(Some(wait))
 }
 
 fn wait(tries: i32) -> bool {

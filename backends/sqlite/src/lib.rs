@@ -34,6 +34,7 @@ mod error;
 mod file;
 mod guarantees;
 mod handed;
+mod host;
 mod live;
 mod look;
 mod member;

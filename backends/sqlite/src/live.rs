@@ -7,7 +7,7 @@
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use anybroker_core::MessageId;
 
@@ -119,6 +119,27 @@ impl Live {
             }
         }
         Ok(others)
+    }
+
+    /// Whether a lock that one holds is refused to another, as everything here rests on.
+    pub(crate) fn locks_work(&self) -> io::Result<bool> {
+        let other = File::open(self.directory.join(self.own()))?;
+        match other.try_lock() {
+            Ok(()) => Ok(false),
+            Err(TryLockError::WouldBlock) => Ok(true),
+            Err(TryLockError::Error(error)) => Err(error),
+        }
+    }
+
+    /// How long the disk takes to sync a page.
+    pub(crate) fn time_of_a_sync(&self) -> io::Result<Duration> {
+        let path = self.directory.join(format!("sync-{}", MessageId::new()));
+        let mut file = File::create(&path)?;
+        let began = Instant::now();
+        let synced = file.write_all(&[0; 4096]).and_then(|()| file.sync_all());
+        let took = began.elapsed();
+        let _ = std::fs::remove_file(&path);
+        synced.map(|()| took)
     }
 
     /// Takes away what dead processes and members left behind; `known` are members that somebody has yet to deal with.

@@ -23,19 +23,26 @@ const TICK: Duration = Duration::from_secs(1);
 /// How long leaving may take.
 const LEAVE: Duration = Duration::from_secs(15);
 
+/// A member as its consumer reaches it. It knows nothing of the session, which owns it.
 #[derive(Debug)]
 pub(crate) struct Member {
     pub(crate) store: Arc<Store>,
-    pub(crate) topic: Arc<TopicState>,
     pub(crate) group: i64,
     pub(crate) id: i64,
-    pub(crate) session: Arc<Session>,
-    /// Locked for as long as this member lives.
-    pub(crate) presence: Presence,
     pub(crate) handed: Arc<Handed>,
     /// The partitions' ids and epochs of ownership, by their numbers.
     pub(crate) owned: Mutex<HashMap<u32, (i64, i64)>>,
     pub(crate) leaving: Leaving,
+}
+
+/// The task that keeps a member going.
+#[derive(Debug)]
+pub(crate) struct Task {
+    pub(crate) member: Arc<Member>,
+    pub(crate) topic: Arc<TopicState>,
+    pub(crate) session: Arc<Session>,
+    /// Locked for as long as this task lives.
+    pub(crate) presence: Presence,
 }
 
 /// How `close` asks the task to leave, and hears that it has.
@@ -86,9 +93,9 @@ impl Serving {
     }
 }
 
-impl Member {
+impl Task {
     /// Fills the session until it ends; then leaves the group.
-    pub(crate) async fn run(self: Arc<Self>) {
+    pub(crate) async fn run(self) {
         let mut serving = Serving::default();
         let mut waits = Supervision::new();
         loop {
@@ -117,7 +124,7 @@ impl Member {
             tokio::select! {
                 () = changed => {}
                 () = self.settled(&serving) => {}
-                () = self.leaving.ask.notified() => {}
+                () = self.member.leaving.ask.notified() => {}
                 () = tokio::time::sleep_until(until) => {}
             }
         }
@@ -125,11 +132,11 @@ impl Member {
         if let Err(error) = &left {
             tracing::warn!(%error, "a member could not leave its group; the others find it dead");
         }
-        self.leaving.left.send_replace(Some(left.err().map(Arc::new)));
+        self.member.leaving.left.send_replace(Some(left.err().map(Arc::new)));
     }
 
     fn is_ending(&self) -> bool {
-        self.session.ended().is_some() || self.leaving.asked.load(Ordering::Acquire)
+        self.session.ended().is_some() || self.member.leaving.asked.load(Ordering::Acquire)
     }
 
     /// Waits for a settlement that matters.
@@ -145,10 +152,11 @@ impl Member {
 
     /// One look at the group and what follows from it; says whether to look again at once.
     async fn step(&self, serving: &mut Serving) -> Result<bool> {
-        let (topic, group) = (self.topic.id, self.group);
-        let view = self.store.read("receive", move |connection| look::view(connection, topic, group)).await?;
+        let (topic, group) = (self.topic.id, self.member.group);
+        let view =
+            self.member.store.read("receive", move |connection| look::view(connection, topic, group)).await?;
         let view = view.ok_or_else(|| Error::new(Kind::NotFound, "receive", "the topic was deleted"))?;
-        if !view.members.iter().any(|member| member.id == self.id) {
+        if !view.members.iter().any(|member| member.id == self.member.id) {
             let text = "this member counts as dead: somebody took its file away";
             return Err(Error::new(Kind::Fenced, "receive", text).advice("open the consumer again"));
         }
@@ -162,13 +170,13 @@ impl Member {
 
     /// Looks, when somebody may have died and once a second, whether the other members live; says whether some did not.
     async fn strike_off_the_dead(&self, view: &View, serving: &mut Serving) -> Result<bool> {
-        let (now, deaths) = (Instant::now(), self.store.wakes.deaths());
+        let (now, deaths) = (Instant::now(), self.member.store.wakes.deaths());
         if serving.checked.is_some_and(|(at, known)| known == deaths && now - at < TICK) {
             return Ok(false);
         }
         serving.checked = Some((now, deaths));
-        let others = view.members.iter().filter(|member| member.id != self.id).cloned().collect();
-        strike_off_the_dead(&self.store, self.topic.id, self.group, others).await
+        let others = view.members.iter().filter(|member| member.id != self.member.id).cloned().collect();
+        strike_off_the_dead(&self.member.store, self.topic.id, self.member.group, others).await
     }
 
     /// Drains the partitions that another member ought to own, and lets go of the drained ones.
@@ -176,7 +184,7 @@ impl Member {
         let now = Instant::now();
         let Serving { partitions, letting_go, .. } = serving;
         partitions.retain(|number, partition| {
-            if view.target(*number as usize) == Some(self.id) {
+            if view.target(*number as usize) == Some(self.member.id) {
                 // A partition that was to be handed over, and whose taker has left, stays.
                 if partition.draining.take().is_some() {
                     self.session.undrain(*number);
@@ -196,7 +204,7 @@ impl Member {
 
     /// Takes a partition out of the session.
     fn revoke(&self, number: u32, partition: &Partition) -> LetGo {
-        lock(&self.owned).remove(&number);
+        lock(&self.member.owned).remove(&number);
         let returned = self.session.revoke(number);
         LetGo { partition: partition.id, epoch: partition.taken.epoch, returned }
     }
@@ -205,8 +213,10 @@ impl Member {
         if serving.letting_go.is_empty() {
             return Ok(());
         }
-        let (ids, topic, gone) = ((self.group, self.id), self.topic.id, serving.letting_go.clone());
-        self.store
+        let (ids, topic, gone) =
+            ((self.member.group, self.member.id), self.topic.id, serving.letting_go.clone());
+        self.member
+            .store
             .write("let go", move |transaction| {
                 membership::let_go(transaction.sql, ids, &gone)?;
                 transaction.changed.push(topic);
@@ -219,17 +229,16 @@ impl Member {
 
     /// Takes the partitions that are this member's and that nobody owns.
     async fn take_over(&self, view: &View, serving: &mut Serving) -> Result<()> {
-        let free = view
-            .cursors
-            .iter()
-            .enumerate()
-            .filter(|(number, cursor)| cursor.owner.is_none() && view.target(*number) == Some(self.id));
+        let free = view.cursors.iter().enumerate().filter(|(number, cursor)| {
+            cursor.owner.is_none() && view.target(*number) == Some(self.member.id)
+        });
         let free: Vec<_> = free.map(|(_, cursor)| cursor.partition).collect();
         if free.is_empty() {
             return Ok(());
         }
-        let ids = (self.group, self.id);
+        let ids = (self.member.group, self.member.id);
         let taken = self
+            .member
             .store
             .write("take over", move |transaction| membership::take(transaction.sql, ids, &free))
             .await?;
@@ -238,7 +247,7 @@ impl Member {
                 continue;
             };
             let number = number as u32;
-            lock(&self.owned).insert(number, (id, taken.epoch));
+            lock(&self.member.owned).insert(number, (id, taken.epoch));
             let generation = self.session.assign(number);
             serving.partitions.insert(number, Partition { generation, id, taken, draining: None });
         }
@@ -255,7 +264,8 @@ impl Member {
             return Ok(false);
         }
         let wants = serving.wants(room);
-        let found = self.store.read("receive", move |connection| look::messages(connection, wants)).await?;
+        let found =
+            self.member.store.read("receive", move |connection| look::messages(connection, wants)).await?;
         serving.more = found.iter().any(|found| found.more);
         for found in found {
             self.push(serving, found);
@@ -276,15 +286,18 @@ impl Member {
         for (number, partition) in &serving.partitions {
             serving.letting_go.push(self.revoke(*number, partition));
         }
-        let (ids, topic, gone) = ((self.group, self.id), self.topic.id, serving.letting_go);
-        self.store
+        let (ids, topic, gone) = ((self.member.group, self.member.id), self.topic.id, serving.letting_go);
+        self.member
+            .store
             .write("leave", move |transaction| membership::leave(transaction, topic, ids, &gone))
             .await?;
         self.presence.remove();
-        self.handed.remove();
+        self.member.handed.remove();
         Ok(())
     }
+}
 
+impl Member {
     /// Notes what is about to be handed out.
     pub(crate) async fn hand_out(&self, deliveries: &[anybroker_core::Delivery]) -> Result<()> {
         let entries: Vec<_> = {

@@ -72,6 +72,7 @@ impl Store {
                 .with_source(error)
                 .advice("this user must be able to create files beside it")
         };
+        file::refuse_network(&path)?;
         let writing = file::open(&path, sync)?;
         let reading = file::open(&path, sync)?;
         let live = Arc::new(Live::open(&path).map_err(failed)?);
@@ -86,8 +87,16 @@ impl Store {
         let _ = live.tidy(&membership::names(&reading)?);
         let (writes, queue) = mpsc::channel();
         let (looks, requests) = mpsc::channel::<Look>();
-        let next_sweep = Instant::now();
-        let writer = Writer { sql: writing, queue, wakes: wakes.clone(), live: live.clone(), next_sweep };
+        let now = Instant::now();
+        let writer = Writer {
+            sql: writing,
+            path: path.clone(),
+            queue,
+            wakes: wakes.clone(),
+            live: live.clone(),
+            next_sweep: now,
+            next_shortening: now,
+        };
         let threads = vec![
             thread::Builder::new().name("sqlite-write".into()).spawn(|| writer.run()).map_err(failed)?,
             thread::Builder::new()
@@ -193,3 +202,6 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 pub(crate) fn now() -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis() as i64)
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,5 +1,6 @@
 //! The thread that writes: it takes what is queued, does it in one transaction, and answers all after one fsync.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
@@ -8,6 +9,7 @@ use anybroker_core::{Fate, Result};
 use rusqlite::Connection;
 
 use crate::error::Failed;
+use crate::file;
 use crate::live::Live;
 use crate::sweep::Sweep;
 use crate::wake::Wakes;
@@ -44,13 +46,23 @@ pub(crate) trait Work: Send {
 /// Rows in one transaction, about: it bounds how long others wait for the lock.
 const GROUP: usize = 10_000;
 
+/// Bytes in the log after which it is waited for that nobody reads it.
+const LONG_LOG: u64 = 128 << 20;
+/// How long that is waited for.
+const SHORT: Duration = Duration::from_millis(50);
+/// How often.
+const SHORTEN: Duration = Duration::from_secs(5);
+
 pub(crate) struct Writer {
     pub(crate) sql: Connection,
+    pub(crate) path: PathBuf,
     pub(crate) queue: Receiver<Box<dyn Work>>,
     pub(crate) wakes: Arc<Wakes>,
     pub(crate) live: Arc<Live>,
     /// When to look for messages that may go.
     pub(crate) next_sweep: Instant,
+    /// When a long log may be dealt with.
+    pub(crate) next_shortening: Instant,
 }
 
 impl Writer {
@@ -70,7 +82,9 @@ impl Writer {
             self.next_sweep = Instant::now() + SWEEP;
             group.insert(0, Box::new(Sweep));
         }
-        match self.together(&mut group) {
+        let ended = self.together(&mut group);
+        self.shorten_the_log();
+        match ended {
             // One that fails must not take the others with it.
             Err(failed) if group.len() > 1 && !failed.is_busy() && undone(&failed) => {
                 for work in group {
@@ -81,6 +95,27 @@ impl Writer {
             }
             ended => self.end(group, &ended),
         }
+    }
+
+    /// SQLite moves the log to the database by itself, but begins it anew only at a moment at which nobody reads. When
+    /// that has not come for long, it is waited for, a little and now and then, as a reader may have been stopped.
+    fn shorten_the_log(&mut self) {
+        if file::log_length(&self.path) < LONG_LOG || Instant::now() < self.next_shortening {
+            return;
+        }
+        let shorten = || {
+            self.sql.busy_timeout(SHORT)?;
+            self.sql.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, bool>(0))
+        };
+        match shorten() {
+            Ok(false) => {}
+            Ok(true) => {
+                tracing::warn!("somebody has been reading for long, and keeps the log from being shortened")
+            }
+            Err(error) => tracing::warn!(%error, "the log could not be shortened"),
+        }
+        self.next_shortening = Instant::now() + SHORTEN;
+        let _ = file::be_patient(&self.sql);
     }
 
     fn end(&mut self, group: Vec<Box<dyn Work>>, ended: &Result<Committed, Failed>) {

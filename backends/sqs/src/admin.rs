@@ -5,11 +5,12 @@ use std::time::{Duration, Instant};
 
 use anybroker_core::kit::within;
 use anybroker_core::{
-    Admin, Error, Group, GroupInfo, Kind, PartitionLag, Result, Topic, TopicInfo, Topology, TopologyMode,
-    async_trait,
+    Admin, Diagnosis, Error, Group, GroupInfo, Kind, PartitionLag, Result, Topic, TopicInfo, Topology,
+    TopologyMode, async_trait,
 };
 
 use crate::backend::Sqs;
+use crate::diagnosis;
 use crate::error::typed;
 use crate::names;
 use crate::topology::{Keeper, Queue};
@@ -66,7 +67,9 @@ impl Admin for Sqs {
     async fn topics(&self) -> Result<Vec<TopicInfo>> {
         let fan_out = !self.config.groups.is_empty();
         let mut topics: BTreeMap<String, Vec<String>> = BTreeMap::new();
-        for queue in self.list("topics", &self.config.prefix).await? {
+        let mut queues = self.list("topics", &self.config.prefix).await?;
+        queues.sort_unstable_by(|a, b| a.url.cmp(&b.url));
+        for queue in queues {
             let Some((topic, group)) = names::read(&self.config.prefix, queue.name()) else { continue };
             if group.is_some() == fan_out {
                 topics.entry(topic.to_string()).or_default().extend(group.map(|group| group.to_string()));
@@ -104,6 +107,10 @@ impl Admin for Sqs {
             });
         }
         Ok(groups)
+    }
+
+    async fn diagnose(&self, topic: Option<&Topic>) -> Result<Vec<Diagnosis>> {
+        Ok(diagnosis::of(self, topic).await)
     }
 
     async fn health(&self) -> Result<Duration> {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use anybroker_core::kit::{causes, tls_failure};
 use anybroker_core::{Error, Fate, Kind};
 use aws_sdk_sqs::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
 
@@ -85,6 +86,9 @@ where
             meta.code().unwrap_or("no code"),
             meta.message().unwrap_or("without a reason"),
         );
+    }
+    if let Some(refused) = tls_failure(operation, &causes(&error)) {
+        return refused;
     }
     let (kind, text) = match &error {
         SdkError::ConstructionFailure(_) => return unsigned(operation, &error),

@@ -26,7 +26,6 @@ macro_rules! api {
 
 const LOGIC: &str = guide!("FIFO-queues-understanding-logic.html");
 const ARCHITECTURE: &str = guide!("sqs-basic-architecture.html");
-const ATTRIBUTES: &str = api!("API_CreateQueue.html");
 const BATCH_SEND: &str = api!("API_SendMessageBatch.html");
 const COUNTS: &str = api!("API_ReceiveMessage.html");
 const DEDUPLICATION: &str = guide!("using-messagededuplicationid-property.html");

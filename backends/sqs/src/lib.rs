@@ -10,6 +10,7 @@ mod config;
 mod connect;
 mod consumer;
 mod deletes;
+mod diagnosis;
 mod error;
 mod guarantees;
 mod headers;

@@ -11,7 +11,7 @@ use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
 use futures::{FutureExt, StreamExt};
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::time::Instant;
+use tokio::time::{Instant, MissedTickBehavior};
 
 use crate::deletes::{Delete, delete};
 use crate::held::{Held, Lease};
@@ -135,6 +135,7 @@ impl Member {
     async fn serve(&mut self, state: &mut State) -> Option<Close> {
         let mut extensions = FuturesUnordered::new();
         let mut tick = tokio::time::interval((self.visibility / 10).min(Duration::from_secs(1)));
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             if self.session.ended().is_some() || *self.closing.borrow() {
                 return None;
@@ -173,6 +174,7 @@ impl Member {
                     state.supervision.succeeded();
                     if let Err(error) = (self.verify)().await {
                         tracing::warn!(%error, "what is there after an outage is not what is asked for");
+                        self.keep_strays(&messages);
                         return self.refused(state, error);
                     }
                 }
@@ -209,16 +211,9 @@ impl Member {
         let mut incoming = Vec::with_capacity(messages.len());
         for message in messages {
             let text = |name| system(&message, &name).unwrap_or_default();
-            let lease = Lease::new(
-                message.receipt_handle().unwrap_or_default().to_owned(),
-                message.message_id().unwrap_or_default().to_owned(),
-                text(System::MessageGroupId).to_owned(),
-                since,
-                self.visibility,
-            );
             let count: u32 = text(System::ApproximateReceiveCount).parse().unwrap_or(1);
             let stored = text(System::SentTimestamp).parse().unwrap_or(0);
-            let native = self.held.insert(lease);
+            let native = self.held.insert(self.lease(&message, since));
             incoming.push(Incoming {
                 record: record(&mut state.buffer, &message),
                 native,
@@ -281,6 +276,18 @@ impl Member {
         let _ = tokio::time::timeout(self.deadline, given).await;
     }
 
+    /// Keeps messages that nobody is to get from here, for giving them back with the others.
+    fn keep_strays(&self, messages: &[Received]) {
+        messages.iter().for_each(|message| _ = self.held.insert(self.lease(message, Instant::now())));
+    }
+
+    fn lease(&self, message: &Received, since: Instant) -> Lease {
+        let group = system(message, &System::MessageGroupId).unwrap_or_default();
+        let (handle, id) =
+            (message.receipt_handle().unwrap_or_default(), message.message_id().unwrap_or_default());
+        Lease::new(handle.to_owned(), id.to_owned(), group.to_owned(), since, self.visibility)
+    }
+
     /// A request for messages that is under way cannot be taken back: what it still brings is given back too.
     async fn reap(&mut self) {
         loop {
@@ -290,12 +297,7 @@ impl Member {
             };
             let Some(answer) = answer else { return };
             if let Ok(messages) = answer {
-                for message in messages {
-                    let group = system(&message, &System::MessageGroupId).unwrap_or_default().to_owned();
-                    let handle = message.receipt_handle().unwrap_or_default().to_owned();
-                    let id = message.message_id().unwrap_or_default().to_owned();
-                    self.held.insert(Lease::new(handle, id, group, Instant::now(), self.visibility));
-                }
+                self.keep_strays(&messages);
                 self.give_back().await;
             }
         }

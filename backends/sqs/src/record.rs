@@ -2,7 +2,7 @@
 //!
 //! The payload is the body: as it is where it is text that SQS takes, otherwise in Base64, and the attribute
 //! `anybroker-encoding` says so. CloudEvents attributes are message attributes `ce_<name>`, the media type is
-//! `content-type`. Headers are in the module `headers`.
+//! `content-type`. Extensions and headers are in the module `headers`.
 
 use std::collections::HashMap;
 
@@ -20,6 +20,7 @@ use crate::headers;
 use crate::ids;
 
 pub(crate) const PREFIX: &str = "ce_";
+const ID: &str = "ce_id";
 pub(crate) const CONTENT_TYPE: &str = "content-type";
 /// What begins so is ours.
 pub(crate) const OURS: &str = "anybroker-";
@@ -61,7 +62,7 @@ pub(crate) fn entry(
     if let Some(key) = message.key.as_ref().filter(|key| ids::hides(key, group)) {
         attributes.insert(KEY.to_owned(), binary(key.as_bytes())?);
     }
-    headers::put(&message.headers, &mut attributes)?;
+    headers::put(message, &mut attributes)?;
     let bytes = body.len() + attributes.iter().map(|(name, value)| name.len() + size(value)).sum::<usize>();
     let entry = SendMessageBatchRequestEntry::builder()
         .id(index.to_string())
@@ -85,7 +86,7 @@ fn body(payload: &[u8], attributes: &mut Attributes) -> Result<String> {
     Ok(body)
 }
 
-/// CloudEvents attributes and the media type.
+/// CloudEvents attributes that every message may have, and the media type.
 fn event(message: &Message, attributes: &mut Attributes) -> Result<()> {
     let mut failed = None;
     let mut put = |name: String, value: &str| {
@@ -95,7 +96,12 @@ fn event(message: &Message, attributes: &mut Attributes) -> Result<()> {
             Err(error) => failed = Some(error),
         }
     };
-    message.attributes(|attribute, value| put(format!("{PREFIX}{}", attribute.name()), value));
+    message.attributes(|attribute, value| {
+        // Extensions go as headers do.
+        if !matches!(attribute, Attribute::Extension(_)) {
+            put(format!("{PREFIX}{}", attribute.name()), value);
+        }
+    });
     if let Some(content_type) = &message.content_type {
         put(CONTENT_TYPE.to_owned(), content_type);
     }
@@ -136,14 +142,10 @@ pub(crate) fn record(buffer: &mut RecordBuffer, received: &Received) -> Record {
         Some(key) => writer.key(bytes(key)),
         None => _ = ids::key_of(group).filter(|_| !group.is_empty()).map(|key| writer.key(&key)),
     }
-    let mut events: Vec<_> =
-        attributes.iter().filter_map(|(name, value)| Some((name.strip_prefix(PREFIX)?, value))).collect();
-    events.sort_unstable_by_key(|(name, _)| *name);
-    if !events.iter().any(|(name, _)| *name == Attribute::Id.name()) {
+    if !attributes.contains_key(ID) {
         // Another program's message: SQS gave it an id.
         writer.attribute(Attribute::Id.name(), received.message_id().unwrap_or_default().as_bytes());
     }
-    events.into_iter().for_each(|(name, value)| writer.attribute(name, bytes(value)));
     if let Some(content_type) = attributes.get(CONTENT_TYPE) {
         writer.content_type(bytes(content_type));
     }

@@ -1,14 +1,15 @@
 //! A member in a process of its own, which can be killed as a process.
 
 use std::collections::HashMap;
+use std::io::Read as _;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anybroker_core::{Broker, Group, Result, Settlement, Subscription, Topic};
 use rustix::process::{Pid, Signal, kill_process};
 use serde::{Deserialize, Serialize};
-use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
-use tokio::process::{Child, ChildStdout};
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines};
+use tokio::process::{Child, ChildStdin, ChildStdout};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -30,7 +31,7 @@ struct Orders {
 }
 
 /// Receives and acknowledges until it is killed, and writes its history to standard output, every line before its
-/// effect.
+/// effect: it goes on when a byte of standard input says that the line has been read.
 ///
 /// # Errors
 /// Whatever the broker fails with; the text of [`MEMBER_VARIABLE`] does not read.
@@ -43,8 +44,8 @@ pub async fn run_member(broker: Broker, orders: &str) -> Result<()> {
     };
     let orders: Orders = serde_json::from_str(orders).map_err(|e| unreadable(&e))?;
     let header = Header::new("member", Promises::default());
-    let recorder = Recorder::stream(Box::new(std::io::stdout()), &header, format!("{}-", orders.name))
-        .map_err(|e| unreadable(&e))?;
+    let recorder =
+        Recorder::stream(Box::new(Told), &header, format!("{}-", orders.name)).map_err(|e| unreadable(&e))?;
     let group = Group::new(&orders.group)?;
     let topic = Topic::new(&orders.topic)?;
     recorder.group_exists(&topic, &group);
@@ -56,6 +57,25 @@ pub async fn run_member(broker: Broker, orders: &str) -> Result<()> {
         let batch = consumer.receive(1 + chance.below(20) as usize).await?;
         tokio::time::sleep(Duration::from_millis(chance.below(5))).await;
         settler.settle(batch.into_iter().map(Settlement::ack).collect()).await;
+    }
+}
+
+/// Standard output whose reader answers each line with a byte. What another process sees because of what a line says
+/// is then never recorded before it.
+struct Told;
+
+impl std::io::Write for Told {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let mut out = std::io::stdout().lock();
+        out.write_all(bytes)?;
+        out.flush()?;
+        let mut answers = vec![0; bytes.iter().filter(|byte| **byte == b'\n').count()];
+        std::io::stdin().lock().read_exact(&mut answers)?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
     }
 }
 
@@ -94,6 +114,8 @@ impl MemberProcess {
         let mut child = spawn(serde_json::to_string(&orders)?)?;
         let stdout =
             child.stdout.take().ok_or_else(|| std::io::Error::other("the member's output is not piped"))?;
+        let answers =
+            child.stdin.take().ok_or_else(|| std::io::Error::other("the member's input is not piped"))?;
         let (told, relayed) = watch::channel(Relayed::default());
         let relay = Relay {
             recorder: stage.recorder.clone(),
@@ -101,6 +123,7 @@ impl MemberProcess {
             group: stage.groups[0].clone(),
             deliveries: HashMap::new(),
             told,
+            answers,
         };
         let relay = tokio::spawn(relay.run(BufReader::new(stdout).lines()));
         Ok(MemberProcess { child, relayed, relay })
@@ -168,12 +191,15 @@ struct Relay {
     /// Which message each delivery is of.
     deliveries: HashMap<String, String>,
     told: watch::Sender<Relayed>,
+    answers: ChildStdin,
 }
 
 impl Relay {
     async fn run(mut self, mut lines: Lines<BufReader<ChildStdout>>) -> std::io::Result<()> {
         while let Some(line) = lines.next_line().await? {
             self.line(&line)?;
+            // A member that was killed reads no more.
+            let _ = self.answers.write_all(b".").await;
         }
         Ok(())
     }

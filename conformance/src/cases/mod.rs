@@ -21,7 +21,8 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anybroker_core::{
-    Broker, Error, Group, Guarantees, Publisher, PublisherOptions, Result, Topic, Topology,
+    Broker, DeliveryLevel, Error, Group, Guarantees, Level as _, Publisher, PublisherOptions, Result, Topic,
+    Topology,
 };
 use futures::future::BoxFuture;
 
@@ -137,7 +138,8 @@ cases! {
 /// Opens a new connection to the broker under test.
 pub type Connect = Arc<dyn Fn() -> BoxFuture<'static, Result<Broker>> + Send + Sync>;
 
-/// Starts a process that calls [`run_member`] with the given configuration in [`MEMBER_VARIABLE`].
+/// Starts a process that calls [`run_member`] with the given configuration in [`MEMBER_VARIABLE`], its standard input
+/// and output piped.
 pub type SpawnMember = Arc<dyn Fn(String) -> std::io::Result<tokio::process::Child> + Send + Sync>;
 
 /// Opens a way to the broker through a proxy that stands for this case only, with the connections that take it. They
@@ -246,6 +248,13 @@ impl Stage {
 
     fn subscription(&self, group: usize) -> anybroker_core::Subscription {
         anybroker_core::Subscription::new(self.topic.clone(), self.groups[group].clone())
+    }
+
+    /// Where nothing is kept for a member that comes later, a case that publishes first shows nothing.
+    fn keeps_nothing(&self) -> Option<Finding> {
+        let kept = self.guarantees.delivery.value.satisfies(DeliveryLevel::AtLeastOnce);
+        let row = "delivery = at-most-once: what comes before a member, or is left behind by one, is lost";
+        (!kept).then(|| Finding::NotPromised(row.into()))
     }
 
     /// Ends a case that holds: nothing that it recorded may break a promise, whatever the case itself looked at. Deletes

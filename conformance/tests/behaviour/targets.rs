@@ -68,7 +68,7 @@ impl Target {
             tokio::process::Command::new(std::env::current_exe()?)
                 .env(MEMBER_VARIABLE, orders)
                 .env("ANYBROKER_URL", &url)
-                .stdin(Stdio::null())
+                .stdin(Stdio::piped())
                 .stdout(Stdio::piped())
                 .kill_on_drop(true)
                 .spawn()
@@ -209,16 +209,18 @@ pub(crate) fn all() -> Vec<Arc<Target>> {
         server("rabbitmq-one-queue", "rabbitmq", "", "heartbeat=3s"),
         server("rabbitmq4", "rabbitmq4", "partitions=4", "heartbeat=3s"),
         server("nats", "nats", "partitions=4&session_timeout=6s", "ping_interval=2s"),
-        // A killed member's messages come again after 6 s and not after 30.
-        elasticmq("sqs", "visibility=6s&wait=2s"),
+        server("nats-strict", "nats", "partitions=4&lanes=strict&session_timeout=6s", "ping_interval=2s"),
+        core(server("nats-core", "nats", "", "ping_interval=2s")),
+        // A killed member's messages come again after 15 s and not after 30.
+        elasticmq("sqs", "visibility=15s&wait=2s"),
         Target { only: &["lease_lapses"], ..elasticmq("sqs-lease", "lease_limit=1s&wait=2s") },
-        elasticmq("sqs-fan-out", &format!("visibility=6s&wait=2s&fan_out=publisher&groups={GROUPS}")),
+        elasticmq("sqs-fan-out", &format!("visibility=15s&wait=2s&fan_out=publisher&groups={GROUPS}")),
     ];
     targets.into_iter().map(Arc::new).collect()
 }
 
 /// Every group that a case declares, for publishers that must know them all.
-const GROUPS: &str = "group-0,group-1,group-2,late,reader";
+const GROUPS: &str = "g,group-0,group-1,group-2,late,reader";
 
 /// Where this run's files are.
 fn directory() -> std::path::PathBuf {
@@ -238,6 +240,11 @@ fn sqlite_file() -> String {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async { anybroker::connect(&url).await.unwrap().close().await.unwrap() });
     format!("{url}?topology=check")
+}
+
+/// The same server without JetStream.
+fn core(target: Target) -> Target {
+    Target { url: target.url.replacen("nats://", "nats+core://", 1), ..target }
 }
 
 /// `ANYBROKER_TEST_EXCLUDE=kafka,rabbitmq4` leaves brokers out, by name and reported.

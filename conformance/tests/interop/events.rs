@@ -101,7 +101,10 @@ pub(crate) async fn from_python(stage: &Stage) -> Outcome {
                 "structured" => structured(&event, delivery.payload())?,
                 _ => expected(stage, &event),
             };
-            let found = Letter::of_record(delivery.record());
+            let mut found = Letter::of_record(delivery.record());
+            if *mode == "structured" && stage.target.gives_an_id {
+                found.attributes.remove("id").ok_or("it has the broker's id")?;
+            }
             stage.same(&what, normal(expected.header("tenant", "acme")), normal(found))?;
             delivery.ack().await?;
         }

@@ -17,10 +17,11 @@ pub(crate) const TARGET: Target = Target {
     process: "kafka",
     parameters: "partitions=6",
     program: "kafka.py",
-    address: |url| url.addresses(9092).join(","),
+    address: |url| vec![url.addresses(9092).join(",")],
     source: |topic, group, count| vec![topic.to_string(), group.to_string(), count.to_string()],
     keeps_order_of_headers: true,
     cannot: &[],
+    gives_an_id: false,
     keeps_partition_key: true,
     modes: &["binary", "structured"],
     own: &[

@@ -12,6 +12,7 @@ mod messages;
 mod nats;
 mod python;
 mod rabbitmq;
+mod sqs;
 mod stage;
 mod target;
 

@@ -47,6 +47,8 @@ impl Python {
         let mut command = tokio::process::Command::new(&self.interpreter);
         // Files beside the programs are the repository's: no compiled ones among them.
         command.arg("-B").arg(path).args(arguments).kill_on_drop(true);
+        // boto3 wants some, and ElasticMQ takes any.
+        command.env("AWS_ACCESS_KEY_ID", "any").env("AWS_SECRET_ACCESS_KEY", "any");
         let mut child =
             command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
         let lines = BufReader::new(child.stdout.take().ok_or("no output")?).lines();
@@ -141,6 +143,8 @@ impl Program {
         if let Some(mut stderr) = self.child.stderr.take() {
             _ = stderr.read_to_string(&mut said).await;
         }
-        format!("{}: {what}\n{}", self.name, said.trim_end()).into()
+        let lines: Vec<&str> = said.lines().collect();
+        let last = lines[lines.len().saturating_sub(12)..].join("\n");
+        format!("{}: {what}\n{last}", self.name).into()
     }
 }

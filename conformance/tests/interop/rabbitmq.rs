@@ -24,6 +24,7 @@ pub(crate) const ONE_QUEUE: Target = Target {
     source: |topic, group, count| vec![count.to_string(), format!("{topic}:{group}")],
     keeps_order_of_headers: false,
     cannot: &[],
+    gives_an_id: false,
     keeps_partition_key: false,
     modes: &["amqp", "rabbitmq", "structured"],
     own: &[],
@@ -44,11 +45,11 @@ pub(crate) const PARTITIONS: Target = Target {
     ..ONE_QUEUE
 };
 
-fn address(url: &BrokerUrl) -> String {
+fn address(url: &BrokerUrl) -> Vec<String> {
     let user = url.user.as_deref().unwrap_or("guest");
     let password = url.password.as_ref().map_or("guest", |password| password.expose());
     // pika's URLs name the virtual host `/` so.
-    format!("amqp://{user}:{password}@{}/%2f", url.addresses(5672).join(","))
+    vec![format!("amqp://{user}:{password}@{}/%2f", url.addresses(5672).join(","))]
 }
 
 fn key(n: usize) -> String {

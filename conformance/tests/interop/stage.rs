@@ -22,7 +22,7 @@ pub(crate) struct Stage {
     pub(crate) topic: Topic,
     pub(crate) dead: Topic,
     pub(crate) group: Group,
-    address: String,
+    address: Vec<String>,
     python: &'static Python,
 }
 
@@ -34,7 +34,13 @@ impl Stage {
         case: &str,
     ) -> Result<Self, Failure> {
         let address = (target.address)(&url.parse::<BrokerUrl>()?);
-        let broker = anybroker::connect(&format!("{url}?{}", target.parameters)).await?;
+        let join = if url.contains('?') { '&' } else { '?' };
+        let url = if target.parameters.is_empty() {
+            url.to_owned()
+        } else {
+            format!("{url}{join}{}", target.parameters)
+        };
+        let broker = anybroker::connect(&url).await?;
         let nanos = SystemTime::now().duration_since(UNIX_EPOCH)?.as_nanos() as u64;
         let topic = Topic::new(format!("{case}-{nanos:x}"))?;
         let dead = Topic::new(format!("{topic}-dead"))?;
@@ -63,12 +69,15 @@ impl Stage {
 
     /// A Python program that publishes to the topic.
     pub(crate) fn python_publisher(&self) -> Result<Program, Failure> {
-        self.python.start(self.target.program, ["publish", &self.address, self.topic.as_str()])
+        let mut arguments = vec!["publish".to_owned()];
+        arguments.extend(self.address.iter().cloned().chain([self.topic.to_string()]));
+        self.python.start(self.target.program, arguments)
     }
 
     /// A Python program that consumes this many messages of a topic's group.
     pub(crate) fn python_consumer(&self, topic: &Topic, count: usize) -> Result<Program, Failure> {
-        let mut arguments = vec!["consume".to_owned(), self.address.clone()];
+        let mut arguments = vec!["consume".to_owned()];
+        arguments.extend(self.address.iter().cloned());
         arguments.extend((self.target.source)(topic, &self.group, count));
         self.python.start(self.target.program, arguments)
     }

@@ -3,7 +3,7 @@
 use anybroker::{BrokerUrl, Group, Topic};
 use anybroker_conformance::brokers::{Brokers, Options, PortChoice, State, default_state};
 
-use crate::{Case, kafka, nats, rabbitmq};
+use crate::{Case, kafka, nats, rabbitmq, sqs};
 
 /// A broker in one configuration.
 #[derive(Clone)]
@@ -16,13 +16,15 @@ pub(crate) struct Target {
     /// The Python program.
     pub(crate) program: &'static str,
     /// What it is told about where the broker is.
-    pub(crate) address: fn(&BrokerUrl) -> String,
+    pub(crate) address: fn(&BrokerUrl) -> Vec<String>,
     /// What it is told to consume: this many messages of the group.
     pub(crate) source: fn(&Topic, &Group, usize) -> Vec<String>,
     /// Whether headers of different names come in the order in which they were written.
     pub(crate) keeps_order_of_headers: bool,
     /// The letters that the client in Python cannot write or read.
     pub(crate) cannot: &'static [&'static str],
+    /// Whether the broker's own id is that of a message that has none.
+    pub(crate) gives_an_id: bool,
     /// Whether an event's `partitionkey` is an attribute beside the key.
     pub(crate) keeps_partition_key: bool,
     /// The ways in which the program writes events; `structured` is one of them.
@@ -33,7 +35,7 @@ pub(crate) struct Target {
 
 /// Every broker, in the configurations that differ in what a foreign client has to do.
 pub(crate) fn all() -> Vec<Target> {
-    vec![kafka::TARGET, rabbitmq::ONE_QUEUE, rabbitmq::PARTITIONS, nats::TARGET]
+    vec![kafka::TARGET, rabbitmq::ONE_QUEUE, rabbitmq::PARTITIONS, nats::TARGET, sqs::TARGET]
 }
 
 impl Target {

@@ -83,7 +83,8 @@ async fn other_name_and_expired(_: Arc<Target>) -> Outcome {
 async fn plain_to_a_tls_port(target: Arc<Target>) -> Outcome {
     let endpoint =
         Endpoint::open(&Authority::new().identity("127.0.0.1"), target.port(&target.plain), "").await;
-    refused(&format!("nats://127.0.0.1:{}?deadline=3s", endpoint.port), Kind::TimedOut, &["3s"]).await
+    refused(&format!("nats://127.0.0.1:{}?deadline=3s", endpoint.port), Kind::TimedOut, &["handshake_first"])
+        .await
 }
 
 async fn tls_to_a_plain_port(target: Arc<Target>) -> Outcome {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use anybroker::Kind;
+use anybroker::{Kind, MessageId, PublisherOptions, Topic};
 
 use crate::cases::{refused, round_trip};
 use crate::impostor::bad_certificates;
@@ -19,6 +19,7 @@ pub(crate) fn cases() -> Vec<Case> {
         case("wrong_authority", wrong_authority),
         case("other_name_and_expired", other_name_and_expired),
         case("no_such_user_for_the_certificate", no_such_user_for_the_certificate),
+        case("files_are_read_again", files_are_read_again),
         case("tls_to_a_plain_port", tls_to_a_plain_port),
         case("plain_to_a_tls_port", plain_to_a_tls_port),
     ]
@@ -64,6 +65,29 @@ async fn other_name_and_expired(_: Arc<Target>) -> Outcome {
 async fn no_such_user_for_the_certificate(target: Arc<Target>) -> Outcome {
     let url = target.url("certificate").replace("/client.", "/stranger.");
     refused(&url, Kind::PermissionDenied, &[]).await
+}
+
+/// The first publisher opens a connection of its own, which takes the authority that is in the file by then.
+async fn files_are_read_again(target: Arc<Target>) -> Outcome {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("ca.pem");
+    let put = |name: &str| std::fs::copy(target.file(name), &file).map(drop).map_err(|e| e.to_string());
+    put("ca.pem")?;
+    let url = target.url("password").replace(&target.file("ca.pem"), &file.display().to_string());
+    let broker = anybroker::connect(&format!("{url}&topology=create")).await.map_err(|e| e.to_string())?;
+    let topic = Topic::new(format!("secure-{}", MessageId::new())).unwrap();
+    put("other-ca.pem")?;
+    let refused = broker.publisher(PublisherOptions::new(topic.clone())).await;
+    put("ca.pem")?;
+    let taken = broker.publisher(PublisherOptions::new(topic.clone())).await;
+    let _ = broker.admin().delete(&topic).await;
+    let _ = broker.close().await;
+    taken.map_err(|e| e.to_string())?;
+    match refused {
+        Err(error) if error.to_string().contains("certificate failed verification") => Ok(()),
+        Err(error) => Err(error.to_string()),
+        Ok(_) => Err("the authority that was there before still counts".to_owned()),
+    }
 }
 
 async fn tls_to_a_plain_port(target: Arc<Target>) -> Outcome {

@@ -12,6 +12,9 @@ use crate::error::Result;
 /// Acknowledged records behind an unsettled one keep only their place; that many times the prefetch fit.
 const SLOTS_PER_PREFETCH: usize = 10;
 
+/// Leases of settled records are forgotten when there are that many times the prefetch.
+const LEASES_PER_PREFETCH: usize = 4;
+
 /// How much more a session takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Room {
@@ -97,6 +100,12 @@ impl Ledger {
         // Stays with a partition for a batch at a time: the next call continues there until it is empty.
         self.turn = number;
         if let Some(lease) = self.lease {
+            if self.leases.len() >= self.prefetch * LEASES_PER_PREFETCH {
+                let partitions = &mut self.partitions;
+                self.leases.retain(|(_, token)| {
+                    partitions.get_mut(&token.partition).is_some_and(|partition| partition.holds(*token))
+                });
+            }
             self.leases.push_back((now + lease, handout.token));
         }
         handout

@@ -204,8 +204,12 @@ impl Partition {
         }
     }
 
+    /// Whether the application holds the record under this token.
     pub(super) fn holds(&mut self, token: Token) -> bool {
-        self.held(token).is_ok()
+        let ours = token.generation == self.generation;
+        let entry =
+            self.entry(token.sequence).filter(|e| e.handout == token.handout && e.state == State::Handed);
+        ours && entry.is_some()
     }
 
     /// The broker is asked to acknowledge the record of `token`: nobody else may settle it meanwhile.

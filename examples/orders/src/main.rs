@@ -31,6 +31,10 @@ use settings::{Settings, USAGE};
 
 #[tokio::main]
 async fn main() -> ExitCode {
+    if std::env::args().any(|argument| matches!(argument.as_str(), "--help" | "-h")) {
+        println!("{USAGE}");
+        return ExitCode::SUCCESS;
+    }
     let settings = match Settings::read() {
         Ok(settings) => settings,
         Err(text) => {

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anybroker::{
-    Broker, BrokerUrl, DeliveryLevel, Error, Kind, Publisher, PublisherOptions, Requirements, Result, Scope,
-    Subscription,
+    Broker, BrokerUrl, DeliveryLevel, Error, Kept, Kind, Publisher, PublisherOptions, Requirements, Result,
+    Scope, Subscription,
 };
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -100,7 +100,12 @@ async fn serve(broker: &Broker, state: &State, run: &Run, members: u32) -> Resul
 
 /// What this application cannot do without. A broker that does not give it is refused at start-up.
 fn requirements() -> Requirements {
-    Requirements::new().ordering(Scope::Key).delivery(DeliveryLevel::AtLeastOnce)
+    Requirements::new()
+        .delivery(DeliveryLevel::AtLeastOnce)
+        .ordering(Scope::Key)
+        .order_after_redelivery(Kept::Yes)
+        .order_across_consumers(Kept::Yes)
+        .order_after_member_death(Kept::Yes)
 }
 
 fn subscription(topics: &Topics, place: Place) -> Result<Subscription> {

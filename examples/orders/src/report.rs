@@ -25,6 +25,8 @@ pub(crate) struct Report {
     retried: u32,
     redelivered: u32,
     injected: u32,
+    /// Messages of the shop of which the broker said that it had them already; some brokers recognise them and do not say.
+    recognised: u32,
     suppressed: u32,
     /// Those of the suppressed ones that had been handled before a crash.
     repeated: u32,
@@ -50,6 +52,7 @@ impl Report {
             retried: counted(t, Count::Retried)?,
             redelivered: counted(t, Count::Redelivered)?,
             injected: counted(t, Count::Injected)?,
+            recognised: counted(t, Count::Recognised)?,
             suppressed: counted(t, Count::Suppressed)?,
             repeated: counted(t, Count::Repeated)?,
             violations: counted(t, Count::Violations)?,
@@ -195,9 +198,9 @@ impl Wrong {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{:<34}{:>10}", "orders", self.orders)?;
+        writeln!(f, "{:<36}{:>10}", "orders", self.orders)?;
         for (state, count) in &self.states {
-            writeln!(f, "  {state:<32}{count:>10}")?;
+            writeln!(f, "  {state:<34}{count:>10}")?;
         }
         for (name, count) in [
             ("cents charged", self.charged_cents),
@@ -206,6 +209,7 @@ impl fmt::Display for Report {
             ("handlers failed and retried", self.retried.into()),
             ("redeliveries", self.redelivered.into()),
             ("duplicates injected", self.injected.into()),
+            ("  of them reported by the broker", self.recognised.into()),
             ("duplicates suppressed", self.suppressed.into()),
             ("  of them handled before a crash", self.repeated.into()),
             ("order violations", self.violations.into()),
@@ -213,7 +217,7 @@ impl fmt::Display for Report {
             ("times cut off and resumed", self.resumed.into()),
             ("messages a second", self.messages_a_second.into()),
         ] {
-            writeln!(f, "{name:<34}{count:>10}")?;
+            writeln!(f, "{name:<36}{count:>10}")?;
         }
         for wrong in &self.wrong {
             writeln!(f, "WRONG: {wrong}")?;

@@ -17,11 +17,13 @@ pub(crate) async fn open(publisher: Arc<dyn Publisher>, state: State, orders: u3
     while first < orders {
         let last = orders.min(first + AT_ONCE);
         let (batch, injected) = batch(first, last)?;
+        let mut recognised = 0;
         for outcome in publisher.publish_batch(batch).await {
-            outcome?;
+            recognised += u32::from(outcome?.duplicate);
         }
         let note = move |transaction: &rusqlite::Transaction<'_>| {
             count(transaction, Count::Injected, injected)?;
+            count(transaction, Count::Recognised, recognised)?;
             Run::set_ordered(transaction, last)
         };
         state.transaction(note).await?;

@@ -60,8 +60,16 @@ fn whatever_is_published_comes_back() {
         .with_header("content-type", "mine")
         .with_header("AWS.x", "\u{ffff}")
         .with_header("\u{fffe}", "name");
+    let mut extended = full().with_header("b", "1").with_header("a", "2");
+    for (name, value) in
+        [("traceparent", "00-1"), ("subject", "s"), ("empty", ""), ("subject", "twice"), ("b", "\u{ffff}")]
+    {
+        extended.extensions.push((name.into(), value.into()));
+    }
     let long_key = Message::new("").with_key(vec![b'k'; 300]);
-    for message in [full(), many, strange, long_key, Message::new("\u{1}"), Message::new("x").with_key("")] {
+    for message in
+        [full(), many, strange, extended, long_key, Message::new("\u{1}"), Message::new("x").with_key("")]
+    {
         assert_eq!(through(&message), message);
     }
 }

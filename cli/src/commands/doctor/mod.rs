@@ -115,21 +115,20 @@ fn refused(url: &BrokerUrl, error: &Error, report: &mut Report) -> Result<(), Fa
     let text = error.to_string();
     let encrypted = network::is_encrypted(url);
     let (subject, advice) = match error.kind() {
-        // The server wants to see the client's.
-        Kind::PermissionDenied if !text.contains("certificate") => {
-            ("login", "correct the user, the password, or the user's permissions")
+        Kind::PermissionDenied if encrypted && text.contains("certificate") => {
+            ("encryption", "tls_certificate= and tls_key= must name a certificate that the server trusts")
         }
+        Kind::PermissionDenied => ("login", "correct the user, the password, or the user's permissions"),
         Kind::NotFound => ("login", "correct the name in the URL, or create what it names"),
-        Kind::PermissionDenied | Kind::InvalidConfiguration | Kind::Disconnected | Kind::TimedOut
-            if encrypted =>
-        {
-            (
-                "encryption",
-                "the port must be the encrypted one, tls_ca= must hold the authority that signed the server's \
+        // Found out by talking to the server; the adapter knows exactly what is wrong.
+        Kind::InvalidConfiguration if encrypted => return report.fail("encryption", error),
+        Kind::InvalidConfiguration => return report.fail("protocol", error),
+        Kind::Disconnected | Kind::TimedOut if encrypted => (
+            "encryption",
+            "the port must be the encrypted one, tls_ca= must hold the authority that signed the server's \
              certificate, and the certificate must name the URL's host",
-            )
-        }
-        Kind::InvalidConfiguration | Kind::Disconnected | Kind::TimedOut => (
+        ),
+        Kind::Disconnected | Kind::TimedOut => (
             "protocol",
             "something listens there, but does not answer as this kind of broker: correct the port, or use the \
              encrypted scheme if it is an encrypted one",

@@ -247,6 +247,24 @@ fn a_lapsed_lease_is_a_failed_attempt() {
 }
 
 #[test]
+fn leases_of_settled_records_are_forgotten_and_others_still_lapse() {
+    let mut world = World::new(Some(Duration::from_secs(1)));
+    world.ledger.prefetch = 2;
+    world.push(Some(0));
+    world.take();
+    for at in 1..100 {
+        world.push(None);
+        world.take();
+        let token = world.known[at].handed.take().unwrap();
+        world.ledger.apply(token, &Verdict::Ack, world.now).unwrap();
+        assert!(world.ledger.leases.len() <= 2 * LEASES_PER_PREFETCH);
+    }
+    world.known[0].handed.take().unwrap();
+    world.now += Duration::from_secs(1);
+    assert_eq!(world.take(), Some(0));
+}
+
+#[test]
 fn room_counts_what_is_open_and_bounds_what_waits_behind_a_gap() {
     let mut world = World::new(None);
     world.ledger.prefetch = 2;

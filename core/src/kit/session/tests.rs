@@ -333,3 +333,16 @@ async fn a_message_lost_while_it_is_acknowledged_is_what_the_broker_answers() {
     let late = batch.next().unwrap().ack().await.unwrap_err();
     assert_eq!(late.error().kind(), Kind::LeaseExpired);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_partition_whose_time_is_up_hands_out_and_settles_nothing() {
+    let (session, mut consumer) = session(&["a", "b"]);
+    session.hold_until(0, Instant::now() + Duration::from_secs(5));
+    let held = consumer.receive(1).await.unwrap().pop().unwrap();
+    tokio::time::advance(Duration::from_secs(6)).await;
+    assert_eq!(held.ack().await.unwrap_err().error().kind(), Kind::Fenced);
+    let late = tokio::time::timeout(Duration::from_secs(1), consumer.receive(1)).await;
+    assert!(late.is_err(), "handed out after its time: {late:?}");
+    session.hold_until(0, Instant::now() + Duration::from_secs(5));
+    assert_eq!(payloads(&consumer.receive(1).await.unwrap()), [b"1"]);
+}

@@ -11,6 +11,8 @@ pub(crate) enum Count {
     Redelivered,
     Retried,
     Injected,
+    /// Messages of the shop of which the broker said that it had them already.
+    Recognised,
     Suppressed,
     /// Suppressed, and handled before the crash.
     Repeated,
@@ -25,6 +27,7 @@ impl Count {
             Count::Redelivered => "redelivered",
             Count::Retried => "retried",
             Count::Injected => "injected",
+            Count::Recognised => "recognised",
             Count::Suppressed => "suppressed",
             Count::Repeated => "repeated",
             Count::Violations => "violations",
