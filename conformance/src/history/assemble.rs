@@ -6,8 +6,8 @@ use std::num::NonZeroU64;
 
 use super::error::Reason;
 use super::event::{
-    Assign, Close, Deliver, Drained, Evicted, Fault, Open, Outcome, Publish, Published, Settle, Settled,
-    Start, TransactionEnd, TransactionStep,
+    Assign, Close, Deliver, Drained, Evicted, Fault, Open, Outcome, Publish, Published, Settle,
+    SettleVerdict, Settled, Start, TransactionEnd, TransactionStep,
 };
 use super::header::Header;
 use super::ids::{At, DeliveryId, GroupId, MessageId, Name, Partition, SessionId, TransactionId};
@@ -54,6 +54,7 @@ impl Assembler {
                 rebalances: Vec::new(),
                 publish_delays: HashMap::new(),
                 settle_delays: HashMap::new(),
+                given_up: Vec::new(),
                 by_message: Vec::new(),
             },
             delivery_ids: Interner::default(),
@@ -240,6 +241,10 @@ impl Assembler {
         let id = self.delivery(&event.d)?;
         let delivery = &mut self.history.deliveries[id.index()];
         if delivery.settle.is_some() {
+            let open = delivery.outcome == Some(Outcome::Unknown);
+            if open && matches!(event.verdict, SettleVerdict::Nack | SettleVerdict::Release) {
+                self.history.given_up.push((id, at));
+            }
             return Ok(());
         }
         delivery.settle = Some(at);

@@ -230,7 +230,8 @@ pub enum SettleVerdict {
     Release,
 }
 
-/// The settlement of a delivery was invoked.
+/// The settlement of a delivery was invoked. The first of a delivery counts; once its outcome is unknown, a nack or release
+/// gives the delivery back.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Settle<'a> {
     /// The delivery.

@@ -29,6 +29,7 @@ pub struct History {
     pub(super) rebalances: Vec<(SessionId, At)>,
     pub(super) publish_delays: HashMap<MessageId, u64>,
     pub(super) settle_delays: HashMap<DeliveryId, u64>,
+    pub(super) given_up: Vec<(DeliveryId, At)>,
     pub(super) by_message: Vec<DeliveryId>,
 }
 
@@ -305,6 +306,11 @@ impl History {
     /// For how long a redelivery was to wait, in nanoseconds.
     pub(crate) fn settle_delay(&self, id: DeliveryId) -> Option<u64> {
         self.settle_delays.get(&id).copied().map(nanos)
+    }
+
+    /// Deliveries that were nacked or released after it came back that another settlement of them may not have come through.
+    pub(crate) fn given_up(&self) -> impl Iterator<Item = (&Delivery, At)> {
+        self.given_up.iter().map(|(id, at)| (self.delivery(*id), *at))
     }
 
     /// Which messages have the same deduplication id: those with an equal number.

@@ -25,8 +25,9 @@ impl<'a> Causes<'a> {
         let scopes = promised_scopes(history);
         let (mut returns, mut by_publish) = (Vec::new(), Vec::new());
         let (mut by_offset, mut by_delivery) = (Vec::new(), Vec::new());
-        for (_, delivery) in history.all_deliveries().filter(|(_, delivery)| returned(history, delivery)) {
-            let Some(at) = delivery.settle else { continue };
+        let settled = history.all_deliveries().filter(|(_, delivery)| returned(history, delivery));
+        let settled = settled.filter_map(|(_, delivery)| Some((delivery, delivery.settle?)));
+        for (delivery, at) in settled.chain(history.given_up()) {
             let group = history.group_of(delivery);
             returns.push((group, delivery.message, at));
             for scope in &scopes {

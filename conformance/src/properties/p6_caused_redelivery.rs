@@ -3,10 +3,11 @@
 //! Between two deliveries of one broker record (a message at one position, or a message where there are no positions)
 //! to a group there is a cause: a nack or release, not failed, of it or of an earlier message of its scope (lower in
 //! its partition; published earlier in a scope that P7, P7r or P8 promise; or, where there are no positions, delivered
-//! earlier in that scope, since nothing else shows the broker's order of two publishers' messages); the end of a session,
-//! an assignment, a revocation or a session opened at the earliest in the group; a fault of any kind; the end of the
-//! lease, clocks being as far apart as they may; or a settlement in a transaction that is not known to be committed (P15
-//! demands it). Dead letters are records of another topic and left out. An opportunity is a second delivery. Applies to
+//! earlier in that scope, since nothing else shows the broker's order of two publishers' messages), also where a
+//! settlement before it came back unknown; the end of a session, an assignment, a revocation or a session opened at the
+//! earliest in the group; a fault of any kind; the end of the lease, clocks being as far apart as they may; or a
+//! settlement in a transaction that is not known to be committed (P15 demands it). Dead letters are records of another
+//! topic and left out. An opportunity is a second delivery. Applies to
 //! at-least-once delivery; never inconclusive. Source: guarantees §9, P6 and notes.
 
 use super::causes::Causes;

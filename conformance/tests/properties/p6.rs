@@ -44,6 +44,17 @@ fn nacks_and_releases_are_causes_unless_they_failed() {
 }
 
 #[test]
+fn who_does_not_know_whether_the_acknowledgement_arrived_may_give_the_delivery_back() {
+    let acknowledged = |outcome| once(sketch()).ack("d1").settled("d1", outcome);
+    let given_back = |outcome| acknowledged(outcome).settle("d1", SettleVerdict::Release);
+    caused(given_back(Outcome::Unknown));
+    caused(acknowledged(Outcome::Unknown).nack("d1"));
+    uncaused(acknowledged(Outcome::Unknown));
+    uncaused(given_back(Outcome::Failed));
+    uncaused(given_back(Outcome::Ok));
+}
+
+#[test]
 fn a_cause_explains_one_redelivery() {
     let twice = once(sketch()).nack("d1").deliver("d2", "m1", "s").deliver("d3", "m1", "s");
     violates(&twice, Property::P6, &["m1"], &[6, 7], "m1 was delivered again without a cause");
