@@ -103,7 +103,16 @@ where
         SdkError::DispatchFailure(_) => (Kind::Disconnected, "the request could not be sent"),
         _ => (Kind::Disconnected, "the answer does not read"),
     };
-    Error::new(kind, operation, format!("{text}: {}", DisplayErrorContext(&error))).with_fate(Fate::Unknown)
+    let error = Error::new(kind, operation, format!("{text}: {}", DisplayErrorContext(&error)))
+        .with_fate(Fate::Unknown);
+    if error.to_string().to_ascii_lowercase().contains("certificate") {
+        // Before anything was sent; and trying again changes nothing.
+        return error.with_fate(Fate::NotApplied).with_retryable(false).advice(
+            "the server's certificate must be signed by an authority of the system's, or of the file tls_ca=, for the \
+             endpoint's name",
+        );
+    }
+    error
 }
 
 /// The request never left: there was nothing to sign it with, or it cannot be built.

@@ -66,6 +66,7 @@ fn whatever_is_published_comes_back() {
     {
         extended.extensions.push((name.into(), value.into()));
     }
+    extended.extensions.sort_unstable();
     let long_key = Message::new("").with_key(vec![b'k'; 300]);
     for message in
         [full(), many, strange, extended, long_key, Message::new("\u{1}"), Message::new("x").with_key("")]

@@ -7,4 +7,5 @@ mod fan_out;
 mod publishing;
 mod refusals;
 mod support;
+mod tls;
 mod topics;

@@ -1,5 +1,6 @@
 //! The server, unique names, and short forms of what every test does.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use anybroker_core::{
@@ -11,10 +12,19 @@ use anybroker_sqs::aws_sdk_sqs::Client;
 /// How long anything may take before the test says so instead of hanging.
 pub(crate) const LIMIT: Duration = Duration::from_secs(60);
 
-pub(crate) async fn connect(parameters: &str) -> Broker {
+fn url() -> String {
     let url = std::env::var("ANYBROKER_ELASTICMQ_URL");
-    let url = url.unwrap_or_else(|_| "sqs://us-east-1?endpoint=http://127.0.0.1:9324".to_owned());
-    let url: BrokerUrl = format!("{url}&{parameters}").parse().unwrap();
+    url.unwrap_or_else(|_| "sqs://us-east-1?endpoint=http://127.0.0.1:9324".to_owned())
+}
+
+/// Where the server listens.
+pub(crate) fn server() -> SocketAddr {
+    let url = url();
+    url.split_once("endpoint=http://").unwrap().1.split('&').next().unwrap().parse().unwrap()
+}
+
+pub(crate) async fn connect(parameters: &str) -> Broker {
+    let url: BrokerUrl = format!("{}&{parameters}", url()).parse().unwrap();
     match anybroker_sqs::connect(&url).await {
         Ok(broker) => broker,
         Err(error) => panic!(
