@@ -83,14 +83,16 @@ pub(crate) struct Found {
 /// Bytes that one look brings at most, besides one message.
 const BYTES: usize = 8 << 20;
 
-/// The next messages of some partitions.
-pub(crate) fn messages(connection: &Connection, wants: Vec<Want>) -> Result<Vec<Found>> {
+/// The next messages of some partitions of a topic.
+pub(crate) fn messages(connection: &Connection, topic: i64, wants: Vec<Want>) -> Result<Vec<Found>> {
+    let transaction = connection.unchecked_transaction().map_err(sql("read"))?;
     let (mut buffer, mut bytes) = (RecordBuffer::new(), BYTES);
-    wants.into_iter().map(|want| partition(connection, want, &mut buffer, &mut bytes)).collect()
+    wants.into_iter().map(|want| partition(&transaction, topic, want, &mut buffer, &mut bytes)).collect()
 }
 
 fn partition(
     connection: &Connection,
+    topic: i64,
     want: Want,
     buffer: &mut RecordBuffer,
     bytes: &mut usize,
@@ -102,7 +104,8 @@ fn partition(
         )
         .map_err(sql("receive"))?;
     // After a purge, messages before the start are still to be deleted.
-    let from = want.next.max(start(connection, want.partition).map_err(sql("receive"))?);
+    let start = start(connection, topic, want.partition).map_err(sql("receive"))?;
+    let Some(from) = start.map(|start| start.max(want.next)) else { return Ok(found) };
     let bounds = [place(want.partition, from), place(want.partition + 1, 0)];
     let mut rows = statement.query(bounds).map_err(sql("receive"))?;
     while let Some(row) = rows.next().map_err(sql("receive"))? {
@@ -120,10 +123,12 @@ fn partition(
     Ok(found)
 }
 
-fn start(connection: &Connection, partition: i64) -> rusqlite::Result<u64> {
-    let mut statement = connection.prepare_cached("SELECT start FROM partitions WHERE id = ?1")?;
-    let start: Option<i64> = statement.query_row([partition], |row| row.get(0)).optional()?;
-    Ok(start.unwrap_or(0) as u64)
+/// The first message kept; none if the topic was deleted meanwhile, and another may have the partition's id.
+fn start(connection: &Connection, topic: i64, partition: i64) -> rusqlite::Result<Option<u64>> {
+    let statement = "SELECT start FROM partitions WHERE id = ?1 AND topic = ?2";
+    let start: Option<i64> =
+        connection.prepare_cached(statement)?.query_row([partition, topic], |row| row.get(0)).optional()?;
+    Ok(start.map(|start| start as u64))
 }
 
 fn incoming(row: &rusqlite::Row<'_>, want: &Want, buffer: &mut RecordBuffer) -> Result<Incoming> {

@@ -263,9 +263,12 @@ impl Task {
             serving.more = !serving.partitions.is_empty();
             return Ok(false);
         }
-        let wants = serving.wants(room);
-        let found =
-            self.member.store.read("receive", move |connection| look::messages(connection, wants)).await?;
+        let (topic, wants) = (self.topic.id, serving.wants(room));
+        let found = self
+            .member
+            .store
+            .read("receive", move |connection| look::messages(connection, topic, wants))
+            .await?;
         serving.more = found.iter().any(|found| found.more);
         for found in found {
             self.push(serving, found);

@@ -15,6 +15,9 @@ const PAGE_SIZE: i32 = 8_192;
 /// A message is kept at `place` = partition's id × 2^44 + offset: one ordered tree, appended to at each partition's end.
 const PARTITION_SHIFT: u32 = 44;
 
+/// Partitions' ids are below this.
+pub(crate) const PARTITIONS: i64 = (1 << (63 - PARTITION_SHIFT)) - 1;
+
 /// The key of a message in the table `messages`.
 pub(crate) fn place(partition: i64, offset: u64) -> i64 {
     (partition << PARTITION_SHIFT) | offset as i64

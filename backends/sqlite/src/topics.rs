@@ -9,6 +9,7 @@ use tokio::sync::Notify;
 
 use crate::config::{Settings, SqliteConfig};
 use crate::error::sql;
+use crate::schema::PARTITIONS;
 use crate::store::Store;
 use crate::writer::Transaction;
 
@@ -241,10 +242,25 @@ fn create(
     connection.execute(statement, values).map_err(sql("declare"))?;
     let id = connection.last_insert_rowid();
     for number in 0..partitions {
-        let statement = "INSERT INTO partitions (topic, number, start, swept, next) VALUES (?1, ?2, 0, 0, 0)";
-        connection.execute(statement, params![id, number]).map_err(sql("declare"))?;
+        let partition = free_partition(connection)?;
+        let statement =
+            "INSERT INTO partitions (id, topic, number, start, swept, next) VALUES (?1, ?2, ?3, 0, 0, 0)";
+        connection.execute(statement, params![partition, id, number]).map_err(sql("declare"))?;
     }
     Ok((id, self::partitions(connection, id)?))
+}
+
+/// The lowest id that no partition has.
+fn free_partition(connection: &Connection) -> Result<i64> {
+    let statement = "SELECT min(id) + 1 FROM (SELECT 0 AS id UNION ALL SELECT id FROM partitions) AS taken
+        WHERE NOT EXISTS (SELECT 1 FROM partitions AS next WHERE next.id = taken.id + 1)";
+    let mut statement = connection.prepare_cached(statement).map_err(sql("declare"))?;
+    let id: i64 = statement.query_row([], |row| row.get(0)).map_err(sql("declare"))?;
+    if id < PARTITIONS {
+        return Ok(id);
+    }
+    let text = format!("the file has {PARTITIONS} partitions, and no more fit");
+    Err(Error::new(Kind::Throttled, "declare", text).advice("delete topics, or use another file"))
 }
 
 /// Creates the group if it is new; it gets what the topic still keeps, and everything from now on.

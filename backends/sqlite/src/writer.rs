@@ -47,11 +47,11 @@ pub(crate) trait Work: Send {
 const GROUP: usize = 10_000;
 
 /// Bytes in the log after which it is waited for that nobody reads it.
-const LONG_LOG: u64 = 128 << 20;
+const LONG_LOG: u64 = 64 << 20;
 /// How long that is waited for.
-const SHORT: Duration = Duration::from_millis(50);
-/// How often.
-const SHORTEN: Duration = Duration::from_secs(5);
+const SHORT: Duration = Duration::from_millis(500);
+/// How long it is left alone where that was not enough.
+const SHORTEN: Duration = Duration::from_secs(20);
 
 pub(crate) struct Writer {
     pub(crate) sql: Connection,
@@ -107,14 +107,19 @@ impl Writer {
             self.sql.busy_timeout(SHORT)?;
             self.sql.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, bool>(0))
         };
-        match shorten() {
-            Ok(false) => {}
-            Ok(true) => {
-                tracing::warn!("somebody has been reading for long, and keeps the log from being shortened")
+        let busy = match shorten() {
+            Ok(busy) => busy,
+            Err(error) => {
+                tracing::warn!(%error, "the log could not be shortened");
+                true
             }
-            Err(error) => tracing::warn!(%error, "the log could not be shortened"),
+        };
+        if busy {
+            tracing::warn!(
+                "somebody reads for long, and keeps the log from being shortened; it is tried again"
+            );
+            self.next_shortening = Instant::now() + SHORTEN;
         }
-        self.next_shortening = Instant::now() + SHORTEN;
         let _ = file::be_patient(&self.sql);
     }
 

@@ -124,7 +124,8 @@ async fn the_log_stays_bounded_while_others_read() {
             std::thread::spawn(move || {
                 let connection = rusqlite::Connection::open(path).unwrap();
                 while !stop.load(std::sync::atomic::Ordering::Relaxed) {
-                    let count = "SELECT count(*), sum(length(payload)) FROM messages WHERE place % 50 = 0";
+                    let count =
+                        "SELECT sum(length(hex(payload))) FROM (SELECT payload FROM messages LIMIT 50)";
                     connection.query_row(count, [], |_| Ok(())).unwrap();
                 }
             })
@@ -139,7 +140,7 @@ async fn the_log_stays_bounded_while_others_read() {
     stop.store(true, std::sync::atomic::Ordering::Relaxed);
     readers.into_iter().for_each(|reader| reader.join().unwrap());
     // 200 MB went through it.
-    assert!(longest < 180 << 20, "the log grew to {} MiB", longest >> 20);
+    assert!(longest < 130 << 20, "the log grew to {} MiB", longest >> 20);
 }
 
 #[tokio::test(flavor = "multi_thread")]
