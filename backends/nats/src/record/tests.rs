@@ -42,7 +42,7 @@ fn everything_comes_back() {
         .with_header("alpha", "second")
         .with_header("twice", "100 %")
         .with_header("empty", "");
-    let mut message = message.with_extension("subject", "order ☃").with_extension("partitionkey", "other");
+    let mut message = message.with_extension("partitionkey", "other").with_extension("subject", "order ☃");
     message.schema_version = Some(3);
     message.source = Some("/shop/ü".into());
     message.time = Some(UNIX_EPOCH + Duration::from_millis(1_700_000_000_123));
