@@ -5,6 +5,8 @@
 //! keeps them; else under `anybroker-header-<name>` with name and value percent-encoded. `anybroker-order` tells
 //! the order of several names.
 
+use std::borrow::Cow;
+
 use anybroker_core::{Attribute, Headers, Message, Record, RecordBuffer, RecordWriter};
 use async_nats::HeaderMap;
 use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, percent_encode};
@@ -118,11 +120,11 @@ fn read(map: &HeaderMap, writer: &mut RecordWriter<'_>) {
     // By name, so that they come in the same order every time: the headers themselves have none.
     let mut attributes: Vec<_> =
         map.iter().filter_map(|(name, values)| Some((attribute(name.as_ref())?, values))).collect();
-    attributes.sort_unstable_by_key(|(name, _)| *name);
+    attributes.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
     for (attribute, values) in attributes {
         for (at, value) in values.iter().enumerate() {
             let value = decode(&unquoted(value.as_str()));
-            match attribute {
+            match &*attribute {
                 "partitionkey" if at == 0 => writer.key(&value),
                 "datacontenttype" => {
                     content_type = true;
@@ -152,10 +154,14 @@ fn plain_content_type(map: &HeaderMap) -> Option<&str> {
     values.first().map(|value| value.as_str())
 }
 
-/// The name of a CloudEvents attribute; other programs may write the prefix in other cases of letters.
-fn attribute(header: &str) -> Option<&str> {
+/// The name of a CloudEvents attribute; other programs may write it in other cases of letters.
+fn attribute(header: &str) -> Option<Cow<'_, str>> {
     let (prefix, name) = header.split_at_checked(PREFIX.len())?;
-    prefix.eq_ignore_ascii_case(PREFIX).then_some(name)
+    if !prefix.eq_ignore_ascii_case(PREFIX) {
+        return None;
+    }
+    let upper = name.bytes().any(|byte| byte.is_ascii_uppercase());
+    Some(if upper { name.to_ascii_lowercase().into() } else { name.into() })
 }
 
 fn decode(text: &str) -> Vec<u8> {
@@ -163,7 +169,7 @@ fn decode(text: &str) -> Vec<u8> {
 }
 
 /// Without the quotation marks that older versions of the binding allow.
-fn unquoted(text: &str) -> std::borrow::Cow<'_, str> {
+fn unquoted(text: &str) -> Cow<'_, str> {
     let Some(inner) = text.strip_prefix('"').and_then(|text| text.strip_suffix('"')) else {
         return text.into();
     };
