@@ -1,4 +1,5 @@
 //! Which broker a command means: precedence, and that no secret is printed.
+#![allow(clippy::unwrap_used, reason = "tests fail by panicking, and so do their helpers")]
 
 #[cfg(test)]
 mod command;
