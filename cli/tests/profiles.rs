@@ -1,4 +1,5 @@
 //! Which broker a command means: precedence, and that no secret is printed.
+#![allow(clippy::unwrap_used, reason = "tests fail by panicking, and so do their helpers")]
 
 #[cfg(test)]
 mod command;
@@ -7,6 +8,9 @@ use std::os::unix::fs::PermissionsExt;
 
 use command::anybroker_in;
 use tempfile::NamedTempFile;
+
+/// Variables of the environment, arguments, and what is said.
+type Case<'a> = (&'a [(&'a str, &'a str)], &'a [&'a str], &'a str);
 
 /// A file of profiles that only its owner may read.
 fn file(text: &str) -> NamedTempFile {
@@ -30,7 +34,7 @@ fn the_command_line_goes_before_the_environment() {
     let profiles = ("ANYBROKER_PROFILES", file.path().to_str().unwrap());
     let url = ("ANYBROKER_URL", "memory://?from_variable=1");
     let profile = ("ANYBROKER_PROFILE", "two");
-    let cases: [(&[(&str, &str)], &[&str], &str); 13] = [
+    let cases: [Case<'_>; 13] = [
         (&[url, profile], &["lag", "memory://?from_argument=1", "t"], "from_argument"),
         (&[url, profile], &["lag", "@one", "t"], "from_one"),
         (&[url, profile], &["--profile", "one", "lag", "t"], "from_one"),
@@ -58,7 +62,7 @@ fn what_is_not_clear_is_refused() {
     let file = file(PLACES);
     let profiles = ("ANYBROKER_PROFILES", file.path().to_str().unwrap());
     let url = ("ANYBROKER_URL", "memory://");
-    let cases: [(&[(&str, &str)], &[&str], &str); 7] = [
+    let cases: [Case<'_>; 7] = [
         (&[], &["lag", "memory://", "t", "--profile", "one"], "named twice"),
         (&[], &["lag", "@three", "t"], "there are: one, two"),
         (&[], &["lag", "t"], "no broker is named"),

@@ -1,6 +1,7 @@
 //! The command line on a file that several processes share: the scenarios of every broker, and a look into a service
 //! that runs. No broker is needed.
-#![allow(dead_code, reason = "some scenarios need a server")]
+#![allow(clippy::unwrap_used, reason = "tests fail by panicking, and so do their helpers")]
+#![allow(dead_code, unused_imports, reason = "some scenarios need a server")]
 
 #[cfg(test)]
 mod command;
