@@ -49,9 +49,9 @@ const GROUP: usize = 10_000;
 /// Bytes in the log after which it is waited for that nobody reads it.
 const LONG_LOG: u64 = 64 << 20;
 /// How long that is waited for.
-const SHORT: Duration = Duration::from_millis(500);
+const SHORT: Duration = Duration::from_secs(2);
 /// How long it is left alone where that was not enough.
-const SHORTEN: Duration = Duration::from_secs(20);
+const SHORTEN: Duration = Duration::from_secs(60);
 
 pub(crate) struct Writer {
     pub(crate) sql: Connection,
