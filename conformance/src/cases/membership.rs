@@ -50,8 +50,8 @@ pub(super) async fn member_paused(context: Context) -> CaseResult {
     let load = Load { publishers: 2, messages: 1_200, keys: 40, batch: 5, pause: Duration::from_millis(30) };
     let pause = async {
         let mut process = MemberProcess::start(&spawn, &stage, "process", context.seed, &progress)?;
-        let worked = tokio::time::timeout(WORKED, process.acknowledged(150)).await;
-        worked.map_err(|_| format!("the member process acknowledged nothing within {WORKED:?}"))??;
+        let worked = tokio::time::timeout(WORKED, process.acknowledged(50)).await;
+        worked.map_err(|_| format!("the member process acknowledged fewer than 50 within {WORKED:?}"))??;
         let other = Member::join(&stage, 0, MANNERS, context.seed, &progress).await?;
         process.pause(&stage).await?;
         let before = progress.acknowledged_count(&stage.groups[0]);
