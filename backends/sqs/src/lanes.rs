@@ -22,7 +22,7 @@ enum Turn {
     /// A group whose first waiting message may go.
     Group(String),
     /// A message in a group of its own.
-    Alone(Parcel),
+    Alone(Box<Parcel>),
 }
 
 /// Messages that wait to be sent.
@@ -45,7 +45,7 @@ impl Lanes {
         let Some(message) = pending.message() else { return };
         let parcel = Parcel { group: ids::group(message), pending };
         if parcel.pending.message().is_some_and(|message| message.key.is_none()) {
-            return self.ready.push_back(Turn::Alone(parcel));
+            return self.ready.push_back(Turn::Alone(Box::new(parcel)));
         }
         if let Some(lane) = self.waiting.get_mut(&parcel.group) {
             return lane.push_back(parcel);
@@ -67,8 +67,8 @@ impl Lanes {
             match self.ready.pop_front() {
                 None => return,
                 Some(Turn::Alone(parcel)) => {
-                    if let Some(parcel) = fits(parcel) {
-                        return self.ready.push_front(Turn::Alone(parcel));
+                    if let Some(parcel) = fits(*parcel) {
+                        return self.ready.push_front(Turn::Alone(Box::new(parcel)));
                     }
                     taken += 1;
                 }
