@@ -1,10 +1,14 @@
 //! Acknowledgements: deletions of up to ten messages, side by side, each confirmed by SQS.
 
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Weak};
 
 use anybroker_core::kit::Session;
-use anybroker_core::{Error, Kind, Result, Settled};
+use anybroker_core::{Error, Fate, Kind, Result, Settled};
 use aws_sdk_sqs::Client;
+use aws_sdk_sqs::config::interceptors::BeforeTransmitInterceptorContextRef;
+use aws_sdk_sqs::config::{ConfigBag, Intercept, RuntimeComponents};
+use aws_sdk_sqs::error::BoxError;
 use aws_sdk_sqs::types::DeleteMessageBatchRequestEntry as Entry;
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
@@ -103,21 +107,30 @@ impl Deleter {
         if entries.is_empty() {
             return;
         }
-        let results = self.request(entries).await;
+        let attempts = Attempts::default();
+        let results = self.request(entries, attempts.clone()).await;
         for ((number, answer), result) in asked.into_iter().zip(results) {
             let group = self.held.group(number);
-            let result = match result {
-                Ok(()) => self.held.end_delete(number).map(|()| Settled::Confirmed),
-                Err(error) => {
-                    self.held.abort_delete(number);
-                    Err(error)
-                }
-            };
+            let result = self.outcome(number, result, attempts.count() > 1);
             if result.as_ref().is_err_and(|error| error.kind() == Kind::LeaseExpired) {
                 self.forget(number, group);
             }
             let _ = answer.send(result);
         }
+    }
+
+    /// What an answer means. A handle that SQS does not know any more, while the message is ours by our own clock, is
+    /// that of a message that an earlier attempt has deleted, if there was one whose answer got lost.
+    fn outcome(&self, number: u64, result: Result<()>, again: bool) -> Result<Settled> {
+        let error = match result {
+            Ok(()) => return self.held.end_delete(number).map(|()| Settled::Confirmed),
+            Err(error) => error,
+        };
+        if error.kind() == Kind::LeaseExpired && (again || self.held.perhaps_deleted(number)) {
+            return self.held.end_delete(number).map(|()| Settled::Confirmed);
+        }
+        self.held.abort_delete(number, error.fate() == Fate::Unknown);
+        Err(error)
     }
 
     /// A message is not ours any more: whoever has it next gets the later ones of its group after it, and not we.
@@ -131,10 +144,10 @@ impl Deleter {
     }
 
     /// One outcome for each entry, in order.
-    async fn request(&self, entries: Vec<Entry>) -> Vec<Result<()>> {
+    async fn request(&self, entries: Vec<Entry>, attempts: Attempts) -> Vec<Result<()>> {
         let count = entries.len();
-        let deleted =
-            self.client.delete_message_batch().queue_url(&self.url).set_entries(Some(entries)).send().await;
+        let request = self.client.delete_message_batch().queue_url(&self.url).set_entries(Some(entries));
+        let deleted = request.customize().interceptor(attempts).send().await;
         let answer = match deleted {
             Ok(answer) => answer,
             Err(error) => {
@@ -154,6 +167,32 @@ impl Deleter {
             }
         }
         results
+    }
+}
+
+/// Counts how often a request was sent.
+#[derive(Clone, Debug, Default)]
+struct Attempts(Arc<AtomicU32>);
+
+impl Attempts {
+    fn count(&self) -> u32 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+impl Intercept for Attempts {
+    fn name(&self) -> &'static str {
+        "Attempts"
+    }
+
+    fn read_before_attempt(
+        &self,
+        _context: &BeforeTransmitInterceptorContextRef<'_>,
+        _components: &RuntimeComponents,
+        _config: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        Ok(())
     }
 }
 

@@ -44,8 +44,8 @@ pub async fn run_member(broker: Broker, orders: &str) -> Result<()> {
     };
     let orders: Orders = serde_json::from_str(orders).map_err(|e| unreadable(&e))?;
     let header = Header::new("member", Promises::default());
-    let recorder =
-        Recorder::stream(Box::new(Told), &header, format!("{}-", orders.name)).map_err(|e| unreadable(&e))?;
+    let recorder = Recorder::stream(Box::new(Told::default()), &header, format!("{}-", orders.name))
+        .map_err(|e| unreadable(&e))?;
     let group = Group::new(&orders.group)?;
     let topic = Topic::new(&orders.topic)?;
     recorder.group_exists(&topic, &group);
@@ -60,22 +60,24 @@ pub async fn run_member(broker: Broker, orders: &str) -> Result<()> {
     }
 }
 
-/// Standard output whose reader answers each line with a byte. What another process sees because of what a line says
-/// is then never recorded before it.
-struct Told;
+/// Standard output whose reader answers each line with a byte, for which flushing waits. What another process sees
+/// because of what a line says is then never recorded before it.
+#[derive(Default)]
+struct Told {
+    unanswered: usize,
+}
 
 impl std::io::Write for Told {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        let mut out = std::io::stdout().lock();
-        out.write_all(bytes)?;
-        out.flush()?;
-        let mut answers = vec![0; bytes.iter().filter(|byte| **byte == b'\n').count()];
-        std::io::stdin().lock().read_exact(&mut answers)?;
+        self.unanswered += bytes.iter().filter(|byte| **byte == b'\n').count();
+        std::io::stdout().lock().write_all(bytes)?;
         Ok(bytes.len())
     }
 
     fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
+        std::io::stdout().lock().flush()?;
+        let mut answers = vec![0; std::mem::take(&mut self.unanswered)];
+        std::io::stdin().lock().read_exact(&mut answers)
     }
 }
 

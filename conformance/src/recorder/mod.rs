@@ -147,6 +147,9 @@ impl Recorder {
                 tracing::error!(%error, "an event could not be recorded, and the history is incomplete");
             }
         });
+        if let Err(error) = writer.flush() {
+            tracing::error!(%error, "events could not be recorded, and the history is incomplete");
+        }
     }
 }
 
