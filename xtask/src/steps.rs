@@ -33,7 +33,7 @@ pub(crate) fn test(options: &TestOptions) -> ExitCode {
         cargo("doc --workspace --no-deps", &deny)
     });
     msrv(&mut summary);
-    summary.step("orders in memory", || cargo("run -p orders", &none));
+    summary.step("orders, embedded", || cargo("run -p orders", &none));
     with_brokers(options, &mut summary);
     end(&summary)
 }

@@ -323,9 +323,11 @@ async fn extend(
     Extended { asked, numbers, changed }
 }
 
+/// Waits until the broker handle is closed. One that is only dropped leaves its consumers as they are.
 async fn closed(closing: &mut watch::Receiver<bool>) {
-    // The sender goes only with the broker handle, which closes it.
-    let _ = closing.wait_for(|closing| *closing).await;
+    if closing.wait_for(|closing| *closing).await.is_err() {
+        std::future::pending::<()>().await;
+    }
 }
 
 async fn at(instant: Option<Instant>) {

@@ -24,7 +24,8 @@ pub struct Session {
     subscription: Subscription,
     ledger: Mutex<Ledger>,
     ended: OnceLock<Error>,
-    link: OnceLock<Arc<dyn Link>>,
+    /// None before it is connected, and after the consumer has gone: a link usually holds the session too.
+    link: Mutex<Option<Arc<dyn Link>>>,
     /// The tasks that give messages up; they end with the session.
     giving_up: Mutex<JoinSet<()>>,
     dead_letters: Option<DeadLetters>,
@@ -49,7 +50,7 @@ impl Session {
             dead_letters: dead_letters.map(|publisher| DeadLetters::new(publisher, &subscription)),
             subscription,
             ended: OnceLock::new(),
-            link: OnceLock::new(),
+            link: Mutex::default(),
             giving_up: Mutex::new(JoinSet::new()),
             arrived: Notify::new(),
             settled: Notify::new(),
@@ -59,7 +60,7 @@ impl Session {
 
     /// Joins the session with its adapter; once, before anything is received.
     pub fn connect(self: &Arc<Self>, link: Arc<dyn Link>) -> SessionConsumer {
-        let _ = self.link.set(link);
+        *self.link.lock().unwrap_or_else(PoisonError::into_inner) = Some(link);
         SessionConsumer { session: self.clone(), closed: false }
     }
 
@@ -215,6 +216,17 @@ impl Session {
         self.settled.notify_waiters();
     }
 
+    fn link(&self) -> Option<Arc<dyn Link>> {
+        self.link.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Lets go of the link, so that neither holds the other for ever.
+    fn disconnect(&self) {
+        let link = self.link.lock().unwrap_or_else(PoisonError::into_inner).take();
+        // Outside the lock: it may be the last of the session's owners.
+        drop(link);
+    }
+
     fn ledger(&self) -> MutexGuard<'_, Ledger> {
         self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -306,10 +318,11 @@ impl Settler for Session {
             return batch.into_iter().map(|s| Err(SettleError::new(error.duplicate(), s.delivery))).collect();
         }
         let refused = self.publish_dead_letters(&batch).await;
-        let confirming = self.link.get().filter(|link| link.confirms());
+        let link = self.link();
+        let confirming = link.as_ref().filter(|link| link.confirms());
         let mut applied = self.apply(batch, &refused, confirming.is_some());
         self.wake();
-        if let (Some(link), true) = (self.link.get(), applied.recorded > 0) {
+        if let (Some(link), true) = (&link, applied.recorded > 0) {
             link.recorded(applied.recorded);
         }
         if let (Some(link), false) = (confirming, applied.acks.is_empty()) {
@@ -320,8 +333,10 @@ impl Settler for Session {
     }
 
     async fn flush(&self) -> Result<Held> {
-        if let Some(link) = self.link.get() {
-            link.flush().await?;
+        match (self.link(), self.ended()) {
+            (Some(link), _) => link.flush().await?,
+            (None, Some(error)) => return Err(error),
+            (None, None) => {}
         }
         Ok(Held { messages: self.ledger().partitions().map(|(_, p)| p.held_back()).sum() })
     }
@@ -460,11 +475,12 @@ impl Consumer for SessionConsumer {
 
     async fn close(mut self: Box<Self>) -> Result<()> {
         self.closed = true;
-        let result = match self.session.link.get() {
+        let result = match self.session.link() {
             Some(link) => link.close().await,
             None => Ok(()),
         };
         self.session.fail(closed());
+        self.session.disconnect();
         result
     }
 }
@@ -473,6 +489,7 @@ impl Drop for SessionConsumer {
     fn drop(&mut self) {
         if !self.closed {
             self.session.fail(closed());
+            self.session.disconnect();
         }
     }
 }

@@ -346,3 +346,34 @@ async fn a_partition_whose_time_is_up_hands_out_and_settles_nothing() {
     session.hold_until(0, Instant::now() + Duration::from_secs(5));
     assert_eq!(payloads(&consumer.receive(1).await.unwrap()), [b"1"]);
 }
+
+/// A link that holds its session, as those of adapters do.
+struct Holding(#[expect(dead_code, reason = "held, not used")] Arc<Session>);
+
+#[async_trait]
+impl Link for Holding {
+    async fn flush(&self) -> Result<()> {
+        Ok(())
+    }
+    async fn close(&self) -> Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn a_consumer_that_has_gone_leaves_nothing_behind() {
+    for close in [true, false] {
+        let session = Session::new(subscription(), None, None);
+        let consumer = Box::new(session.connect(Arc::new(Holding(session.clone()))));
+        let (left, settler) = (Arc::downgrade(&session), consumer.settler());
+        drop(session);
+        if close {
+            consumer.close().await.unwrap();
+        } else {
+            drop(consumer);
+        }
+        assert_eq!(settler.flush().await.unwrap_err().kind(), Kind::Closed);
+        drop(settler);
+        assert!(left.upgrade().is_none(), "closed in order: {close}");
+    }
+}
