@@ -1,6 +1,6 @@
 //! What batches, lanes and parallel requests bring on SQS: publishing and consuming beside one request at a time.
 //!
-//! `cargo run --release -p anybroker-sqs --example throughput -- 'sqs://us-east-1?endpoint=http://127.0.0.1:9324' [MESSAGES] [KEYS]`
+//! `cargo run --release -p anybroker-sqs --example sqs_throughput -- 'sqs://us-east-1?endpoint=http://127.0.0.1:9324' [MESSAGES] [KEYS]`
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a measurement that fails has nothing to say")]
 
 use std::time::Instant;
