@@ -60,7 +60,7 @@ pub(super) async fn member_paused(context: Context) -> CaseResult {
         process.resume(&stage)?;
         // It works on, or has nothing left to do.
         let more = process.acknowledged_so_far() + 50;
-        let _ = tokio::time::timeout(WORKED / 4, process.acknowledged(more)).await;
+        let _ = tokio::time::timeout(MOMENT, process.acknowledged(more)).await;
         process.kill(&stage).await?;
         Ok::<_, Failure>((other, meanwhile))
     };
@@ -72,7 +72,9 @@ pub(super) async fn member_paused(context: Context) -> CaseResult {
 }
 
 /// How long a member process has for its part.
-const WORKED: Duration = Duration::from_secs(20);
+const WORKED: Duration = Duration::from_secs(60);
+/// How long it is given to go on working while others leave or stop.
+const MOMENT: Duration = Duration::from_secs(5);
 
 pub(super) async fn member_killed(context: Context) -> CaseResult {
     let spawn = match context.spawn_member.clone() {
@@ -88,14 +90,15 @@ pub(super) async fn member_killed(context: Context) -> CaseResult {
             let name = format!("process-{number}");
             let mut process = MemberProcess::start(&spawn, &stage, &name, context.seed, &progress)?;
             // The first one must have worked; a later one may only wait, where one member at a time is active.
-            let worked = tokio::time::timeout(WORKED, process.acknowledged(150)).await;
+            let limit = if number == 0 { WORKED } else { WORKED / 3 };
+            let worked = tokio::time::timeout(limit, process.acknowledged(150)).await;
             if number == 0 {
                 worked
                     .map_err(|_| format!("the member process acknowledged nothing within {WORKED:?}"))??;
             }
             stayed.push(Member::join(&stage, 0, MANNERS, context.seed + number, &progress).await?);
             // Killed once it works beside the other, or has nothing left to do.
-            let _ = tokio::time::timeout(WORKED / 4, process.acknowledged(200)).await;
+            let _ = tokio::time::timeout(MOMENT, process.acknowledged(200)).await;
             process.kill(&stage).await?;
         }
         Ok::<_, Failure>(stayed)
