@@ -7,7 +7,6 @@ mod causes;
 mod evidence;
 mod fate;
 mod holds;
-mod overtaken;
 mod p10_delivery_limit;
 mod p11_deduplication;
 mod p11b_no_false_deduplication;

@@ -4,12 +4,11 @@
 //! nor its session having ended. The acknowledgement binds from `settled` ok; or, inside a transaction, from its
 //! commit's ok; or, if its outcome is absent or unknown, from a clean `close` of the session with no fault in between.
 //! After that the record is not delivered to the group again, except to a session opened at the earliest since then.
-//! Dead letters are left out, and deliveries that were overtaken while their member stood still. An opportunity is an acknowledgement that binds. Applies to confirmed acknowledgements;
+//! Dead letters are left out. An opportunity is an acknowledgement that binds. Applies to confirmed acknowledgements;
 //! never inconclusive. Source: guarantees §9, P6b and notes.
 
 use super::evidence::{Evidence, in_group, violation};
 use super::holds;
-use super::overtaken::overtaken;
 use crate::history::{
     At, CloseCause, Delivery, DeliveryId, GroupId, History, MessageId, Outcome, SettleVerdict, Start,
 };
@@ -30,11 +29,7 @@ fn check_record(
 ) {
     let mut later: Option<&Delivery> = None;
     let mut next: Option<&Delivery> = None;
-    for (at, id) in record.iter().enumerate().rev() {
-        let delivery = history.delivery(*id);
-        if at > 0 && overtaken(history, history.delivery(record[at - 1]), delivery) {
-            continue;
-        }
+    for delivery in record.iter().rev().map(|id| history.delivery(*id)) {
         let bound = binds(history, delivery, next);
         if bound.is_some() {
             evidence.opportunity();

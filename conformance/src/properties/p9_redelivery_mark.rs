@@ -2,11 +2,10 @@
 //!
 //! Let d be the i-th observed delivery of one broker record to a group, deliveries that ended in `release` not counted,
 //! and i > 1. With mark `flag`, d's `redelivered` is true. With mark `count`, d's `attempt` is at least i and not lower
-//! than that of a counted delivery before it. A missing field is false or 0. Dead letters are left out, and deliveries
-//! that were overtaken while their member stood still. An opportunity is a second delivery. Applies where redeliveries are marked; never inconclusive. Source: guarantees §9, P9.
+//! than that of a counted delivery before it. A missing field is false or 0. Dead letters are left out. An opportunity
+//! is a second delivery. Applies where redeliveries are marked; never inconclusive. Source: guarantees §9, P9.
 
 use super::evidence::{Evidence, in_group, violation};
-use super::overtaken::overtaken;
 use crate::history::{Delivery, DeliveryId, GroupId, History, Mark, MessageId, SettleVerdict};
 
 pub(crate) fn check(history: &History, mark: Mark) -> Evidence {
@@ -27,9 +26,6 @@ fn check_record(
     let mut before: Option<&Delivery> = None;
     let (mut count, mut highest) = (0_u32, 0);
     for delivery in record.iter().map(|id| history.delivery(*id)) {
-        if before.is_some_and(|before| overtaken(history, before, delivery)) {
-            continue;
-        }
         if let Some(before) = before {
             evidence.opportunity();
             if let Some(fault) = unmarked(mark, delivery, count + 1, highest) {

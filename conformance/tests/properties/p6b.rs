@@ -98,14 +98,3 @@ fn other_records_and_groups_are_apart() {
     passes(&bound.clone().deliver_at("d2", "m1", "s2", 0), Property::P6b, 1);
     passes(&bound.deliver_as("d2", "m1", "s", |it| it.dead_letter = Some(true)), Property::P6b, 1);
 }
-
-#[test]
-fn what_was_sent_before_its_member_stood_still_does_not_come_after_it() {
-    let overtaken = |kind| {
-        let both = promising(|promises| promises.p6b = Some(Default::default())).open("s").open("s2");
-        let other = both.publish("m1").fault(kind).deliver("d1", "m1", "s2").ack("d1");
-        other.settled("d1", Outcome::Ok).deliver("d2", "m1", "s")
-    };
-    passes(&overtaken("pause"), Property::P6b, 1);
-    violates(&overtaken("kill"), Property::P6b, &["m1"], &[6, 7, 8, 9], AGAIN);
-}

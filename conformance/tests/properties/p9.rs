@@ -66,28 +66,6 @@ fn released_deliveries_do_not_count() {
 }
 
 #[test]
-fn what_was_sent_before_its_member_stood_still_is_no_redelivery() {
-    let other = |sketch: Sketch| {
-        let again = sketch.deliver_as("d1", "m1", "s2", |it| it.redelivered = Some(true));
-        again.deliver("d2", "m1", "s")
-    };
-    for fault in ["pause", "stall"] {
-        says(&other(sketch(Mark::Flag).open("s2").fault(fault)), Property::P9, Verdict::NotExercised);
-    }
-    let explanation = "m1 was delivered again without being marked";
-    violates(
-        &other(sketch(Mark::Flag).open("s2").fault("kill")),
-        Property::P9,
-        &["m1"],
-        &[6, 7],
-        explanation,
-    );
-    violates(&other(sketch(Mark::Flag).open("s2")), Property::P9, &["m1"], &[5, 6], explanation);
-    let same = sketch(Mark::Flag).fault("pause").deliver("d1", "m1", "s").deliver("d2", "m1", "s");
-    violates(&same, Property::P9, &["m1"], &[5, 6], explanation);
-}
-
-#[test]
 fn records_groups_and_dead_letters_are_apart() {
     let records = sketch(Mark::Flag).deliver_at("d1", "m1", "s", 0).deliver_at("d2", "m1", "s", 1);
     says(&records, Property::P9, Verdict::NotExercised);
