@@ -26,7 +26,7 @@ use anybroker_core::{
 };
 use futures::future::BoxFuture;
 
-use crate::history::Header;
+use crate::history::{Header, Promises};
 use crate::properties::Verdict;
 use crate::proxy::Proxy;
 use crate::recorder::Recorder;
@@ -215,6 +215,16 @@ impl Context {
 
     /// A topic that nobody else uses, with its groups, and what is promised of it.
     async fn stage(&self, case: &str, groups: usize) -> Result<Stage> {
+        self.stage_held_to(case, groups, |promises| promises).await
+    }
+
+    /// The same, with the promises that this case can hold a history to.
+    async fn stage_held_to(
+        &self,
+        case: &str,
+        groups: usize,
+        held_to: impl FnOnce(Promises) -> Promises,
+    ) -> Result<Stage> {
         let broker = self.broker().await?;
         let nanos = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_nanos() as u64);
         let topic = Topic::new(format!("{case}-{:x}", nanos ^ self.seed))?;
@@ -223,10 +233,10 @@ impl Context {
         topology.groups = groups.clone();
         broker.admin().declare(&topology).await?;
         let guarantees = broker.guarantees(Some(&topic), groups.first()).await?;
-        let recorder =
-            Recorder::new(&Header::new(self.name.clone(), promises(&guarantees))).map_err(|e| {
-                Error::new(anybroker_core::Kind::Unexpected, "record", "no history").with_source(e)
-            })?;
+        let header = Header::new(self.name.clone(), held_to(promises(&guarantees)));
+        let recorder = Recorder::new(&header).map_err(|e| {
+            Error::new(anybroker_core::Kind::Unexpected, "record", "no history").with_source(e)
+        })?;
         Ok(Stage { recorded: recorder.wrap(broker.clone()), broker, topic, groups, guarantees, recorder })
     }
 }
