@@ -161,6 +161,12 @@ fn let_go_one(connection: &Connection, (group, member): (i64, i64), gone: &LetGo
     Ok(())
 }
 
+/// Nobody owns what the member owned.
+fn free(connection: &Connection, (group, member): (i64, i64)) -> rusqlite::Result<()> {
+    let statement = "UPDATE cursors SET owner = NULL WHERE grp = ?1 AND owner = ?2";
+    connection.execute(statement, [group, member]).map(|_| ())
+}
+
 fn attempted(
     connection: &Connection,
     group: i64,
@@ -182,6 +188,8 @@ pub(crate) fn leave(
     gone: &[LetGo],
 ) -> Result<()> {
     let_go(transaction.sql, (group, member), gone)?;
+    // Also what it does not know to be its own: a commit may have taken effect without saying so.
+    free(transaction.sql, (group, member)).map_err(sql("leave"))?;
     transaction.sql.execute("DELETE FROM members WHERE id = ?1", [member]).map_err(sql("leave"))?;
     transaction.changed.push(topic);
     Ok(())
@@ -208,9 +216,7 @@ pub(crate) fn strike_off(
                 attempted(connection, group, entry.partition, entry.offset, entry.attempt)?;
             }
         }
-        connection
-            .execute("UPDATE cursors SET owner = NULL WHERE grp = ?1 AND owner = ?2", [group, member])
-            .map(|_| ())
+        free(connection, (group, member))
     };
     strike().map_err(sql("strike off"))?;
     transaction.changed.push(topic);

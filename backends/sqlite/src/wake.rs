@@ -32,7 +32,7 @@ impl Wakes {
         }
     }
 
-    pub(crate) fn wake_all(&self) {
+    fn wake_all(&self) {
         self.topics().values().for_each(|changed| changed.notify_waiters());
     }
 
@@ -42,6 +42,9 @@ impl Wakes {
     }
 
     fn heard(&self, event: &Event, own: &str) {
+        if event.need_rescan() {
+            return self.missed();
+        }
         let names = event.paths.iter().filter_map(|path| path.file_name()?.to_str());
         for name in names {
             if name.starts_with(WAKE) && name != own && matters(&event.kind) {
@@ -51,6 +54,12 @@ impl Wakes {
                 self.wake_all();
             }
         }
+    }
+
+    /// Events were lost: there may have been anything.
+    fn missed(&self) {
+        self.deaths.fetch_add(1, Ordering::AcqRel);
+        self.wake_all();
     }
 
     fn topics(&self) -> MutexGuard<'_, HashMap<i64, Arc<Notify>>> {
@@ -72,10 +81,27 @@ pub(crate) fn listen(live: &Live, wakes: &Arc<Wakes>) -> notify::Result<Recommen
     let (own, wakes) = (live.own().to_owned(), wakes.clone());
     let mut watcher = notify::recommended_watcher(move |event: notify::Result<Event>| match event {
         Ok(event) => wakes.heard(&event, &own),
-        // Events were lost: there may be anything.
-        Err(_) => wakes.wake_all(),
+        Err(_) => wakes.missed(),
     })?;
     let directory: &Path = live.directory();
     watcher.watch(directory, RecursiveMode::NonRecursive)?;
     Ok(watcher)
+}
+
+#[cfg(test)]
+mod tests {
+    use notify::event::Flag;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn lost_events_wake_everybody_and_may_have_been_deaths() {
+        let wakes = Wakes::default();
+        let topic = wakes.topic(1);
+        let mut changed = std::pin::pin!(topic.notified());
+        changed.as_mut().enable();
+        wakes.heard(&Event::new(EventKind::Other).set_flag(Flag::Rescan), "own");
+        tokio::time::timeout(std::time::Duration::from_secs(5), changed).await.unwrap();
+        assert_eq!(wakes.deaths(), 1);
+    }
 }

@@ -1,6 +1,7 @@
 //! Begins a run or continues one, puts services and shop together, and waits for the last order.
 
 use std::collections::HashMap;
+use std::future::Future;
 use std::io::{IsTerminal, Write};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -34,20 +35,20 @@ pub(crate) async fn run(settings: &Settings) -> Result<Report> {
     let delivered = state.transaction(|t| counted(t, Count::Delivered)).await?;
     let topics = Topics::of(&run.id);
     if run.phase == Phase::Declaring {
-        topics.declare(&broker).await?;
+        in_time("declaring the topics", topics.declare(&broker)).await?;
         state.transaction(|t| Run::enter(t, Phase::Running)).await?;
     }
     if run.phase != Phase::Finished {
         serve(&broker, &state, &run, settings.members).await?;
-        let dead_letters = topics.count_dead_letters(&broker).await? as u32;
+        let dead_letters = in_time("counting dead letters", topics.count_dead_letters(&broker)).await? as u32;
         let finish = move |t: &rusqlite::Transaction<'_>| {
             count(t, Count::DeadLetters, dead_letters)?;
             Run::enter(t, Phase::Finished)
         };
         state.transaction(finish).await?;
     }
-    topics.delete(&broker).await?;
-    broker.close().await?;
+    in_time("deleting the topics", topics.delete(&broker)).await?;
+    in_time("closing the broker", broker.close()).await?;
     let finish = move |t: &rusqlite::Transaction<'_>| {
         Run::enter(t, Phase::Done)?;
         Report::read(t, &run, counted(t, Count::Delivered)? - delivered, began.elapsed())
@@ -77,13 +78,14 @@ async fn begin(broker: &Broker, state: &State, settings: &Settings) -> Result<Ru
 
 async fn serve(broker: &Broker, state: &State, run: &Run, members: u32) -> Result<()> {
     let topics = Topics::of(&run.id);
-    let publishers = publishers(broker, &topics).await?;
+    let publishers = in_time("opening the publishers", publishers(broker, &topics)).await?;
     let ended = Arc::new(watch::Sender::new(state.transaction(report::count_ended).await?));
     let (stop, stopped) = watch::channel(false);
     let mut services = JoinSet::new();
     for place in Place::ALL {
         for _ in 0..members {
-            let consumer = broker.consumer(subscription(&topics, place)?).await?;
+            let opening = broker.consumer(subscription(&topics, place)?);
+            let consumer = in_time("opening a consumer", opening).await?;
             let (settler, publishers) = (consumer.settler(), publishers.clone());
             let service = Service { place, settler, publishers, state: state.clone(), ended: ended.clone() };
             services.spawn(service.run(consumer, stopped.clone()));
@@ -92,10 +94,20 @@ async fn serve(broker: &Broker, state: &State, run: &Run, members: u32) -> Resul
     services.spawn(shop::open(publishers[&Place::Payment].clone(), state.clone(), run.orders));
     watch_over(broker, &topics, run.orders, ended.subscribe(), &mut services).await?;
     let _ = stop.send(true);
-    while let Some(ended) = services.join_next().await {
-        joined(ended)?;
-    }
-    Ok(())
+    let end = async {
+        while let Some(ended) = services.join_next().await {
+            joined(ended)?;
+        }
+        Ok(())
+    };
+    in_time("the end of the services", end).await
+}
+
+/// What takes longer will not end by itself: whoever waits is told for what.
+async fn in_time<T>(what: &str, work: impl Future<Output = Result<T>>) -> Result<T> {
+    let ended = tokio::time::timeout(STALL, work).await;
+    let late = || Error::new(Kind::TimedOut, "orders", format!("{what} took more than {STALL:?}"));
+    ended.unwrap_or_else(|_| Err(late()))
 }
 
 /// What this application cannot do without. A broker that does not give it is refused at start-up.
@@ -142,15 +154,24 @@ async fn watch_over(
             () = tokio::time::sleep(look) => {}
         }
         let quiet = moved.elapsed() >= LOOK;
-        if !shop_open && (all_ended || quiet) && topics.backlog(broker).await? == 0 {
+        let may_end = !shop_open && (all_ended || quiet);
+        if may_end && in_time("asking what is left", topics.backlog(broker)).await? == 0 {
             return Ok(());
         }
         if moved.elapsed() >= STALL {
-            let text =
-                format!("{} of {orders} orders ended, and nothing happened for {STALL:?}", *ended.borrow());
-            return Err(Error::new(Kind::TimedOut, "orders", text));
+            let ended = format!("{} of {orders} orders ended", *ended.borrow());
+            return Err(stalled(broker, topics, ended, shop_open).await);
         }
     }
+}
+
+/// Says what waits for whom.
+async fn stalled(broker: &Broker, topics: &Topics, ended: String, shop_open: bool) -> Error {
+    let standing = in_time("asking who waits", topics.standing(broker)).await;
+    let standing = standing.unwrap_or_else(|error| error.to_string());
+    let shop = if shop_open { "open" } else { "closed" };
+    let text = format!("{ended}, the shop is {shop}, and nothing happened for {STALL:?} ({standing})");
+    Error::new(Kind::TimedOut, "orders", text)
 }
 
 fn show(ended: u32, orders: u32) {

@@ -1,6 +1,6 @@
 //! The places of the pipeline, and the topics of a run.
 
-use anybroker::{Broker, DeadLetterPolicy, Group, Kind, Result, Topic, Topology};
+use anybroker::{Broker, DeadLetterPolicy, Group, GroupInfo, Kind, Result, Topic, Topology};
 
 /// A service with the topic that it reads. Services have groups of their own: on Kafka a group spans topics, and
 /// whoever joins it anywhere rebalances all of it.
@@ -106,6 +106,19 @@ impl Topics {
         Ok(all)
     }
 
+    /// What waits for whom, for people who must find out why nothing happens.
+    pub(crate) async fn standing(&self, broker: &Broker) -> Result<String> {
+        let mut all = Vec::new();
+        for place in Place::ALL {
+            let (topic, name) = (self.topic(place)?, self.group(place)?);
+            let groups = broker.admin().groups(&topic).await?;
+            let found = groups.iter().find(|found| found.group == name.as_str());
+            let told = found.map_or_else(|| "its group is gone".to_owned(), standing);
+            all.push(format!("{}: {told}", place.service()));
+        }
+        Ok(all.join("; "))
+    }
+
     pub(crate) async fn count_dead_letters(&self, broker: &Broker) -> Result<u64> {
         broker.admin().backlog(&self.dead_letters()?, &self.named_group("complaints")?).await
     }
@@ -120,4 +133,11 @@ impl Topics {
         }
         Ok(())
     }
+}
+
+fn standing(group: &GroupInfo) -> String {
+    let members = group.members.map_or_else(|| "members unknown".to_owned(), |n| format!("{n} members"));
+    let behind = group.partitions.iter().filter(|partition| partition.backlog > 0);
+    let behind: Vec<_> = behind.map(|p| format!(", {} in partition {}", p.backlog, p.partition)).collect();
+    format!("{members}, {} messages wait{}", group.backlog(), behind.concat())
 }

@@ -144,6 +144,26 @@ async fn the_log_stays_bounded_while_others_read() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_member_that_leaves_keeps_nothing_that_it_did_not_know_to_be_its_own() {
+    let directory = tempfile::tempdir().unwrap();
+    let broker = open(&directory).await;
+    let publisher = broker.publisher(PublisherOptions::new(topic())).await.unwrap();
+    let subscription = Subscription::new(topic(), Group::new("g").unwrap());
+    let mut first = broker.consumer(subscription.clone()).await.unwrap();
+    publisher.publish(Message::new("1")).await.unwrap();
+    first.receive(1).await.unwrap();
+    // As when it took the partitions again by a commit whose answer was an error.
+    let taken = broker.store.write("take", |transaction| {
+        transaction.sql.execute("UPDATE cursors SET epoch = epoch + 1", []).map_err(sql("take"))
+    });
+    assert_eq!(taken.await.unwrap(), 2);
+    first.close().await.unwrap();
+    let mut second = broker.consumer(subscription).await.unwrap();
+    let received = tokio::time::timeout(Duration::from_secs(30), second.receive(1)).await;
+    assert_eq!(received.expect("nobody serves the partitions").unwrap().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn everything_that_is_looked_at_is_fine_on_a_new_file() {
     let directory = tempfile::tempdir().unwrap();
     let broker = open(&directory).await;

@@ -8,7 +8,7 @@
 mod process;
 mod random;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use process::{Process, Workplace};
 use random::Random;
@@ -18,8 +18,8 @@ fn killed_at_random_moments_it_ends_right() {
     let (kills, orders) = (number("ORDERS_KILLS", 10), number("ORDERS_COUNT", 3_000));
     let seed = number("ORDERS_SEED", u64::from(std::process::id()) << 32 | u64::from(clock()));
     let url = std::env::var("ANYBROKER_URL").ok().filter(|url| !url.is_empty());
-    println!("seed {seed}: ORDERS_SEED={seed} repeats these moments");
     let workplace = Workplace::new(url, orders);
+    workplace.note(&format!("seed {seed}: ORDERS_SEED={seed} repeats these moments"));
     let mut random = Random(seed);
     let (mut lives, mut with_messages) = (0, 0);
     for kill in 1..=kills {
@@ -28,13 +28,13 @@ fn killed_at_random_moments_it_ends_right() {
         moment.wait(&workplace, &mut process);
         process.kill();
         let left = workplace.look();
-        println!("kill {kill} {moment}: {} messages handled, {} under way", left.handled, left.under_way);
+        let (handled, under_way) = (left.handled, left.under_way);
+        workplace.note(&format!("kill {kill} {moment}: {handled} messages handled, {under_way} under way"));
         lives = left.lives;
         with_messages += u64::from(left.under_way > 0);
     }
-    let began = Instant::now();
     let report = workplace.start().report();
-    println!("run to its end in {:.1} s: {report:#}", began.elapsed().as_secs_f64());
+    workplace.note(&format!("run to its end: {report:#}"));
 
     assert_eq!(report["wrong"], serde_json::json!([]), "{report:#}");
     assert_eq!(report["violations"], 0);

@@ -2,11 +2,13 @@
 
 use std::cell::Cell;
 use std::fs::File;
+use std::io::Write as _;
 use std::os::unix::process::ExitStatusExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
+use rusqlite::types::FromSql;
 use rusqlite::{Connection, OpenFlags};
 use tempfile::TempDir;
 
@@ -19,11 +21,21 @@ pub(crate) struct Workplace {
     url: Option<String>,
     orders: u64,
     started: Cell<u32>,
+    began: Instant,
 }
 
 impl Workplace {
     pub(crate) fn new(url: Option<String>, orders: u64) -> Self {
-        Workplace { folder: tempfile::tempdir().unwrap(), url, orders, started: Cell::new(0) }
+        let folder = tempfile::Builder::new().prefix("orders-crash-").tempdir().unwrap();
+        Workplace { folder, url, orders, started: Cell::new(0), began: Instant::now() }
+    }
+
+    /// Says how far the test is, also to whoever finds the folder of one that was ended from outside.
+    pub(crate) fn note(&self, text: &str) {
+        let text = format!("{:.1} s: {text}", self.began.elapsed().as_secs_f64());
+        println!("{text}");
+        let mut diary = File::options().create(true).append(true).open(self.file("diary")).unwrap();
+        writeln!(diary, "{text}").unwrap();
     }
 
     fn file(&self, name: &str) -> PathBuf {
@@ -38,7 +50,7 @@ impl Workplace {
         command.arg(self.orders.to_string()).args(["--format", "json", "--state"]).arg(self.file("state.db"));
         command.env_remove("ANYBROKER_URL").envs(self.url.iter().map(|url| ("ANYBROKER_URL", url)));
         let child = command.stdin(Stdio::null()).stdout(out).stderr(log).spawn().unwrap();
-        Process { child, stdout, stderr: self.file("stderr") }
+        Process { child, stdout, stderr: self.file("stderr"), state: self.file("state.db") }
     }
 
     /// What all processes wrote for people.
@@ -51,7 +63,11 @@ impl Workplace {
         let deadline = Instant::now() + PATIENCE;
         while self.handled() <= messages {
             assert!(process.lives(), "it ended before it was killed: {}", self.said());
-            assert!(Instant::now() < deadline, "{messages} messages were not handled: {}", self.said());
+            assert!(
+                Instant::now() < deadline,
+                "{messages} messages were not handled: {}",
+                process.standing()
+            );
             std::thread::sleep(Duration::from_millis(1));
         }
     }
@@ -77,9 +93,13 @@ impl Workplace {
 
     /// A number from the state; none while there is no such table yet.
     fn ask(&self, sql: &str) -> Option<i64> {
-        let state = Connection::open_with_flags(self.file("state.db"), OpenFlags::SQLITE_OPEN_READ_ONLY);
-        state.and_then(|state| state.query_row(sql, [], |row| row.get(0))).ok()
+        ask(&self.file("state.db"), sql).ok()
     }
+}
+
+fn ask<T: FromSql>(state: &Path, sql: &str) -> rusqlite::Result<T> {
+    let state = Connection::open_with_flags(state, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+    state.query_row(sql, [], |row| row.get(0))
 }
 
 pub(crate) struct Leftover {
@@ -93,6 +113,7 @@ pub(crate) struct Process {
     child: Child,
     stdout: PathBuf,
     stderr: PathBuf,
+    state: PathBuf,
 }
 
 impl Process {
@@ -114,7 +135,7 @@ impl Process {
             if let Some(status) = self.child.try_wait().unwrap() {
                 return status;
             }
-            assert!(Instant::now() < deadline, "it does not end: {}", self.said());
+            assert!(Instant::now() < deadline, "it does not end: {}", self.standing());
             std::thread::sleep(Duration::from_millis(10));
         }
     }
@@ -129,6 +150,15 @@ impl Process {
 
     fn said(&self) -> String {
         std::fs::read_to_string(&self.stderr).unwrap()
+    }
+
+    /// How far it is, for whoever must find out why it is no further.
+    fn standing(&self) -> String {
+        let sql = "SELECT format('phase %s, %d of %d orders published, cut off %d times, handled: %s',
+            phase, ordered, orders, resumed, (SELECT group_concat(service || ' ' || messages, ', ')
+            FROM (SELECT service, count(*) AS messages FROM handled GROUP BY service))) FROM run";
+        let standing = ask(&self.state, sql).unwrap_or_else(|error| format!("its state: {error}"));
+        format!("{standing}\n{}", self.said())
     }
 }
 
