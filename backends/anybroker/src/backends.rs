@@ -36,6 +36,16 @@ macro_rules! backends {
             Err(unavailable(url))
         }
 
+        pub(crate) fn check(url: &BrokerUrl) -> Result<()> {
+            $(
+                #[cfg(feature = $feature)]
+                if $krate::SCHEMES.contains(&url.scheme.as_str()) {
+                    return $krate::check(url);
+                }
+            )+
+            Err(unavailable(url))
+        }
+
         #[cfg(test)]
         fn own_schemes() -> Vec<(&'static str, &'static [&'static str])> {
             vec![$(

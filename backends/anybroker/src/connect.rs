@@ -27,6 +27,20 @@ pub async fn connect(url: &str) -> Result<Broker> {
     backends::open(&url.parse::<BrokerUrl>()?).await
 }
 
+/// Reads `url` as [`connect`] does, and connects to nothing: whether its backend is built in and takes its parameters.
+///
+/// ```
+/// assert!(anybroker::check("memory://shop?partitions=4").is_ok());
+/// let error = anybroker::check("memory://shop?partitons=4").unwrap_err();
+/// assert!(error.to_string().contains("`partitons`"));
+/// ```
+///
+/// # Errors
+/// `InvalidConfiguration` and `Unsupported` as [`connect`].
+pub fn check(url: &str) -> Result<()> {
+    backends::check(&url.parse::<BrokerUrl>()?)
+}
+
 /// Opens the broker that the environment variable `ANYBROKER_URL` names, or `default` if it is unset or empty.
 ///
 /// # Errors

@@ -59,7 +59,7 @@ mod crypto;
 
 pub use anybroker_core::*;
 pub use backends::backend;
-pub use connect::{URL_VARIABLE, connect, connect_from_env};
+pub use connect::{URL_VARIABLE, check, connect, connect_from_env};
 pub use crypto::install_default_crypto;
 
 /// The README's program runs.

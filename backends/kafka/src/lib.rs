@@ -51,5 +51,15 @@ pub use config::{GroupProtocol, KafkaConfig};
 pub use connect::{connect, connect_with};
 pub use rdkafka;
 
+use anybroker_core::{BrokerUrl, Result};
+
 /// The URL schemes that this backend answers to.
 pub const SCHEMES: &[&str] = &["kafka", "kafka+ssl"];
+
+/// Reads the URL as [`connect`] does, and connects to nothing.
+///
+/// # Errors
+/// `InvalidConfiguration` for an unknown or unreadable parameter.
+pub fn check(url: &BrokerUrl) -> Result<()> {
+    KafkaConfig::from_url(url).map(drop)
+}

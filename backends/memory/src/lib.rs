@@ -43,6 +43,14 @@ use store::{Store, lock};
 /// The URL schemes of this backend.
 pub const SCHEMES: &[&str] = &["memory"];
 
+/// Reads the URL as [`connect`] does, and connects to nothing.
+///
+/// # Errors
+/// `InvalidConfiguration` for an unknown or unreadable parameter.
+pub fn check(url: &BrokerUrl) -> Result<()> {
+    MemoryConfig::from_url(url).map(drop)
+}
+
 /// Opens the broker named by the URL: `memory://name?partitions=8`. See [`MemoryConfig`] for the parameters.
 ///
 /// # Errors

@@ -40,6 +40,14 @@ pub use config::{Lanes, Login, NatsConfig, Sync};
 /// The URL schemes of this backend.
 pub const SCHEMES: &[&str] = &["nats", "tls", "nats+core"];
 
+/// Reads the URL as [`connect`] does, and connects to nothing.
+///
+/// # Errors
+/// `InvalidConfiguration` for an unknown or unreadable parameter.
+pub fn check(url: &BrokerUrl) -> Result<()> {
+    NatsConfig::from_url(url).map(drop)
+}
+
 /// Connects by URL: `nats://user:password@host:4222?partitions=4`.
 ///
 /// # Errors

@@ -43,6 +43,14 @@ pub use lapin;
 /// The URL schemes of this backend.
 pub const SCHEMES: &[&str] = &["amqp", "amqps"];
 
+/// Reads the URL as [`connect`] does, and connects to nothing.
+///
+/// # Errors
+/// `InvalidConfiguration` for an unknown or unreadable parameter.
+pub fn check(url: &BrokerUrl) -> Result<()> {
+    RabbitConfig::from_url(url).map(drop)
+}
+
 /// Connects by URL: `amqp://user:password@host:5672/virtual-host?partitions=6`.
 ///
 /// # Errors

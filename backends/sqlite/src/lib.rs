@@ -65,6 +65,14 @@ use store::{Store, lock};
 /// The URL schemes of this backend.
 pub const SCHEMES: &[&str] = &["sqlite"];
 
+/// Reads the URL as [`connect`] does, and connects to nothing.
+///
+/// # Errors
+/// `InvalidConfiguration` for an unknown or unreadable parameter.
+pub fn check(url: &BrokerUrl) -> Result<()> {
+    SqliteConfig::from_url(url).map(drop)
+}
+
 /// Opens the broker in the file that the URL names: `sqlite:///absolute/path.db?partitions=8`, or
 /// `sqlite://relative/path.db`. See [`SqliteConfig`] for the parameters.
 ///

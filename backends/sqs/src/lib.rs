@@ -34,6 +34,14 @@ pub use config::SqsConfig;
 /// The URL schemes of this backend.
 pub const SCHEMES: &[&str] = &["sqs"];
 
+/// Reads the URL as [`connect`] does, and connects to nothing.
+///
+/// # Errors
+/// `InvalidConfiguration` for an unknown or unreadable parameter.
+pub fn check(url: &BrokerUrl) -> Result<()> {
+    SqsConfig::from_url(url).map(drop)
+}
+
 /// Connects by URL: `sqs://us-east-1`, `sqs://us-east-1?endpoint=http://127.0.0.1:9324`.
 ///
 /// # Errors

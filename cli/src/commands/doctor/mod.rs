@@ -8,7 +8,6 @@ mod round_trip;
 use std::time::Instant;
 
 use anybroker::{Broker, BrokerUrl, Diagnosis, Error, Finding, Kind, Result as BrokerResult, Topic};
-use futures::future::poll_immediate;
 
 use crate::args::Format;
 use crate::connect::{close, within};
@@ -73,15 +72,9 @@ async fn reach(text: &str, report: &mut Report) -> Result<Option<Broker>, Failur
         Ok(url) => url,
         Err(error) => return report.fail("URL", &error).map(|()| None),
     };
-    let mut connecting = std::pin::pin!(within("connect", anybroker::connect(text)));
-    let mut connected = None;
-    // Mistakes in the URL are found before any I/O, so at the first look; the rest waits until the network has been
-    // looked at.
-    match poll_immediate(&mut connecting).await {
-        Some(Err(error)) if matches!(error.kind(), Kind::InvalidConfiguration | Kind::Unsupported) => {
-            return report.fail("URL", &error).map(|()| None);
-        }
-        at_once => connected = at_once.or(connected),
+    // Nothing is begun that would have to be given up: a client library's threads must not outlive the command.
+    if let Err(error) = anybroker::check(text) {
+        return report.fail("URL", &error).map(|()| None);
     }
     report.add(Diagnosis::new(
         "URL",
@@ -93,10 +86,7 @@ async fn reach(text: &str, report: &mut Report) -> Result<Option<Broker>, Failur
     }
     let began = Instant::now();
     let bar = progress::waiting("connecting".to_owned());
-    let connected = match connected {
-        Some(connected) => connected,
-        None => connecting.await,
-    };
+    let connected = within("connect", anybroker::connect(text)).await;
     bar.finish_and_clear();
     match connected {
         Ok(broker) => {
