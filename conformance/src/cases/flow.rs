@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use anybroker_core::{
     Broker, ConsumerExt as _, Delivery, Fate, Group, Kind, Message, Publisher, Result, Settlement, Settler,
-    Subscription,
 };
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
@@ -247,10 +246,11 @@ impl Member {
         seed: u64,
         progress: &Arc<Progress>,
     ) -> Result<Self> {
-        Self::join_by(&stage.recorded, stage, group, manners, seed, progress).await
+        let consumer = stage.recorded.consumer(stage.subscription(group).prefetch(manners.prefetch)).await?;
+        Ok(Self::start(consumer, manners, seed, progress, false))
     }
 
-    /// Joins the group by a connection of its own.
+    /// Joins the group by a connection of its own, which may be broken when it leaves.
     pub(super) async fn join_by(
         recorded: &Broker,
         stage: &Stage,
@@ -259,11 +259,21 @@ impl Member {
         seed: u64,
         progress: &Arc<Progress>,
     ) -> Result<Self> {
-        let subscription: Subscription = stage.subscription(group).prefetch(manners.prefetch);
-        let consumer = recorded.consumer(subscription).await?;
+        let consumer = recorded.consumer(stage.subscription(group).prefetch(manners.prefetch)).await?;
+        Ok(Self::start(consumer, manners, seed, progress, true))
+    }
+
+    fn start(
+        consumer: Box<dyn anybroker_core::Consumer>,
+        manners: Manners,
+        seed: u64,
+        progress: &Arc<Progress>,
+        cut_off: bool,
+    ) -> Self {
         let (stop, stopped) = watch::channel(false);
         let (chance, progress) = (Chance::new(seed), progress.clone());
-        Ok(Member { stop, task: tokio::spawn(consume(consumer, manners, chance, progress, stopped)) })
+        let task = tokio::spawn(consume(consumer, manners, chance, progress, stopped, cut_off));
+        Member { stop, task }
     }
 
     /// Closes in order.
@@ -279,6 +289,7 @@ async fn consume(
     mut chance: Chance,
     progress: Arc<Progress>,
     mut stopped: watch::Receiver<bool>,
+    cut_off: bool,
 ) -> Result<()> {
     let settler = consumer.settler();
     loop {
@@ -300,8 +311,12 @@ async fn consume(
         }
         acknowledge(&*settler, done, &progress).await;
     }
-    settler.flush().await?;
-    consumer.close().await
+    let flushed = settler.flush().await;
+    match flushed.and(consumer.close().await) {
+        // What it could not tell the broker any more comes again, to others; the history shows whether it does.
+        Err(error) if cut_off && error.is_retryable() => Ok(()),
+        ended => ended,
+    }
 }
 
 async fn acknowledge(settler: &dyn Settler, deliveries: Vec<Delivery>, progress: &Progress) {
