@@ -89,6 +89,8 @@ pub(crate) fn told(operation: &'static str, code: RDKafkaErrorCode, reason: &str
     // A server that hangs up says no more than when it did so.
     if reason.contains("APIVERSION_QUERY") && !reason.contains("ssl://") {
         error.advice("if the port expects TLS, use the scheme kafka+ssl://")
+    } else if reason.contains("in state SSL_HANDSHAKE") {
+        error.advice("if the port expects no TLS, use the scheme kafka://; if the broker runs, its log says why it hung up")
     } else if reason.contains("in state UP") && !reason.contains("sasl_") {
         error.advice("if the port expects a login, write user:password@ before the host")
     } else {

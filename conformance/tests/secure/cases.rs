@@ -44,22 +44,27 @@ async fn through(broker: &Broker) -> Result<(), Error> {
 
 /// Connecting is refused soon, with this kind and these words, and without a secret.
 pub(crate) async fn refused(url: &str, kind: Kind, words: &[&str]) -> Outcome {
+    refused_by_either(url, &[(kind, words)]).await
+}
+
+/// The same where it is a matter of time which of these refusals the client hears.
+pub(crate) async fn refused_by_either(url: &str, refusals: &[(Kind, &[&str])]) -> Outcome {
     let started = Instant::now();
     let Err(error) = anybroker::connect(url).await else {
         return Err("it should have been refused".to_owned());
     };
     let (text, took) = (format!("{error} {error:?}"), started.elapsed());
     secrets::none_in(&text)?;
-    if error.kind() != kind {
-        return Err(format!("{kind:?} is expected: {text}"));
-    }
+    let Some((kind, words)) = refusals.iter().find(|(kind, _)| error.kind() == *kind) else {
+        return Err(format!("one of {refusals:?} is expected: {text}"));
+    };
     if let Some(missing) = words.iter().find(|word| !text.contains(**word)) {
         return Err(format!("it does not say `{missing}`: {text}"));
     }
     if took > SOON {
         return Err(format!("it took {took:?}: {text}"));
     }
-    if error.is_retryable() && kind != Kind::Disconnected && kind != Kind::TimedOut {
+    if error.is_retryable() && *kind != Kind::Disconnected && *kind != Kind::TimedOut {
         return Err(format!("it says that trying again helps: {text}"));
     }
     Ok(())
