@@ -142,9 +142,12 @@ pub(crate) fn of(facts: &Facts) -> Guarantees {
     }
 }
 
+/// What would tell where a topic decides.
+const NAME_IT: &str = "ask about a topic that may be described: --topic TOPIC";
+
 fn delivery(facts: &Facts) -> Row<DeliveryLevel> {
     let Some(policy) = facts.setting("cleanup.policy") else {
-        return Row::unknown(TOPICS).because("the topic's cleanup.policy is not known");
+        return Row::unknown(TOPICS).because("the topic's cleanup.policy is not known").raise(NAME_IT);
     };
     if policy.contains("compact") {
         return Row::new(DeliveryLevel::AtMostOnce, Basis::Probed, TOPICS)
@@ -162,7 +165,7 @@ fn delivery(facts: &Facts) -> Row<DeliveryLevel> {
 
 fn unsubscribed(facts: &Facts) -> Row<Unsubscribed> {
     if facts.topic.is_none() {
-        return Row::unknown(TOPICS).because("no topic was asked about");
+        return Row::unknown(TOPICS).because("no topic was asked about").raise(NAME_IT);
     }
     Row::new(Unsubscribed::Kept, Basis::Probed, TOPICS)
         .because("the log keeps it for its retention, and a new group starts with the earliest message")
@@ -173,7 +176,7 @@ fn unsubscribed(facts: &Facts) -> Row<Unsubscribed> {
 fn durability(facts: &Facts) -> Row<Durability> {
     let known = facts.topic.as_ref().zip(facts.number("min.insync.replicas"));
     let Some(((view, _), in_sync)) = known else {
-        return Row::unknown(REPLICATION).because("the topic's replication is not known");
+        return Row::unknown(REPLICATION).because("the topic's replication is not known").raise(NAME_IT);
     };
     let unclean = facts.setting("unclean.leader.election.enable") != Some("false");
     let flushed = facts.number("flush.messages") == Some(1);
