@@ -5,6 +5,7 @@
 //! used: it builds its ring anew when the server starts, and then sends a key to another queue than before
 //! (<https://github.com/rabbitmq/rabbitmq-server/tree/main/deps/rabbitmq_consistent_hash_exchange#node-restart-effects>).
 
+use anybroker_core::kit::crc32;
 use anybroker_core::{Message, MessageId};
 
 /// How many slots there are: a group has that many partitions at most.
@@ -21,27 +22,8 @@ pub(crate) fn slot(message: &Message) -> u32 {
 
 /// The slot of a key: its CRC-32 (that of zlib) modulo the number of slots. Other programs that publish do the same.
 fn slot_of(key: &[u8]) -> u32 {
-    let crc =
-        key.iter().fold(u32::MAX, |crc, byte| (crc >> 8) ^ TABLE[((crc ^ u32::from(*byte)) & 0xff) as usize]);
-    !crc % SLOTS
+    crc32(key) % SLOTS
 }
-
-/// The remainders of all bytes by the reflected polynomial.
-const TABLE: [u32; 256] = {
-    let mut table = [0; 256];
-    let mut byte = 0;
-    while byte < 256 {
-        let mut remainder = byte as u32;
-        let mut bit = 0;
-        while bit < 8 {
-            remainder = (remainder >> 1) ^ if remainder & 1 == 1 { 0xedb8_8320 } else { 0 };
-            bit += 1;
-        }
-        table[byte] = remainder;
-        byte += 1;
-    }
-    table
-};
 
 /// The slots of one of `partitions`.
 pub(crate) fn slots_of(partition: u32, partitions: u32) -> impl Iterator<Item = u32> {
