@@ -4,6 +4,8 @@
 //! - [`history`]: the file format, and [`recorder`], which writes it while an application works;
 //! - [`properties`]: the checkers, pure functions over a history;
 //! - [`cases`]: behaviour that every backend must show;
+//! - [`subject`]: a backend in one configuration, with what can be done to it; [`run`] runs the cases on it and reports
+//!   whether every promise was exercised and held; [`suite()`] is that as one test program;
 //! - [`brokers`]: real brokers, started, killed and restarted on this machine;
 //! - [`proxy`]: a TCP proxy in front of a broker, whose connections are cut, stalled and delayed.
 
@@ -14,3 +16,8 @@ pub mod history;
 pub mod properties;
 pub mod proxy;
 pub mod recorder;
+pub mod run;
+pub mod subject;
+mod suite;
+
+pub use suite::{REPORTS, suite};

@@ -17,7 +17,7 @@ mod promises;
 mod settling;
 mod topology;
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anybroker_core::{
@@ -30,6 +30,7 @@ use crate::history::{Header, Promises};
 use crate::properties::Verdict;
 use crate::proxy::Proxy;
 use crate::recorder::Recorder;
+use crate::run::Histories;
 
 pub use member::{MEMBER_VARIABLE, run_member};
 pub use promises::promises;
@@ -205,6 +206,8 @@ pub struct Context {
     pub quiet: Duration,
     /// Decides every random choice.
     pub seed: u64,
+    /// Where the recorders of this case are kept, for the evidence of the run.
+    pub histories: Histories,
 }
 
 impl Context {
@@ -237,6 +240,7 @@ impl Context {
         let recorder = Recorder::new(&header).map_err(|e| {
             Error::new(anybroker_core::Kind::Unexpected, "record", "no history").with_source(e)
         })?;
+        self.histories.lock().unwrap_or_else(PoisonError::into_inner).push(recorder.clone());
         Ok(Stage { recorded: recorder.wrap(broker.clone()), broker, topic, groups, guarantees, recorder })
     }
 }

@@ -12,9 +12,9 @@ use std::collections::HashSet;
 use std::io::{BufReader, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
 
 use anybroker_core::{Broker, Group, Topic};
+use tokio::time::Instant;
 
 use crate::history::{Event, Fault, Header, HistoryError, HistoryWriter};
 use crate::properties::{Report, check};
@@ -22,6 +22,7 @@ use crate::properties::{Report, check};
 /// Writes one history; shared by everything that records into it.
 pub struct Recorder {
     writer: Mutex<HistoryWriter<Sink>>,
+    /// In tokio's time: where a test pauses it, the history tells of the time that its brokers saw.
     began: Instant,
     names: AtomicU64,
     prefix: String,

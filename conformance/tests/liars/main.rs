@@ -27,6 +27,7 @@ async fn caught(case: &str, lie: Lie) -> Option<String> {
         volatile: None,
         quiet: Duration::from_secs(2),
         seed: 7,
+        histories: Default::default(),
     };
     let case = CASES.iter().find(|c| c.name == case).expect("the case exists");
     (case.run)(context).await.err().map(|error| error.to_string())

@@ -3,22 +3,33 @@
 use std::collections::HashMap;
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use anybroker_conformance::cases::Disturbs;
+use crate::cases::Disturbs;
 
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Place {
     broker: RwLock<()>,
     proxy: Mutex<()>,
 }
 
 /// Held while a case runs.
-pub(crate) enum Turn {
-    Beside { _broker: RwLockReadGuard<'static, ()>, _proxy: Option<MutexGuard<'static, ()>> },
-    Alone { _broker: RwLockWriteGuard<'static, ()> },
+#[derive(Debug)]
+pub enum Turn {
+    /// Others may work on the same broker.
+    Beside {
+        /// The broker, shared.
+        _broker: RwLockReadGuard<'static, ()>,
+        /// Its proxy, if the case takes it.
+        _proxy: Option<MutexGuard<'static, ()>>,
+    },
+    /// Nobody else may.
+    Alone {
+        /// The broker.
+        _broker: RwLockWriteGuard<'static, ()>,
+    },
 }
 
 /// Waits for a turn on a broker. A case that failed while it had its turn left nothing behind in these locks.
-pub(crate) fn turn(broker: &'static str, disturbs: Disturbs) -> Turn {
+pub fn turn(broker: &str, disturbs: Disturbs) -> Turn {
     let place = place(broker);
     if disturbs == Disturbs::Broker {
         return Turn::Alone { _broker: place.broker.write().unwrap_or_else(PoisonError::into_inner) };
@@ -29,11 +40,11 @@ pub(crate) fn turn(broker: &'static str, disturbs: Disturbs) -> Turn {
     Turn::Beside { _broker: place.broker.read().unwrap_or_else(PoisonError::into_inner), _proxy: proxy }
 }
 
-fn place(broker: &'static str) -> &'static Place {
-    static PLACES: LazyLock<Mutex<HashMap<&'static str, &'static Place>>> = LazyLock::new(Mutex::default);
+fn place(broker: &str) -> &'static Place {
+    static PLACES: LazyLock<Mutex<HashMap<String, &'static Place>>> = LazyLock::new(Mutex::default);
     PLACES
         .lock()
         .unwrap_or_else(PoisonError::into_inner)
-        .entry(broker)
+        .entry(broker.to_owned())
         .or_insert_with(|| Box::leak(Box::default()))
 }
