@@ -12,6 +12,11 @@ pub(crate) fn all() -> Vec<Subject> {
             only: &["lease_lapses"],
             ..local("memory-lease", "memory://lease?topology=check&lease=300ms")
         },
+        local("like-kafka", "memory://like-kafka?like=kafka&topology=check"),
+        local("like-rabbitmq", "memory://like-rabbitmq?like=rabbitmq&topology=check"),
+        local("like-jetstream", "memory://like-jetstream?like=jetstream&topology=check"),
+        local("like-nats-core", "memory://like-nats-core?like=nats-core"),
+        local("like-sqs-fifo", "memory://like-sqs-fifo?like=sqs-fifo&topology=check"),
         Subject { shared: true, ..local("sqlite", &format!("{sqlite}&partitions=4")) },
         Subject { only: &["lease_lapses"], ..local("sqlite-lease", &format!("{sqlite}&lease=300ms")) },
         // A killed member is noticed after 6 s and not after 10 or 45.
