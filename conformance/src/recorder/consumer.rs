@@ -187,13 +187,13 @@ impl RecordedSettler {
         self.recorder.record(&Event::Settle(Settle { d, verdict, delay_ms, transaction: None }));
     }
 
-    fn settled_line(&self, (token, acks): (Token, bool), result: &Result<Settled, SettleError>) {
-        let outcome = match result {
-            // An acknowledgement that is merely recorded is not written: the broker has not confirmed it. A message that goes
-            // back is the client's own to deliver again, and a dead letter is confirmed before its original is settled.
-            Ok(Settled::Recorded) if acks => return,
-            Ok(_) => Outcome::Ok,
-            Err(error) => match error.error().kind() {
+    fn settled_line(&self, token: Token, verdict: &Verdict, result: &Result<Settled, SettleError>) {
+        let outcome = match (result, verdict) {
+            // Merely recorded is not written: the broker has not confirmed it.
+            (Ok(Settled::Recorded), Verdict::Ack) => return,
+            // What is put back goes back in the session itself, which is certain; a dead letter has been confirmed.
+            (Ok(_), _) => Outcome::Ok,
+            (Err(error), _) => match error.error().kind() {
                 Kind::Superseded | Kind::Fenced | Kind::LeaseExpired | Kind::Closed => Outcome::Failed,
                 Kind::InvalidConfiguration => Outcome::Failed,
                 _ => Outcome::Unknown,
@@ -208,16 +208,18 @@ impl RecordedSettler {
 impl Settler for RecordedSettler {
     async fn settle(&self, batch: Vec<Settlement>) -> Vec<Result<Settled, SettleError>> {
         let Some(inner) = self.inner().clone() else { return Vec::new() };
-        let mut tokens = Vec::with_capacity(batch.len());
+        let mut settled = Vec::with_capacity(batch.len());
         let mut unwrapped = Vec::with_capacity(batch.len());
         for Settlement { mut delivery, verdict } in batch {
-            tokens.push((delivery.token(), verdict == Verdict::Ack));
+            settled.push((delivery.token(), verdict.clone()));
             self.settle_line(delivery.token(), &verdict);
             delivery.take_settler();
             unwrapped.push(Settlement { delivery: delivery.with_settler(inner.clone()), verdict });
         }
         let results = inner.settle(unwrapped).await;
-        tokens.iter().zip(&results).for_each(|(token, result)| self.settled_line(*token, result));
+        for ((token, verdict), result) in settled.iter().zip(&results) {
+            self.settled_line(*token, verdict, result);
+        }
         results.into_iter().map(|result| result.map_err(|refused| self.rewrap(refused))).collect()
     }
 
