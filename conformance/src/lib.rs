@@ -16,6 +16,7 @@ pub mod history;
 pub mod properties;
 pub mod proxy;
 pub mod recorder;
+pub mod report;
 pub mod run;
 pub mod subject;
 mod suite;
