@@ -35,8 +35,32 @@ fn memory_keeps_what_it_promises() {
         }
     }
     assert!(ran.err.contains("topology=check"), "what was added to the URL is said: {}", ran.err);
-    let written: serde_json::Value = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
+    let written: serde_json::Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
     assert_eq!(written, report);
+
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let (page, xml) = (path("page.html"), path("junit.xml"));
+    let merged = anybroker(
+        &["report", file.to_str().unwrap(), "--html", &page, "--junit", &xml, "--markdown", "-"],
+        "",
+    );
+    assert_eq!(merged.code, Some(0), "{merged:?}");
+    assert!(merged.out.contains("| P3 no loss | ✓ "), "{}", merged.out);
+    assert!(std::fs::read_to_string(page).unwrap().contains("Every promise was exercised and held"));
+    assert!(std::fs::read_to_string(xml).unwrap().contains("<testsuite name=\"memory\""));
+}
+
+#[test]
+fn a_file_that_is_no_report_is_named() {
+    for (args, hint) in [
+        (&["report"][..], "<FILES>"),
+        (&["report", "/no/such/file"], "/no/such/file"),
+        (&["report", "/dev/null"], "/dev/null: it is no JSON"),
+    ] {
+        let ran = anybroker(args, "");
+        assert_eq!((ran.code, ran.out.as_str()), (Some(2), ""), "{ran:?}");
+        assert!(ran.err.contains(hint), "{}", ran.err);
+    }
 }
 
 #[test]

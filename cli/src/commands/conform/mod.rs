@@ -8,16 +8,17 @@ mod watched;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use anybroker_conformance::run::{self, FaultLevel, Options, RunReport};
+use anybroker_conformance::report::Document;
+use anybroker_conformance::run::{self, FaultLevel, Options};
 use anybroker_conformance::subject::{Open, Subject, member};
 use clap::ValueEnum;
+pub(crate) use outputs::Outputs;
 
 use crate::args::Format;
 use crate::failure::{Done, Failure};
 use crate::output;
 use crate::place::Place;
 use crate::signals::Signals;
-use outputs::Outputs;
 use watched::Watched;
 
 /// Arguments of `conform`.
@@ -95,9 +96,11 @@ pub(crate) async fn run(args: Args) -> Result<Done, Failure> {
         () = signals.next() => return Err(interrupted::restore(&subject, &options, &watched).await),
     };
     watched.finish();
-    args.outputs.write(&report)?;
-    print(&report, args.format)?;
-    Ok(Done::if_holds(report.exit_code() == 0))
+    let holds = report.exit_code() == 0;
+    let document = Document::of(report);
+    args.outputs.write(&document)?;
+    args.outputs.print(&document, args.format)?;
+    Ok(Done::if_holds(holds))
 }
 
 /// The broker, once it has answered.
@@ -117,11 +120,4 @@ async fn subject(args: &Args) -> Result<Subject, Failure> {
         subject.name = name.clone();
     }
     Ok(subject)
-}
-
-fn print(report: &RunReport, format: Format) -> Result<(), Failure> {
-    match format {
-        Format::Json => output::print_json(report),
-        Format::Human => output::print(&outputs::table(report)),
-    }
 }
