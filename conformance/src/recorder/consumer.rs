@@ -10,6 +10,7 @@ use anybroker_core::{
     Subscription, Token, Topic, Verdict, async_trait,
 };
 
+use super::copies::Came;
 use super::{Recorder, fingerprint};
 use crate::history;
 use crate::history::{Assign, Close, CloseCause, Deliver, Event, Open, Outcome, Settle, SettleVerdict};
@@ -80,16 +81,24 @@ impl RecordedConsumer {
         if self.generations.insert(token.partition, token.generation) != Some(token.generation) {
             self.settler.assigned(token.partition);
         }
-        let m = delivery.id().map(|id| id.to_string()).unwrap_or_default();
+        let id = delivery.id().map(|id| id.to_string()).unwrap_or_default();
         let dead_letter = delivery.header(anybroker_core::kit::DEAD_LETTER_HEADERS[0]).is_some();
+        let position = delivery.position().map(position);
+        let came = Came {
+            topic: self.settler.subscription.topic.as_str(),
+            group: self.settler.subscription.group.as_str(),
+            position,
+            marked: delivery.redelivered() || delivery.attempt() > 1,
+            dead_letter,
+        };
         self.settler.recorder.record(&Event::Deliver(Deliver {
             d: self.settler.name(token).into(),
-            meta: Some(fingerprint::delivered(&delivery, &m).into()),
-            m: m.into(),
+            meta: Some(fingerprint::delivered(&delivery, &id).into()),
+            m: self.settler.recorder.copies.delivered(id, came).into(),
             session: self.settler.session.as_str().into(),
             key: delivery.key().map(|key| fingerprint::text(key).into()),
             hash: fingerprint::payload(delivery.payload()).into(),
-            position: delivery.position().map(position),
+            position,
             redelivered: Some(delivery.redelivered()),
             attempt: Some(delivery.attempt() as u64),
             dead_letter: dead_letter.then_some(true),

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may panic")]
 
+mod likeness;
+
 use std::path::{Path, PathBuf};
 
 use anybroker::{Group, Topic, Topology};
