@@ -12,7 +12,7 @@ use super::steps::{hold, numbered, open, publish};
 use super::{CaseResult, Context, Failure, Finding, step};
 use crate::properties::Property;
 
-const MEMBERS: u64 = 20;
+const MEMBERS: u64 = 12;
 const POLITE: Manners = Manners { nack: 0, release: 0, prefetch: 100 };
 
 /// Many members, more than there are partitions, get everything between them, and nothing twice without a cause.
@@ -21,7 +21,7 @@ pub(super) async fn many_members_share(context: Context) -> CaseResult {
     let progress = Arc::new(Progress::default());
     let join = |number| Member::join(&stage, 0, POLITE, context.seed.wrapping_add(number), &progress);
     let members = step("join", try_join_all((0..MEMBERS).map(join))).await?;
-    let load = Load { publishers: 2, messages: 1_000, keys: 100, batch: 25, pause: Duration::ZERO };
+    let load = Load { publishers: 2, messages: 600, keys: 100, batch: 25, pause: Duration::ZERO };
     flow::publish(&stage, load, context.seed, &progress).await?;
     let found =
         flow::conclude(&stage, context.quiet, members, &progress, &[Property::P1, Property::P3]).await?;

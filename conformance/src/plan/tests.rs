@@ -14,7 +14,7 @@ const UNIVERSAL: &[&str] = &[
     "fifty_tasks_share_a_publisher",
     "one_publishes_another_consumes",
     "empty_receive_can_be_given_up",
-    "twenty_topics_at_once",
+    "many_topics_at_once",
     "use_after_close",
     "everything_closes_at_once",
     "requirements_are_checked",
