@@ -6,6 +6,7 @@
 //! - [`cases`]: behaviour that every backend must show;
 //! - [`subject`]: a backend in one configuration, with what can be done to it; [`run`] runs the cases on it and reports
 //!   whether every promise was exercised and held; [`suite()`] is that as one test program;
+//! - [`workload`]: random workloads that shrink and are replayed by their seed;
 //! - [`brokers`]: real brokers, started, killed and restarted on this machine;
 //! - [`proxy`]: a TCP proxy in front of a broker, whose connections are cut, stalled and delayed.
 
@@ -19,5 +20,6 @@ pub mod recorder;
 pub mod run;
 pub mod subject;
 mod suite;
+pub mod workload;
 
 pub use suite::{REPORTS, suite};

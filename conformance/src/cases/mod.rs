@@ -14,6 +14,7 @@ mod network;
 mod order;
 mod process;
 mod promises;
+pub(crate) mod random;
 mod settling;
 mod topology;
 
@@ -125,6 +126,7 @@ cases! {
     Nothing membership::members_join_and_leave,
     Nothing membership::member_killed,
     Nothing membership::member_paused,
+    Nothing random::random_workloads,
 }
 
 cases! {
@@ -134,6 +136,7 @@ cases! {
     Proxy network::connection_half_open,
     Broker process::broker_paused,
     Broker process::broker_killed_and_restarted,
+    Broker random::random_workloads_with_faults,
 }
 
 /// Opens a new connection to the broker under test.
