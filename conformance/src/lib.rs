@@ -4,6 +4,7 @@
 //! - [`history`]: the file format, and [`recorder`], which writes it while an application works;
 //! - [`properties`]: the checkers, pure functions over a history;
 //! - [`cases`]: behaviour that every backend must show;
+//! - [`plan`]: what proves each guarantee, and what a history is held to by it;
 //! - [`subject`]: a backend in one configuration, with what can be done to it; [`run`] runs the cases on it and reports
 //!   whether every promise was exercised and held; [`suite()`] is that as one test program;
 //! - [`workload`]: random workloads that shrink and are replayed by their seed;
@@ -14,6 +15,7 @@ pub mod brokers;
 pub mod cases;
 pub mod guarantees_table;
 pub mod history;
+pub mod plan;
 pub mod properties;
 pub mod proxy;
 pub mod recorder;

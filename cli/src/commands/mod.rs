@@ -3,6 +3,7 @@
 pub(crate) mod brokers;
 pub(crate) mod check;
 pub(crate) mod completions;
+pub(crate) mod conform;
 pub(crate) mod dead_letters;
 pub(crate) mod doctor;
 pub(crate) mod groups;

@@ -145,7 +145,7 @@ impl MemberProcess {
     /// Stops it with SIGSTOP until [`MemberProcess::resume`]: it lives, and does nothing.
     pub(super) async fn pause(&mut self, stage: &Stage) -> std::io::Result<()> {
         self.stop().await?;
-        stage.recorder.fault("pause", "member");
+        stage.recorder.fault("member_pause", "member");
         Ok(())
     }
 
@@ -181,7 +181,7 @@ impl MemberProcess {
     ) -> std::io::Result<()> {
         self.stop().await?;
         amid.await;
-        stage.recorder.fault("kill", "member");
+        stage.recorder.fault("member_kill", "member");
         self.child.kill().await?;
         self.relay.await??;
         for session in &self.relayed.borrow().sessions {

@@ -13,7 +13,6 @@ mod messages;
 mod network;
 mod order;
 mod process;
-mod promises;
 pub(crate) mod random;
 mod settling;
 mod topology;
@@ -33,8 +32,8 @@ use crate::proxy::Proxy;
 use crate::recorder::Recorder;
 use crate::run::Histories;
 
+pub use crate::plan::promises;
 pub use member::{MEMBER_VARIABLE, run_member};
-pub use promises::promises;
 
 /// What a case found.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -74,10 +74,7 @@ pub async fn explore(context: &Context, shape: &Shape, time: Duration, shrinking
         }
         workloads += 1;
     }
-    let Judged { confirmed, unknown, acknowledged, faults } = sum;
-    Ok(Finding::Holds(format!(
-        "{workloads} workloads with {faults} faults, {confirmed} confirmed, {unknown} unknown, {acknowledged} acknowledged"
-    )))
+    Ok(Finding::Holds(format!("{workloads} workloads with {sum}")))
 }
 
 /// What came of a workload that broke nothing.
@@ -99,6 +96,13 @@ impl Judged {
         self.unknown += other.unknown;
         self.acknowledged += other.acknowledged;
         self.faults += other.faults;
+    }
+}
+
+impl fmt::Display for Judged {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Judged { confirmed, unknown, acknowledged, faults } = self;
+        write!(f, "{faults} faults, {confirmed} confirmed, {unknown} unknown, {acknowledged} acknowledged")
     }
 }
 
@@ -131,7 +135,7 @@ impl Broken {
     }
 
     /// Keeps its history for a person to look at; says where.
-    fn keep(&self, seed: u64) -> String {
+    pub(crate) fn keep(&self, seed: u64) -> String {
         let path = std::env::temp_dir().join(format!("anybroker-workload-{seed}.history"));
         match self.recorder.as_ref().map(|recorder| recorder.save(&path)) {
             Some(Ok(())) => format!("its history: anybroker check {}", path.display()),

@@ -54,10 +54,17 @@ async fn both_ways(
     let (from_client, to_client) = client.split();
     let (from_server, to_server) = server.split();
     tokio::try_join!(
-        one_way(from_client, to_server, conditions.clone()),
-        one_way(from_server, to_client, conditions.clone()),
+        one_way(from_client, to_server, conditions.clone(), Side::Client),
+        one_way(from_server, to_client, conditions.clone(), Side::Broker),
     )?;
     Ok(())
+}
+
+/// Who sends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Side {
+    Client,
+    Broker,
 }
 
 /// Bytes on their way, and when they are due, if they are delayed.
@@ -67,9 +74,10 @@ async fn one_way(
     from: ReadHalf<'_>,
     to: WriteHalf<'_>,
     conditions: watch::Receiver<Conditions>,
+    side: Side,
 ) -> io::Result<()> {
     let (sent, arriving) = mpsc::channel(ON_THE_WAY);
-    tokio::try_join!(take(from, sent, conditions.clone()), give(arriving, to, conditions))?;
+    tokio::try_join!(take(from, sent, conditions.clone(), side), give(arriving, to, conditions))?;
     Ok(())
 }
 
@@ -77,12 +85,19 @@ async fn take(
     mut from: ReadHalf<'_>,
     sent: mpsc::Sender<Chunk>,
     mut conditions: watch::Receiver<Conditions>,
+    side: Side,
 ) -> io::Result<()> {
+    let mut dropped = false;
     loop {
         flowing(&mut conditions).await?;
         let mut chunk = BytesMut::with_capacity(CHUNK);
         if from.read_buf(&mut chunk).await? == 0 {
             return Ok(());
+        }
+        // For good: nothing can follow what is missing.
+        dropped |= side == Side::Broker && conditions.borrow().replies_dropped;
+        if dropped {
+            continue;
         }
         let delay = conditions.borrow().delay;
         let due = (delay > Duration::ZERO).then(|| Instant::now() + delay);

@@ -1,4 +1,4 @@
-//! A TCP proxy in front of a broker, whose connections tests cut, stall and delay.
+//! A TCP proxy in front of a broker, whose connections tests cut, stall, delay and make deaf to the broker's answers.
 //!
 //! It knows nothing of what flows through it. A broker that tells its clients where to connect must advertise the
 //! proxy's address to those that come through it: [`Proxied`](crate::brokers::Proxied) says where that is.
@@ -36,6 +36,7 @@ pub struct Proxy {
 #[derive(Clone, Copy, Debug, Default)]
 struct Conditions {
     stalled: bool,
+    replies_dropped: bool,
     delay: Duration,
     /// How often everything has been cut: a connection ends when this is no longer what it was when it began.
     cuts: u64,
@@ -68,11 +69,21 @@ impl Proxy {
         self.open.load(Ordering::Acquire)
     }
 
-    /// Resets every connection, on both sides; says how many there were. New ones are accepted at once.
+    /// Resets every connection, on both sides; says how many there were. New ones are accepted at once, and hear the
+    /// broker's answers.
     pub fn cut(&self) -> usize {
         let open = self.connections();
-        self.conditions.send_modify(|conditions| conditions.cuts += 1);
+        self.conditions.send_modify(|conditions| {
+            conditions.cuts += 1;
+            conditions.replies_dropped = false;
+        });
         open
+    }
+
+    /// Forwards what clients send, and throws away what the broker answers, until everything is [cut](Self::cut): what
+    /// clients ask for is done, and they never hear of it. New connections hear nothing either.
+    pub fn drop_replies(&self) {
+        self.conditions.send_modify(|conditions| conditions.replies_dropped = true);
     }
 
     /// Forwards nothing more in either direction, and keeps every socket open: the other side is silent, not gone.

@@ -100,6 +100,49 @@ async fn what_is_stalled_can_be_cut() {
     timeout(SOON, socket.read(&mut [0])).await.unwrap().unwrap_err();
 }
 
+/// A proxy in front of a server that tells what it gets, and says so.
+async fn told() -> (Proxy, tokio::sync::mpsc::UnboundedReceiver<u8>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (tell, told) = tokio::sync::mpsc::unbounded_channel();
+    tokio::spawn(async move {
+        while let Ok((mut socket, _)) = listener.accept().await {
+            let tell = tell.clone();
+            tokio::spawn(async move {
+                while let Ok(byte) = socket.read_u8().await {
+                    _ = tell.send(byte);
+                    _ = socket.write_u8(byte).await;
+                }
+            });
+        }
+    });
+    (Proxy::listen(0, address).await.unwrap(), told)
+}
+
+#[tokio::test]
+async fn dropped_replies_leave_the_client_deaf_and_the_broker_told() {
+    let (proxy, mut told) = told().await;
+    let mut before = connect(&proxy).await;
+    before.write_u8(1).await.unwrap();
+    assert_eq!(timeout(SOON, before.read_u8()).await.unwrap().unwrap(), 1);
+    assert_eq!(told.recv().await, Some(1));
+    proxy.drop_replies();
+    let mut during = connect(&proxy).await;
+    for (byte, socket) in [(2, &mut before), (3, &mut during)] {
+        socket.write_u8(byte).await.unwrap();
+        assert_eq!(timeout(SOON, told.recv()).await.unwrap(), Some(byte));
+        timeout(SILENCE, socket.read_u8()).await.expect_err("the client heard an answer");
+    }
+    assert_eq!(proxy.cut(), 2);
+    for socket in [&mut before, &mut during] {
+        let error = timeout(SOON, socket.read_u8()).await.unwrap().unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
+    }
+    let mut after = connect(&proxy).await;
+    after.write_u8(4).await.unwrap();
+    assert_eq!(timeout(SOON, after.read_u8()).await.unwrap().unwrap(), 4);
+}
+
 #[tokio::test]
 async fn a_delay_counts_once_each_way_and_not_for_every_chunk() {
     let proxy = echo().await;

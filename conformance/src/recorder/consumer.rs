@@ -10,6 +10,7 @@ use anybroker_core::{
     Subscription, Token, Topic, Verdict, async_trait,
 };
 
+use super::copies::Came;
 use super::{Recorder, fingerprint};
 use crate::history;
 use crate::history::{Assign, Close, CloseCause, Deliver, Event, Open, Outcome, Settle, SettleVerdict};
@@ -80,16 +81,24 @@ impl RecordedConsumer {
         if self.generations.insert(token.partition, token.generation) != Some(token.generation) {
             self.settler.assigned(token.partition);
         }
-        let m = delivery.id().map(|id| id.to_string()).unwrap_or_default();
+        let id = delivery.id().map(|id| id.to_string()).unwrap_or_default();
         let dead_letter = delivery.header(anybroker_core::kit::DEAD_LETTER_HEADERS[0]).is_some();
+        let position = delivery.position().map(position);
+        let came = Came {
+            topic: self.settler.subscription.topic.as_str(),
+            group: self.settler.subscription.group.as_str(),
+            position,
+            marked: delivery.redelivered() || delivery.attempt() > 1,
+            dead_letter,
+        };
         self.settler.recorder.record(&Event::Deliver(Deliver {
             d: self.settler.name(token).into(),
-            meta: Some(fingerprint::delivered(&delivery, &m).into()),
-            m: m.into(),
+            meta: Some(fingerprint::delivered(&delivery, &id).into()),
+            m: self.settler.recorder.copies.delivered(id, came).into(),
             session: self.settler.session.as_str().into(),
             key: delivery.key().map(|key| fingerprint::text(key).into()),
             hash: fingerprint::payload(delivery.payload()).into(),
-            position: delivery.position().map(position),
+            position,
             redelivered: Some(delivery.redelivered()),
             attempt: Some(delivery.attempt() as u64),
             dead_letter: dead_letter.then_some(true),
@@ -178,12 +187,13 @@ impl RecordedSettler {
         self.recorder.record(&Event::Settle(Settle { d, verdict, delay_ms, transaction: None }));
     }
 
-    fn settled_line(&self, token: Token, result: &Result<Settled, SettleError>) {
-        let outcome = match result {
+    fn settled_line(&self, token: Token, verdict: &Verdict, result: &Result<Settled, SettleError>) {
+        let outcome = match (result, verdict) {
             // Merely recorded is not written: the broker has not confirmed it.
-            Ok(Settled::Recorded) => return,
-            Ok(Settled::Confirmed) => Outcome::Ok,
-            Err(error) => match error.error().kind() {
+            (Ok(Settled::Recorded), Verdict::Ack) => return,
+            // What is put back goes back in the session itself, which is certain; a dead letter has been confirmed.
+            (Ok(_), _) => Outcome::Ok,
+            (Err(error), _) => match error.error().kind() {
                 Kind::Superseded | Kind::Fenced | Kind::LeaseExpired | Kind::Closed => Outcome::Failed,
                 Kind::InvalidConfiguration => Outcome::Failed,
                 _ => Outcome::Unknown,
@@ -198,16 +208,18 @@ impl RecordedSettler {
 impl Settler for RecordedSettler {
     async fn settle(&self, batch: Vec<Settlement>) -> Vec<Result<Settled, SettleError>> {
         let Some(inner) = self.inner().clone() else { return Vec::new() };
-        let mut tokens = Vec::with_capacity(batch.len());
+        let mut settled = Vec::with_capacity(batch.len());
         let mut unwrapped = Vec::with_capacity(batch.len());
         for Settlement { mut delivery, verdict } in batch {
-            tokens.push(delivery.token());
+            settled.push((delivery.token(), verdict.clone()));
             self.settle_line(delivery.token(), &verdict);
             delivery.take_settler();
             unwrapped.push(Settlement { delivery: delivery.with_settler(inner.clone()), verdict });
         }
         let results = inner.settle(unwrapped).await;
-        tokens.iter().zip(&results).for_each(|(token, result)| self.settled_line(*token, result));
+        for ((token, verdict), result) in settled.iter().zip(&results) {
+            self.settled_line(*token, verdict, result);
+        }
         results.into_iter().map(|result| result.map_err(|refused| self.rewrap(refused))).collect()
     }
 

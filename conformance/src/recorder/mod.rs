@@ -5,29 +5,43 @@
 
 mod backend;
 mod consumer;
+mod copies;
 mod fingerprint;
+mod flight;
 mod publisher;
 
 use std::collections::HashSet;
 use std::io::{BufReader, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anybroker_core::{Broker, Group, Topic};
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::history::{Event, Fault, Header, HistoryError, HistoryWriter};
 use crate::properties::{Report, check};
 
+/// Messages whose ids begin with this are recorded as *sentinels*: published only to see that everything moves (P17).
+pub const SENTINEL: &str = "sentinel-";
+
 /// Writes one history; shared by everything that records into it.
 pub struct Recorder {
-    writer: Mutex<HistoryWriter<Sink>>,
+    writer: Mutex<Writer>,
+    /// How many messages are in flight.
+    in_flight: watch::Sender<usize>,
+    copies: copies::Copies,
     /// In tokio's time: where a test pauses it, the history tells of the time that its brokers saw.
     began: Instant,
     names: AtomicU64,
     prefix: String,
     /// Groups that have had a session, by topic.
     groups: Mutex<HashSet<(Topic, Group)>>,
+}
+
+struct Writer {
+    lines: HistoryWriter<Sink>,
+    flight: flight::Flight,
 }
 
 /// Where the lines go.
@@ -76,7 +90,12 @@ impl Recorder {
 
     fn begin(sink: Sink, header: &Header, prefix: String) -> std::io::Result<Arc<Self>> {
         Ok(Arc::new(Recorder {
-            writer: Mutex::new(HistoryWriter::new(sink, header)?),
+            writer: Mutex::new(Writer {
+                lines: HistoryWriter::new(sink, header)?,
+                flight: flight::Flight::default(),
+            }),
+            in_flight: watch::Sender::new(0),
+            copies: copies::Copies::default(),
             began: Instant::now(),
             names: AtomicU64::new(0),
             prefix,
@@ -99,18 +118,51 @@ impl Recorder {
         self.record(&Event::Fault(Fault { kind: kind.into(), target: target.into() }));
     }
 
+    /// Waits until this many messages are in flight (publishes without an outcome, deliveries unsettled), and records a fault at
+    /// that moment: what breaks now breaks something.
+    ///
+    /// # Cancel safety
+    /// Cancel safe: until it returns nothing is recorded.
+    pub async fn fault_in_flight(&self, kind: &str, target: &str, least: usize) {
+        let mut in_flight = self.in_flight.subscribe();
+        let fault = Event::Fault(Fault { kind: kind.into(), target: target.into() });
+        // The sender is ours, so that waiting cannot fail.
+        while in_flight.wait_for(|count| *count >= least).await.is_ok() {
+            let mut writer = self.lock();
+            if writer.flight.count() >= least {
+                return self.write(&mut writer, |write| write(&fault));
+            }
+        }
+    }
+
+    /// How many messages are in flight.
+    pub fn in_flight(&self) -> usize {
+        *self.in_flight.borrow()
+    }
+
     /// Records the lines of another process, which it wrote with a recorder of its own; they get this clock's time.
     ///
     /// # Errors
     /// `InvalidData` if the line is no event.
     pub fn relay(&self, line: &str) -> std::io::Result<()> {
-        let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
-        writer.relay(self.began.elapsed().as_nanos() as u64, line)
+        let mut writer = self.lock();
+        writer.flight.line(line);
+        self.tell(&writer);
+        writer.lines.relay(self.began.elapsed().as_nanos() as u64, line)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Writer> {
+        self.writer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn tell(&self, writer: &Writer) {
+        let now = writer.flight.count();
+        self.in_flight.send_if_modified(|count| std::mem::replace(count, now) != now);
     }
 
     /// The history so far; empty where it is streamed.
     pub fn history(&self) -> Vec<u8> {
-        match self.writer.lock().unwrap_or_else(PoisonError::into_inner).get_mut() {
+        match self.lock().lines.get_mut() {
             Sink::Memory(lines) => lines.clone(),
             Sink::Stream(_) => Vec::new(),
         }
@@ -141,14 +193,19 @@ impl Recorder {
 
     /// Records several events that nothing else may come between.
     fn batch(&self, work: impl FnOnce(&mut dyn FnMut(&Event<'_>))) {
-        let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        self.write(&mut self.lock(), work);
+    }
+
+    fn write(&self, writer: &mut Writer, work: impl FnOnce(&mut dyn FnMut(&Event<'_>))) {
         let time = self.began.elapsed().as_nanos() as u64;
         work(&mut |event| {
-            if let Err(error) = writer.write(time, event) {
+            writer.flight.event(event);
+            if let Err(error) = writer.lines.write(time, event) {
                 tracing::error!(%error, "an event could not be recorded, and the history is incomplete");
             }
         });
-        if let Err(error) = writer.flush() {
+        self.tell(writer);
+        if let Err(error) = writer.lines.flush() {
             tracing::error!(%error, "events could not be recorded, and the history is incomplete");
         }
     }

@@ -5,7 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use anybroker_core::kit::{Confirmations, Permit};
 use anybroker_core::{Fate, Key, Message, Outcome, Publisher, Result, Topic, async_trait};
 
-use super::{Recorder, fingerprint};
+use super::copies::Named;
+use super::{Recorder, SENTINEL, fingerprint};
 use crate::history;
 use crate::history::{Event, Publish, Published};
 
@@ -24,12 +25,17 @@ impl RecordedPublisher {
         RecordedPublisher { publisher, recorder, name, calls: Mutex::new(()) }
     }
 
-    fn invoked(&self, batch: &[Message]) {
+    /// Writes the lines of a batch; says how its messages are called in them.
+    fn invoked(&self, batch: &[Message]) -> Vec<Named> {
         let topic = self.publisher.topic().as_str();
+        let name = |message: &Message| self.recorder.copies.publish(message.id.to_string(), topic);
+        let names: Vec<_> = batch.iter().map(name).collect();
         self.recorder.batch(|write| {
-            for message in batch {
+            for (message, named) in batch.iter().zip(&names) {
                 write(&Event::Publish(Publish {
-                    m: message.id.to_string().into(),
+                    m: named.m.as_str().into(),
+                    dedup: named.dedup.as_deref().map(Into::into),
+                    sentinel: named.m.starts_with(SENTINEL).then_some(true),
                     publisher: self.name.as_str().into(),
                     topic: topic.into(),
                     key: message.key.as_ref().map(|key| fingerprint::text(key.as_bytes()).into()),
@@ -39,6 +45,7 @@ impl RecordedPublisher {
                 }));
             }
         });
+        names
     }
 }
 
@@ -50,12 +57,11 @@ impl Publisher for RecordedPublisher {
 
     fn enqueue(&self, permit: Permit, batch: Vec<Message>) -> Confirmations {
         let _calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
-        self.invoked(&batch);
-        let ids: Vec<_> = batch.iter().map(|message| message.id.to_string()).collect();
+        let names = self.invoked(&batch);
         let recorder = self.recorder.clone();
         self.publisher.enqueue(permit, batch).inspect(move |outcomes| {
             recorder.batch(|write| {
-                ids.iter().zip(outcomes).for_each(|(m, outcome)| write(&came_back(m, outcome)))
+                names.iter().zip(outcomes).for_each(|(m, outcome)| write(&came_back(&recorder, m, outcome)))
             });
         })
     }
@@ -77,16 +83,18 @@ impl Publisher for RecordedPublisher {
     }
 }
 
-fn came_back<'a>(m: &'a str, outcome: &Outcome) -> Event<'a> {
+fn came_back<'a>(recorder: &Recorder, named: &'a Named, outcome: &Outcome) -> Event<'a> {
     let (known, receipt) = match outcome {
         Ok(receipt) => (history::Outcome::Ok, Some(receipt)),
         Err(error) if error.error().fate() == Fate::NotApplied => (history::Outcome::Failed, None),
         Err(_) => (history::Outcome::Unknown, None),
     };
+    let duplicate = receipt.is_some_and(|receipt| receipt.duplicate);
+    let position = receipt.and_then(|receipt| receipt.position).map(super::consumer::position);
     Event::Published(Published {
-        m: m.into(),
+        m: named.m.as_str().into(),
         outcome: known,
-        position: receipt.and_then(|r| r.position).map(super::consumer::position),
-        duplicate: receipt.filter(|r| r.duplicate).map(|_| true),
+        position: position.and_then(|it| recorder.copies.confirmed(named, it, duplicate)),
+        duplicate: duplicate.then_some(true),
     })
 }

@@ -90,6 +90,8 @@ pub enum PropertyVerdict {
     NotExercised,
     /// It could have failed often enough, and did not.
     Pass,
+    /// There is nothing here that could make it fail; the reason says why.
+    NotApplicable,
 }
 
 /// What a run found of one property.
@@ -106,7 +108,7 @@ pub struct PropertyReport {
     /// The first violations.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub violations: Vec<ViolationReport>,
-    /// Why a history does not say.
+    /// Why a history does not say, or why it does not apply here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }
@@ -255,6 +257,20 @@ impl ViolationReport {
 impl CaseReport {
     pub(super) fn new(name: &str, verdict: CaseVerdict, text: String, seed: u64) -> Self {
         CaseReport { name: name.to_owned(), verdict, text, seconds: 0.0, seed }
+    }
+}
+
+impl PropertyVerdict {
+    /// Its name in the JSON form.
+    pub fn name(self) -> &'static str {
+        match self {
+            PropertyVerdict::Violation => "violation",
+            PropertyVerdict::Stalled => "stalled",
+            PropertyVerdict::Inconclusive => "inconclusive",
+            PropertyVerdict::NotExercised => "not_exercised",
+            PropertyVerdict::Pass => "pass",
+            PropertyVerdict::NotApplicable => "not_applicable",
+        }
     }
 }
 

@@ -8,10 +8,12 @@
 //! before it counts as harmless.
 
 mod shrink;
+mod soak;
 mod step;
 mod strategy;
 
 pub use shrink::{Budget, Shrunk, shrink};
+pub use soak::{SoakOptions, SoakProgress, Standing, soak};
 pub use step::{Fault, FaultKind, Manners, Publish, Step};
 pub use strategy::{Possible, Shape};
 

@@ -123,6 +123,11 @@ pub enum FaultKind {
         /// For so long.
         ms: u64,
     },
+    /// What clients send arrives, and no answer comes back; then every connection is reset.
+    DropReplies {
+        /// For so long.
+        ms: u64,
+    },
     /// A member process joins, works, and is killed.
     KillMember,
     /// The broker's process stops.
@@ -200,6 +205,9 @@ impl fmt::Display for FaultKind {
         match self {
             FaultKind::Cut => write!(f, "all connections are cut"),
             FaultKind::Stall { ms } => write!(f, "all connections are silent for {ms} ms"),
+            FaultKind::DropReplies { ms } => {
+                write!(f, "all answers are lost for {ms} ms, then all connections")
+            }
             FaultKind::KillMember => write!(f, "a member process is killed"),
             FaultKind::PauseBroker { ms } => write!(f, "the broker is paused for {ms} ms"),
             FaultKind::KillBroker => write!(f, "the broker is killed and restarted"),

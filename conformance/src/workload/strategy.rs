@@ -203,6 +203,7 @@ impl Shape {
         let kinds = [
             (connections, FaultKind::Cut),
             (connections, FaultKind::Stall { ms: 0 }),
+            (connections, FaultKind::DropReplies { ms: 0 }),
             (processes, FaultKind::KillMember),
             (pause, FaultKind::PauseBroker { ms: 0 }),
             (kill, FaultKind::KillBroker),
@@ -213,6 +214,7 @@ impl Shape {
         (select(kinds), 200..=2_500_u64, 40..=120_u32).prop_map(|(kind, ms, burst)| {
             let kind = match kind {
                 FaultKind::Stall { .. } => FaultKind::Stall { ms },
+                FaultKind::DropReplies { .. } => FaultKind::DropReplies { ms },
                 FaultKind::PauseBroker { .. } => FaultKind::PauseBroker { ms },
                 other => other,
             };

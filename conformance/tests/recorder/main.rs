@@ -4,8 +4,8 @@
 
 use std::sync::Arc;
 
-use anybroker::{Broker, Group, Message, PublisherExt, PublisherOptions, Subscription, Topic};
-use anybroker_conformance::history::{Drained, Event, Header, LossPromise, Promises};
+use anybroker::{Broker, ConsumerExt, Group, Message, PublisherExt, PublisherOptions, Subscription, Topic};
+use anybroker_conformance::history::{Deduplication, Drained, Event, Header, LossPromise, Nothing, Promises};
 use anybroker_conformance::properties::{Property, Verdict};
 use anybroker_conformance::recorder::Recorder;
 
@@ -55,4 +55,76 @@ async fn a_loss_is_seen_on_a_second_topic_of_the_same_group_name() {
     broker.admin().purge(&second).await.unwrap();
     visit(&recorded, &second, &group).await;
     is_seen(&broker, &recorder, &second).await;
+}
+
+#[tokio::test]
+async fn what_is_published_again_is_seen_stored_twice_unless_the_broker_deduplicates() {
+    for (url, verdict) in
+        [("memory://twice", Verdict::Violation), ("memory://once?deduplication=1m", Verdict::Pass)]
+    {
+        let broker = anybroker::connect(url).await.unwrap();
+        let promises = Promises {
+            p3: Some(LossPromise::default()),
+            p5: Some(Nothing {}),
+            p11: Some(Deduplication { window_ms: 60_000 }),
+            p16: Some(Nothing {}),
+            ..Promises::default()
+        };
+        let recorder = Recorder::new(&Header::new("memory", promises)).unwrap();
+        let recorded = recorder.wrap(broker);
+        let (topic, group) = (Topic::new("t").unwrap(), Group::new("g").unwrap());
+        visit(&recorded, &topic, &group).await;
+        for _ in 0..2 {
+            let publisher = recorded.publisher(PublisherOptions::new(topic.clone())).await.unwrap();
+            publisher.publish(Message::new("x").with_id("m").with_key("k")).await.unwrap();
+        }
+        let mut consumer = recorded.consumer(Subscription::new(topic.clone(), group)).await.unwrap();
+        let most = if verdict == Verdict::Pass { 1 } else { 2 };
+        for _ in 0..most {
+            consumer.next().await.unwrap().ack().await.unwrap();
+        }
+        consumer.close().await.unwrap();
+        recorder.record(&Event::Drained(Drained { group: "g".into(), topic: "t".into() }));
+        let report = recorder.check().unwrap();
+        assert_eq!(report.properties[&Property::P11].verdict, verdict, "{report}");
+        for other in [Property::P3, Property::P5, Property::P16] {
+            assert_eq!(report.properties[&other].verdict, Verdict::Pass, "{report}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn sentinels_are_told_by_their_ids() {
+    let (_, recorded, recorder) = open("sentinels").await;
+    let publisher = recorded.publisher(PublisherOptions::new(Topic::new("t").unwrap())).await.unwrap();
+    for id in ["sentinel-1", "m1"] {
+        publisher.publish(Message::new("x").with_id(id)).await.unwrap();
+    }
+    let history = String::from_utf8(recorder.history()).unwrap();
+    let sentinels: Vec<_> = history.lines().filter(|line| line.contains("\"sentinel\":true")).collect();
+    assert!(sentinels.len() == 1 && sentinels[0].contains("sentinel-1"), "{history}");
+}
+
+#[tokio::test]
+async fn a_fault_waits_until_it_finds_something_in_flight() {
+    let (_, recorded, recorder) = open("in-flight").await;
+    let (topic, group) = (Topic::new("t").unwrap(), Group::new("g").unwrap());
+    let publisher = recorded.publisher(PublisherOptions::new(topic.clone())).await.unwrap();
+    let mut consumer = recorded.consumer(Subscription::new(topic, group)).await.unwrap();
+    let mut fault = std::pin::pin!(recorder.fault_in_flight("cut", "memory", 3));
+    for at in 0..3 {
+        assert!(futures::poll!(&mut fault).is_pending());
+        publisher.publish(Message::new(format!("{at}"))).await.unwrap();
+    }
+    let mut held = Vec::new();
+    while held.len() < 3 {
+        held.extend(consumer.receive(3).await.unwrap());
+    }
+    fault.await;
+    assert_eq!(recorder.in_flight(), 3);
+    for delivery in held {
+        delivery.ack().await.unwrap();
+    }
+    assert_eq!(recorder.in_flight(), 0);
+    consumer.close().await.unwrap();
 }

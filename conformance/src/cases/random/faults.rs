@@ -9,6 +9,7 @@ use super::super::flow::Progress;
 use super::super::member::MemberProcess;
 use super::super::{Connect, Context, Failure, Stage};
 use crate::proxy::Proxy;
+use crate::run::IN_FLIGHT;
 use crate::workload::{FaultKind, Step, Workload};
 
 /// What can be broken in a run.
@@ -20,11 +21,15 @@ pub(super) struct Breaker<'a> {
 
 /// How long a member process has to get going.
 const WORKED: Duration = Duration::from_secs(6);
+/// How long a fault waits until it finds messages in flight.
+const SOON: Duration = Duration::from_secs(2);
 
 impl<'a> Breaker<'a> {
     pub(super) async fn new(context: &'a Context, workload: &Workload) -> Result<Self, Failure> {
         let faults: Vec<_> = workload.steps.iter().filter_map(fault).collect();
-        let connections = |kind: &FaultKind| matches!(kind, FaultKind::Cut | FaultKind::Stall { .. });
+        let connections = |kind: &FaultKind| {
+            matches!(kind, FaultKind::Cut | FaultKind::Stall { .. } | FaultKind::DropReplies { .. })
+        };
         let detour = match &context.detour {
             Ok(detour) if faults.iter().any(connections) => Some(detour().await?),
             _ => None,
@@ -54,20 +59,29 @@ impl<'a> Breaker<'a> {
         match (kind, &self.detour, &self.context.faults) {
             (FaultKind::Cut, Some((proxy, _)), _) => {
                 burst.await;
-                stage.recorder.fault("cut", target);
+                now(stage, "cut", target).await;
                 proxy.cut();
             }
             (FaultKind::Stall { ms }, Some((proxy, _)), _) => {
                 burst.await;
-                stage.recorder.fault("stall", target);
+                now(stage, "stall", target).await;
                 proxy.stall();
                 wait(ms).await;
                 proxy.resume();
                 stage.recorder.fault("heal", target);
             }
+            (FaultKind::DropReplies { ms }, Some((proxy, _)), _) => {
+                burst.await;
+                now(stage, "drop_replies", target).await;
+                proxy.drop_replies();
+                wait(ms).await;
+                stage.recorder.fault("cut", target);
+                proxy.cut();
+                stage.recorder.fault("heal", target);
+            }
             (FaultKind::PauseBroker { ms }, _, Ok(faults)) => {
                 burst.await;
-                stage.recorder.fault("pause", target);
+                now(stage, "pause", target).await;
                 faults.pause().await?;
                 wait(ms).await;
                 faults.resume().await?;
@@ -75,7 +89,7 @@ impl<'a> Breaker<'a> {
             }
             (FaultKind::KillBroker, _, Ok(faults)) => {
                 burst.await;
-                stage.recorder.fault("kill", target);
+                now(stage, "kill", target).await;
                 faults.kill().await?;
                 faults.restart().await?;
                 stage.recorder.fault("restart", target);
@@ -100,6 +114,13 @@ impl<'a> Breaker<'a> {
         // It may only wait, where one member at a time is active.
         let _ = timeout(WORKED, process.acknowledged(20)).await;
         Ok(process.kill_amid(stage, burst).await?)
+    }
+}
+
+/// Records a fault that finds messages in flight: at once if it does, soon if members are about to get some.
+async fn now(stage: &Stage, kind: &str, target: &str) {
+    if timeout(SOON, stage.recorder.fault_in_flight(kind, target, IN_FLIGHT as usize)).await.is_err() {
+        stage.recorder.fault(kind, target);
     }
 }
 

@@ -11,12 +11,15 @@ use tokio::task::JoinHandle;
 
 use super::super::Failure;
 use super::super::flow::{self, Chance, Progress};
+use crate::recorder::SENTINEL;
 use crate::workload::Publish;
 
 enum Order {
     Publish(Publish),
     /// So many messages at once; says when they are on their way.
     Burst(u32, oneshot::Sender<()>),
+    /// So many messages that only show that everything moves.
+    Sentinels(u32),
 }
 
 /// A publisher at work.
@@ -37,6 +40,7 @@ impl Publishing {
         let publishes = Publishes {
             publisher,
             number,
+            prefix: "m",
             sent: 0,
             chance: Chance::new(seed.wrapping_mul(31).wrapping_add(number as u64)),
             waiting: VecDeque::new(),
@@ -48,6 +52,11 @@ impl Publishing {
     pub(super) fn publish(&self, publish: Publish) {
         // A task that has ended says why at its end.
         let _ = self.orders.send(Order::Publish(publish));
+    }
+
+    /// Publishes messages that only show that everything moves.
+    pub(super) fn sentinels(&self, messages: u32) {
+        let _ = self.orders.send(Order::Sentinels(messages));
     }
 
     /// Publishes at once; ends with the messages on their way.
@@ -71,6 +80,8 @@ impl Publishing {
 struct Publishes {
     publisher: Arc<dyn Publisher>,
     number: usize,
+    /// What the names of its messages begin with.
+    prefix: &'static str,
     sent: u64,
     chance: Chance,
     waiting: VecDeque<(Vec<String>, Confirmations)>,
@@ -86,6 +97,10 @@ impl Publishes {
         while let Some(order) = given.recv().await {
             match order {
                 Order::Publish(publish) => self.publish(publish).await?,
+                Order::Sentinels(messages) => {
+                    self.prefix = SENTINEL;
+                    self.publish(Publish { messages, ..BURST }).await?;
+                }
                 Order::Burst(messages, sent) => {
                     self.publish(Publish { messages, ..BURST }).await?;
                     // Nobody waits for it any more where a run has ended.
@@ -117,7 +132,7 @@ impl Publishes {
 
     fn message(&mut self, step: &Publish) -> Message {
         self.sent += 1;
-        let name = format!("m{}-{}", self.number, self.sent);
+        let name = format!("{}{}-{}", self.prefix, self.number, self.sent);
         let mut payload = format!("{name}/").into_bytes();
         payload.resize(payload.len().max(step.bytes as usize), b'.');
         let message = Message::new(payload).with_id(name);

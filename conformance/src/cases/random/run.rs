@@ -15,7 +15,7 @@ use super::Judged;
 use super::faults::Breaker;
 use super::member::Member;
 use super::publisher::Publishing;
-use crate::history::{Drained, Event};
+use crate::history::{Drained, Event, Promises};
 use crate::recorder::Recorder;
 use crate::workload::{Fault, Manners, Step, Workload};
 
@@ -58,7 +58,7 @@ impl<'a> Running<'a> {
         let breaker = Breaker::new(context, workload).await?;
         // A history of its own: it becomes evidence only if the caller says so.
         let own = Context { histories: Default::default(), ..context.clone() };
-        let stage = own.stage("workload", workload.groups).await?;
+        let stage = own.stage_held_to("workload", workload.groups, kept_without_members).await?;
         let way = match breaker.way() {
             Some(connect) => stage.recorder.wrap(connect().await?),
             None => stage.recorded.clone(),
@@ -80,6 +80,9 @@ impl<'a> Running<'a> {
     async fn all(&mut self, workload: &Workload) -> Result<Judged, Failure> {
         for step in &workload.steps {
             self.step(step).await?;
+        }
+        if self.faults > 0 {
+            self.publisher(BURSTS).await?.sentinels(SENTINELS);
         }
         let published = async {
             for (_, publishing) in std::mem::take(&mut self.publishers) {
@@ -201,8 +204,15 @@ impl<'a> Running<'a> {
 
 /// The publisher that has messages on their way when something breaks.
 const BURSTS: usize = 100;
+/// How many messages show that everything moves again once what broke is mended.
+const SENTINELS: u32 = 10;
 /// The first of those that join a group which nobody is left in.
 const LAST: usize = 100;
+
+/// Where nothing is kept for a member that comes later, a group has none for a while, and a history does not show it.
+fn kept_without_members(promises: Promises) -> Promises {
+    Promises { p14: promises.p14.filter(|_| promises.p3.is_some()), ..promises }
+}
 
 /// A dead letter topic, where members use one.
 async fn dead_letters(stage: &Stage, workload: &Workload) -> Result<Option<Topic>, Failure> {

@@ -1,0 +1,165 @@
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use anybroker_core::{Basis, Guarantees, Level, Limits, Row};
+
+use super::*;
+use crate::cases::{CASES, DISTURBING};
+
+/// Cases that hold whatever a backend guarantees: the contract of the interface itself.
+const UNIVERSAL: &[&str] = &[
+    "round_trip",
+    "empty_payload",
+    "use_after_close",
+    "requirements_are_checked",
+    "missing_topic",
+    "different_topology",
+    "random_workloads",
+    "random_workloads_with_faults",
+];
+
+/// Named already, and on their way.
+const COMING: &[&str] = &[
+    "batch_over_the_limit_is_split",
+    "close_waits_for_confirmations",
+    "connection_delayed",
+    "deduplication_window",
+    "delays_are_floors",
+    "delivery_limit",
+    "distinct_ids_are_kept",
+    "failed_publishes_stay_away",
+    "gap_after_failed_publish",
+    "held_deliveries_keep_others_out",
+    "hole_in_the_acknowledgements",
+    "late_group_reads_the_history",
+    "lease_is_extended",
+    "many_members_share",
+    "nacks_over_closing_members",
+    "read_again_from_the_earliest",
+    "redelivery_keeps_its_place",
+    "replies_dropped",
+    "sentinels_after_faults",
+    "stale_acknowledgement",
+    "window_is_bounded",
+    "witness_loss",
+    "witness_lost_acknowledgement",
+    "witness_order",
+    "witness_two_holders",
+    "witness_unmarked_redelivery",
+];
+
+fn cases() -> BTreeSet<&'static str> {
+    CASES.iter().chain(DISTURBING).map(|case| case.name).collect()
+}
+
+fn named() -> BTreeSet<&'static str> {
+    let name = |proof: &Proof| match proof {
+        Proof::Case(name) | Proof::Witness(name) => Some(*name),
+        Proof::Property(_) | Proof::Stated(_) => None,
+    };
+    all().iter().flat_map(|row| row.proofs).filter_map(name).collect()
+}
+
+fn properties(rows: &[super::Row]) -> BTreeSet<Property> {
+    let property = |proof: &Proof| match proof {
+        Proof::Property(property) => Some(*property),
+        Proof::Case(_) | Proof::Witness(_) | Proof::Stated(_) => None,
+    };
+    rows.iter().flat_map(|row| row.proofs).filter_map(property).collect()
+}
+
+fn promised(guarantees: &Guarantees) -> BTreeSet<Property> {
+    let all =
+        window(guarantees, 10, delivery_limit(guarantees, 3, at_most_once(guarantees, promises(guarantees))));
+    let all = serde_json::to_value(all).unwrap();
+    let names = all.as_object().unwrap().keys();
+    names.map(|name| serde_json::from_value(name.as_str().into()).unwrap()).collect()
+}
+
+#[test]
+fn every_case_that_is_named_exists() {
+    let (cases, coming) = (cases(), BTreeSet::from_iter(COMING.iter().copied()));
+    let missing: Vec<_> =
+        named().into_iter().filter(|name| !cases.contains(name) && !coming.contains(name)).collect();
+    assert!(missing.is_empty(), "no such case: {missing:?}");
+}
+
+#[test]
+fn every_case_proves_something() {
+    let named = named();
+    let idle: Vec<_> =
+        cases().into_iter().filter(|case| !named.contains(case) && !UNIVERSAL.contains(case)).collect();
+    assert!(idle.is_empty(), "no row names {idle:?}");
+    let both: Vec<_> = UNIVERSAL.iter().filter(|case| named.contains(*case)).collect();
+    assert!(both.is_empty(), "universal, and named by a row: {both:?}");
+}
+
+#[test]
+fn every_property_proves_something() {
+    assert_eq!(properties(&all()), Property::ALL.iter().copied().collect());
+}
+
+/// Whatever one row is raised to, nothing is promised that no row is proved by.
+#[test]
+fn what_is_promised_proves_a_row() {
+    for guarantees in one_row_raised() {
+        let (rows, promised) = (of(&guarantees), promised(&guarantees));
+        // A window is the subscription's, whatever the rows say.
+        let proved = properties(&rows).into_iter().chain([Property::P13]).collect();
+        assert!(promised.is_subset(&proved), "{promised:?} promised, {proved:?} proved by {rows:#?}");
+    }
+}
+
+/// With everything at its strongest, every property is promised that proves a row.
+#[test]
+fn what_proves_a_row_is_promised() {
+    let strongest = strongest();
+    let mut proved = properties(&of(&strongest));
+    // Not promised beside exactly once.
+    proved.remove(&Property::P4);
+    assert_eq!(promised(&strongest), proved);
+}
+
+fn row<T: Level>(value: T) -> Row<T> {
+    Row::new(value, Basis::Documented, "https://example.org")
+}
+
+fn extreme<T: Level>(strongest: bool) -> Row<T> {
+    row(if strongest { T::ALL[T::ALL.len() - 1] } else { T::ALL[0] })
+}
+
+macro_rules! guarantees {
+    ($($field:ident)+) => {
+        fn all_at(strongest: bool, limits: Limits) -> Guarantees {
+            Guarantees { backend: "test", version: None, $($field: extreme(strongest),)+ limits }
+        }
+
+        fn one_row_raised() -> Vec<Guarantees> {
+            let weakest = all_at(false, Limits::default());
+            let mut all = vec![weakest.clone()];
+            $(all.extend(levels(&weakest.$field).into_iter().map(|$field| Guarantees { $field, ..weakest.clone() }));)+
+            all
+        }
+    };
+}
+
+guarantees! {
+    ordering order_after_redelivery order_across_consumers order_after_member_death order_after_failed_publish
+    delivery unsubscribed_publish publish_confirmation durability_on_confirm acknowledgement settlement redelivery
+    exclusivity deduplication dead_letter fan_out replay lease delay transactions
+}
+
+fn levels<T: Level>(_: &Row<T>) -> Vec<Row<T>> {
+    T::ALL.iter().map(|value| row(*value)).collect()
+}
+
+fn strongest() -> Guarantees {
+    let limits = Limits {
+        message_bytes: Some(1),
+        batch: Some(1),
+        in_flight: Some(1),
+        deduplication_window: Some(Duration::from_secs(1)),
+        lease: Some(Duration::from_secs(1)),
+    };
+    all_at(true, limits)
+}
