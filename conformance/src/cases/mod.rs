@@ -4,8 +4,12 @@
 //! For delivery and order, the only judge is the history checker: a case makes something happen, records it, and
 //! hands the history over.
 
+mod dead_letters;
+mod delays;
+mod duplicates;
 mod flow;
 mod groups;
+mod leases;
 mod lifecycle;
 mod member;
 mod membership;
@@ -13,7 +17,10 @@ mod messages;
 mod network;
 mod order;
 mod process;
+mod replies;
 mod settling;
+mod stored;
+mod stream;
 mod topology;
 
 use std::sync::{Arc, PoisonError};
@@ -80,6 +87,8 @@ pub struct Case {
 pub enum Disturbs {
     /// It disturbs nothing.
     Nothing,
+    /// A process that works with the broker: where it is embedded, everything else that shares its file.
+    Member,
     /// Only its own connections, through a proxy: a broker may have a place for no more than one.
     Proxy,
     /// The broker, and so everything else on it.
@@ -114,6 +123,13 @@ cases! {
     Nothing settling::lease_lapses,
     Nothing settling::dead_letter_keeps_the_message,
     Nothing settling::used_up_attempts_are_dead_lettered,
+    Nothing dead_letters::delivery_limit,
+    Nothing delays::delays_are_floors,
+    Nothing duplicates::deduplication_window,
+    Nothing duplicates::distinct_ids_are_kept,
+    Nothing leases::lease_is_extended,
+    Nothing leases::stale_acknowledgement,
+    Nothing stored::confirmed_is_stored,
     Nothing lifecycle::close_hands_back,
     Nothing lifecycle::drop_hands_back,
     Nothing lifecycle::use_after_close,
@@ -123,7 +139,8 @@ cases! {
     Nothing topology::different_topology,
     Nothing membership::members_join_and_leave,
     Nothing membership::member_killed,
-    Nothing membership::member_paused,
+    Member membership::member_paused,
+    Member membership::publisher_killed,
 }
 
 cases! {
@@ -131,6 +148,8 @@ cases! {
     DISTURBING:
     Proxy network::connection_cut,
     Proxy network::connection_half_open,
+    Proxy network::connection_delayed,
+    Proxy replies::replies_dropped,
     Broker process::broker_paused,
     Broker process::broker_killed_and_restarted,
 }
@@ -227,6 +246,16 @@ impl Context {
         groups: usize,
         held_to: impl FnOnce(Promises) -> Promises,
     ) -> Result<Stage> {
+        self.stage_promising(case, groups, |_, promises| held_to(promises)).await
+    }
+
+    /// The same, with what the case's own doing adds to the promises.
+    async fn stage_promising(
+        &self,
+        case: &str,
+        groups: usize,
+        held_to: impl FnOnce(&Guarantees, Promises) -> Promises,
+    ) -> Result<Stage> {
         let broker = self.broker().await?;
         let nanos = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_nanos() as u64);
         let topic = Topic::new(format!("{case}-{:x}", nanos ^ self.seed))?;
@@ -235,8 +264,8 @@ impl Context {
         topology.groups = groups.clone();
         broker.admin().declare(&topology).await?;
         let guarantees = broker.guarantees(Some(&topic), groups.first()).await?;
-        let header = Header::new(self.name.clone(), held_to(promises(&guarantees)));
-        let recorder = Recorder::new(&header).map_err(|e| {
+        let promises = held_to(&guarantees, promises(&guarantees));
+        let recorder = Recorder::new(&Header::new(self.name.clone(), promises)).map_err(|e| {
             Error::new(anybroker_core::Kind::Unexpected, "record", "no history").with_source(e)
         })?;
         self.histories.lock().unwrap_or_else(PoisonError::into_inner).push(recorder.clone());
@@ -261,6 +290,12 @@ impl Stage {
 
     fn subscription(&self, group: usize) -> anybroker_core::Subscription {
         anybroker_core::Subscription::new(self.topic.clone(), self.groups[group].clone())
+    }
+
+    /// For how long to wait for what does not come: where messages may be lost, it never may.
+    fn waits(&self, quiet: Duration) -> Duration {
+        let kept = self.guarantees.delivery.value.satisfies(DeliveryLevel::AtLeastOnce);
+        if kept { quiet } else { quiet.min(Duration::from_secs(2)) }
     }
 
     /// Where nothing is kept for a member that comes later, a case that publishes first shows nothing.
