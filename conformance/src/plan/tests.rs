@@ -26,13 +26,6 @@ const UNIVERSAL: &[&str] = &[
 
 /// Named already, and on their way.
 const COMING: &[&str] = &[
-    "connection_delayed",
-    "deduplication_window",
-    "delays_are_floors",
-    "delivery_limit",
-    "distinct_ids_are_kept",
-    "lease_is_extended",
-    "replies_dropped",
     "sentinels_after_faults",
 ];
 
