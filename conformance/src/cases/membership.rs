@@ -5,14 +5,16 @@ use std::time::Duration;
 
 use super::flow::{self, Chance, Member, Progress};
 use super::member::{MemberProcess, Role};
-use super::stream::{self, EXERCISED, LOAD, Moments, WORK};
+use super::stream::{self, EXERCISED, Moments};
 use super::{CaseResult, Context, Failure, Finding};
 use crate::history::Promises;
 
 pub(super) async fn members_join_and_leave(context: Context) -> CaseResult {
     let stage = context.stage("membership", 1).await?;
     let progress = Arc::new(Progress::default());
-    let join = |number| Member::join_by(&stage.recorded, &stage, 0, WORK, context.seed + number, &progress);
+    let join = |number| {
+        Member::join_by(&stage.recorded, &stage, 0, stream::work(&stage), context.seed + number, &progress)
+    };
     let mut moments = Moments { stage: &stage, progress: &progress, chance: Chance::new(context.seed) };
     let comings_and_goings = async {
         let first = join(0).await?;
@@ -28,7 +30,7 @@ pub(super) async fn members_join_and_leave(context: Context) -> CaseResult {
         moments.pass().await?;
         Ok::<_, Failure>([third, fourth])
     };
-    let stayed = stream::publish_while(&stage, LOAD, context.seed, &progress, comings_and_goings).await?;
+    let stayed = stream::publish_while(&stage, context.seed, &progress, comings_and_goings).await?;
     stream::heal(&stage, &progress).await?;
     flow::conclude(&stage, context.quiet, stayed, &progress, &EXERCISED).await
 }
@@ -49,7 +51,9 @@ pub(super) async fn member_paused(context: Context) -> CaseResult {
         let who = ("process", Role::Member);
         let mut process = MemberProcess::start(&spawn, &stage, who, context.seed, &progress)?;
         works(&mut process, 50 + chance.below(100) as usize).await?;
-        let other = Member::join_by(&stage.recorded, &stage, 0, WORK, context.seed, &progress).await?;
+        let other =
+            Member::join_by(&stage.recorded, &stage, 0, stream::work(&stage), context.seed, &progress)
+                .await?;
         process.pause(&stage).await?;
         let before = progress.acknowledged_count(&stage.groups[0]);
         tokio::time::sleep(PAUSED).await;
@@ -61,7 +65,7 @@ pub(super) async fn member_paused(context: Context) -> CaseResult {
         process.kill(&stage).await?;
         Ok::<_, Failure>((other, meanwhile))
     };
-    let (other, meanwhile) = stream::publish_while(&stage, LOAD, context.seed, &progress, pause).await?;
+    let (other, meanwhile) = stream::publish_while(&stage, context.seed, &progress, pause).await?;
     stream::heal(&stage, &progress).await?;
     let found = flow::conclude(&stage, context.quiet, [other], &progress, &EXERCISED).await?;
     Ok(found.and(format!("{meanwhile} acknowledged by the other member meanwhile")))
@@ -108,7 +112,15 @@ pub(super) async fn member_killed(context: Context) -> CaseResult {
                 let _ = tokio::time::timeout(2 * MOMENT, process.acknowledged(count)).await;
             }
             stayed.push(
-                Member::join_by(&stage.recorded, &stage, 0, WORK, context.seed + number, &progress).await?,
+                Member::join_by(
+                    &stage.recorded,
+                    &stage,
+                    0,
+                    stream::work(&stage),
+                    context.seed + number,
+                    &progress,
+                )
+                .await?,
             );
             // Killed once it works beside the other, or has nothing left to do.
             let _ = tokio::time::timeout(MOMENT, process.acknowledged(count + 50)).await;
@@ -116,7 +128,7 @@ pub(super) async fn member_killed(context: Context) -> CaseResult {
         }
         Ok::<_, Failure>(stayed)
     };
-    let stayed = stream::publish_while(&stage, LOAD, context.seed, &progress, killings).await?;
+    let stayed = stream::publish_while(&stage, context.seed, &progress, killings).await?;
     stream::heal(&stage, &progress).await?;
     let found = flow::conclude(&stage, context.quiet, stayed, &progress, &EXERCISED).await?;
     Ok(found.and(format!("killed {KILLS} processes")))

@@ -346,6 +346,11 @@ impl Stage {
         anybroker_core::Subscription::new(self.topic.clone(), self.groups[group].clone())
     }
 
+    /// Whether a member has too few messages in hand for its work to be worth dividing.
+    fn one_at_a_time(&self) -> bool {
+        self.guarantees.limits.in_flight.is_some_and(|most| most < 32)
+    }
+
     /// For how long to wait for what does not come: where messages may be lost, it never may.
     fn waits(&self, quiet: Duration) -> Duration {
         let kept = self.guarantees.delivery.value.satisfies(DeliveryLevel::AtLeastOnce);

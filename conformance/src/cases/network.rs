@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::flow::{self, Chance, Member, Progress, Work};
-use super::stream::{self, EXERCISED, LOAD, Moments, WORK};
+use super::stream::{self, EXERCISED, Moments};
 use super::{CaseResult, Context, Failure, Finding, ensure};
 
 const CUTS: usize = 5;
@@ -30,7 +30,7 @@ pub(super) async fn connection_cut(context: Context) -> CaseResult {
         }
         Ok::<_, Failure>(broken)
     };
-    let broken = stream::publish_while(&stage, LOAD, context.seed, &progress, cuts).await?;
+    let broken = stream::publish_while(&stage, context.seed, &progress, cuts).await?;
     stream::heal(&stage, &progress).await?;
     let found = flow::conclude(&stage, context.quiet, members, &progress, &EXERCISED).await?;
     Ok(found.and(format!("{broken} connections cut in {CUTS} cuts")))
@@ -49,10 +49,11 @@ pub(super) async fn connection_half_open(context: Context) -> CaseResult {
     let stage = context.stage("half-open", 1).await?;
     let aside = stage.recorder.wrap(connect().await?);
     let progress = Arc::new(Progress::default());
-    let cut_off = Work { cut_off: true, ..WORK };
+    let cut_off = Work { cut_off: true, ..stream::work(&stage) };
     let members = [
         Member::join_by(&aside, &stage, 0, cut_off, context.seed, &progress).await?,
-        Member::join_by(&stage.recorded, &stage, 0, WORK, context.seed + 1, &progress).await?,
+        Member::join_by(&stage.recorded, &stage, 0, stream::work(&stage), context.seed + 1, &progress)
+            .await?,
     ];
     let mut moments = Moments { stage: &stage, progress: &progress, chance: Chance::new(context.seed) };
     let silence = async {
@@ -69,7 +70,7 @@ pub(super) async fn connection_half_open(context: Context) -> CaseResult {
         proxy.resume();
         Ok::<_, Failure>(meanwhile)
     };
-    let meanwhile = stream::publish_while(&stage, LOAD, context.seed, &progress, silence).await?;
+    let meanwhile = stream::publish_while(&stage, context.seed, &progress, silence).await?;
     stream::heal(&stage, &progress).await?;
     let found = flow::conclude(&stage, context.quiet, members, &progress, &EXERCISED).await?;
     aside.close().await?;
@@ -101,7 +102,7 @@ pub(super) async fn connection_delayed(context: Context) -> CaseResult {
         }
         Ok::<_, Failure>(delayed)
     };
-    let delayed = stream::publish_while(&stage, LOAD, context.seed, &progress, delays).await?;
+    let delayed = stream::publish_while(&stage, context.seed, &progress, delays).await?;
     ensure(progress.unheard().is_empty(), || {
         format!("{} publishes are unknown, and nothing was broken", progress.unheard().len())
     })?;

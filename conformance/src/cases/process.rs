@@ -7,7 +7,7 @@ use anybroker_core::{Durability, Level as _};
 use tokio::time::Instant;
 
 use super::flow::{self, Chance, Progress};
-use super::stream::{self, EXERCISED, LOAD, Moments};
+use super::stream::{self, EXERCISED, Moments};
 use super::{CaseResult, Context, Failure, Finding};
 
 /// Longer than some of the clients' and the broker's own time-outs.
@@ -32,7 +32,7 @@ pub(super) async fn broker_paused(context: Context) -> CaseResult {
         moments.pass().await?;
         Ok::<_, Failure>(resumed.elapsed())
     };
-    let again = stream::publish_while(&stage, LOAD, context.seed, &progress, pause).await?;
+    let again = stream::publish_while(&stage, context.seed, &progress, pause).await?;
     stream::heal(&stage, &progress).await?;
     let found = flow::conclude(&stage, context.quiet, members, &progress, &EXERCISED).await?;
     Ok(found.and(format!("messages flow again {:.1} s after the pause", again.as_secs_f64())))
@@ -66,7 +66,7 @@ pub(super) async fn broker_killed_and_restarted(context: Context) -> CaseResult 
         }
         Ok::<_, Failure>(())
     };
-    stream::publish_while(&stage, LOAD, context.seed, &progress, crashes).await?;
+    stream::publish_while(&stage, context.seed, &progress, crashes).await?;
     stream::heal(&stage, &progress).await?;
     let found = flow::conclude(&stage, context.quiet, members, &progress, &EXERCISED).await?;
     Ok(found.and(format!("killed {KILLS} times")))

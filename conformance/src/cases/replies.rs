@@ -6,7 +6,7 @@ use std::sync::Arc;
 use anybroker_core::{Deduplication, Level as _, PublisherExt as _};
 
 use super::flow::{self, Chance, Progress};
-use super::stream::{self, EXERCISED, LOAD, Moments};
+use super::stream::{self, EXERCISED, Moments};
 use super::{CaseResult, Context, Failure, Finding, STEP, Stage, ensure, failed, step};
 use crate::history::{self, Outcome};
 
@@ -44,7 +44,7 @@ pub(super) async fn replies_dropped(context: Context) -> CaseResult {
         }
         Ok::<_, Failure>(unheard)
     };
-    let unheard = stream::publish_while(&stage, LOAD, context.seed, &progress, drops).await?;
+    let unheard = stream::publish_while(&stage, context.seed, &progress, drops).await?;
     let unknown = progress.unheard().len();
     stream::heal(&stage, &progress).await?;
     let again = publish_again(&stage, &progress).await?;

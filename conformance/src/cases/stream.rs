@@ -15,14 +15,24 @@ use crate::properties::Property;
 use crate::recorder::SENTINEL;
 use crate::run::IN_FLIGHT;
 
-/// Publishers that go on until they are told to stop.
+/// Publishers that go on until they are told to stop, as many messages as the group can keep up with.
+pub(super) fn load(stage: &Stage) -> Load {
+    if stage.one_at_a_time() { Load { pause: 4 * LOAD.pause, ..LOAD } } else { LOAD }
+}
+
+/// The same, for a group whose members take their time.
 pub(super) const LOAD: Load =
     Load { publishers: 3, messages: 20_000, keys: KEYS, batch: 16, pause: Duration::from_millis(50) };
 
 const KEYS: usize = 40;
 
-/// Members that fail at times, and take their time: something is always in hand.
-pub(super) const WORK: Work = Work {
+/// Members that fail at times, and take their time, so that something is always in hand: but where they have one message
+/// of a partition at a time.
+pub(super) fn work(stage: &Stage) -> Work {
+    if stage.one_at_a_time() { Work { at_most: Duration::ZERO, ..WORK } } else { WORK }
+}
+
+const WORK: Work = Work {
     manners: Manners { nack: 3, release: 2, prefetch: 50 },
     at_most: Duration::from_millis(10),
     cut_off: false,
@@ -34,7 +44,6 @@ pub(super) const EXERCISED: [Property; 3] = [Property::P3, Property::P6, Propert
 /// Publishes for as long as `work` takes.
 pub(super) async fn publish_while<T>(
     stage: &Stage,
-    load: Load,
     seed: u64,
     progress: &Arc<Progress>,
     work: impl Future<Output = std::result::Result<T, Failure>>,
@@ -45,7 +54,7 @@ pub(super) async fn publish_while<T>(
         stop.send_replace(true);
         done
     };
-    let publish = async { Ok(flow::publish_until(stage, load, seed, progress, &stop).await?) };
+    let publish = async { Ok(flow::publish_until(stage, load(stage), seed, progress, &stop).await?) };
     let (done, ()) = tokio::try_join!(work, publish)?;
     Ok(done)
 }
@@ -58,8 +67,8 @@ pub(super) async fn two_members(
     progress: &Arc<Progress>,
 ) -> Result<[Member; 2]> {
     Ok([
-        Member::join_by(recorded, stage, 0, WORK, seed, progress).await?,
-        Member::join_by(recorded, stage, 0, WORK, seed + 1, progress).await?,
+        Member::join_by(recorded, stage, 0, work(stage), seed, progress).await?,
+        Member::join_by(recorded, stage, 0, work(stage), seed + 1, progress).await?,
     ])
 }
 
