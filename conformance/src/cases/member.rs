@@ -169,8 +169,18 @@ impl MemberProcess {
     }
 
     /// Kills it with SIGKILL.
-    pub(super) async fn kill(mut self, stage: &Stage) -> std::io::Result<()> {
+    pub(super) async fn kill(self, stage: &Stage) -> std::io::Result<()> {
+        self.kill_amid(stage, std::future::ready(())).await
+    }
+
+    /// Kills it at the moment at which `amid` is done.
+    pub(super) async fn kill_amid(
+        mut self,
+        stage: &Stage,
+        amid: impl Future<Output = ()>,
+    ) -> std::io::Result<()> {
         self.stop().await?;
+        amid.await;
         stage.recorder.fault("member_kill", "member");
         self.child.kill().await?;
         self.relay.await??;

@@ -13,6 +13,7 @@ mod messages;
 mod network;
 mod order;
 mod process;
+pub(crate) mod random;
 mod settling;
 mod topology;
 
@@ -124,6 +125,7 @@ cases! {
     Nothing membership::members_join_and_leave,
     Nothing membership::member_killed,
     Nothing membership::member_paused,
+    Nothing random::random_workloads,
 }
 
 cases! {
@@ -133,6 +135,7 @@ cases! {
     Proxy network::connection_half_open,
     Broker process::broker_paused,
     Broker process::broker_killed_and_restarted,
+    Broker random::random_workloads_with_faults,
 }
 
 /// Opens a new connection to the broker under test.
