@@ -6,8 +6,12 @@
 
 mod closing;
 mod content;
+mod dead_letters;
+mod delays;
+mod duplicates;
 mod flow;
 mod groups;
+mod leases;
 mod lifecycle;
 mod member;
 mod membership;
@@ -15,6 +19,7 @@ mod messages;
 mod network;
 mod order;
 mod process;
+pub(crate) mod random;
 mod publishing;
 mod reading_again;
 mod receiving;
@@ -23,6 +28,10 @@ mod settling;
 mod sharing;
 mod steps;
 mod topics;
+mod replies;
+mod settling;
+mod stored;
+mod stream;
 mod topology;
 mod witness;
 
@@ -90,6 +99,8 @@ pub struct Case {
 pub enum Disturbs {
     /// It disturbs nothing.
     Nothing,
+    /// A process that works with the broker: where it is embedded, everything else that shares its file.
+    Member,
     /// Only its own connections, through a proxy: a broker may have a place for no more than one.
     Proxy,
     /// The broker, and so everything else on it.
@@ -143,6 +154,13 @@ cases! {
     Nothing settling::lease_lapses,
     Nothing settling::dead_letter_keeps_the_message,
     Nothing settling::used_up_attempts_are_dead_lettered,
+    Nothing dead_letters::delivery_limit,
+    Nothing delays::delays_are_floors,
+    Nothing duplicates::deduplication_window,
+    Nothing duplicates::distinct_ids_are_kept,
+    Nothing leases::lease_is_extended,
+    Nothing leases::stale_acknowledgement,
+    Nothing stored::confirmed_is_stored,
     Nothing lifecycle::close_hands_back,
     Nothing lifecycle::drop_hands_back,
     Nothing lifecycle::use_after_close,
@@ -157,11 +175,14 @@ cases! {
     Nothing membership::members_join_and_leave,
     Nothing membership::member_killed,
     Nothing membership::member_paused,
+    Nothing random::random_workloads,
     Nothing witness::witness_loss,
     Nothing witness::witness_order,
     Nothing witness::witness_two_holders,
     Nothing witness::witness_lost_acknowledgement,
     Nothing witness::witness_unmarked_redelivery,
+    Member membership::member_paused,
+    Member membership::publisher_killed,
 }
 
 cases! {
@@ -169,8 +190,11 @@ cases! {
     DISTURBING:
     Proxy network::connection_cut,
     Proxy network::connection_half_open,
+    Proxy network::connection_delayed,
+    Proxy replies::replies_dropped,
     Broker process::broker_paused,
     Broker process::broker_killed_and_restarted,
+    Broker random::random_workloads_with_faults,
 }
 
 /// Opens a new connection to the broker under test.
@@ -320,6 +344,17 @@ impl Stage {
 
     fn subscription(&self, group: usize) -> anybroker_core::Subscription {
         anybroker_core::Subscription::new(self.topic.clone(), self.groups[group].clone())
+    }
+
+    /// Whether a member has too few messages in hand for its work to be worth dividing.
+    fn one_at_a_time(&self) -> bool {
+        self.guarantees.limits.in_flight.is_some_and(|most| most < 32)
+    }
+
+    /// For how long to wait for what does not come: where messages may be lost, it never may.
+    fn waits(&self, quiet: Duration) -> Duration {
+        let kept = self.guarantees.delivery.value.satisfies(DeliveryLevel::AtLeastOnce);
+        if kept { quiet } else { quiet.min(Duration::from_secs(2)) }
     }
 
     /// Where nothing is kept for a member that comes later, a case that publishes first shows nothing.

@@ -75,7 +75,7 @@ pub(super) fn delivery(value: DeliveryLevel) -> &'static [Proof] {
             Case("dropped_handler_settles_nothing"),
             Case("nothing_comes_twice"),
             Case("nacks_over_closing_members"),
-            Case("sentinels_after_faults"),
+            Case("publisher_killed"),
         ],
         DeliveryLevel::ExactlyOnce => &[P(P3), P(P5), P(P6), P(P15), P(P17)],
     }
@@ -105,15 +105,16 @@ pub(super) fn publish_confirmation(value: Confirmation) -> &'static [Proof] {
 }
 
 pub(super) fn durability_on_confirm(value: Durability) -> &'static [Proof] {
+    const STORED: Proof = Case("confirmed_is_stored");
     const POWER: Proof =
         Stated("a power cut: what is written survives the process, whether it reached the disk or not");
     const MACHINES: Proof = Stated("the loss of a machine takes several");
     match value {
-        Durability::Memory => &[P(P3), Case("broker_paused")],
-        Durability::PageCache => &[P(P3), Case("broker_killed_and_restarted")],
-        Durability::Fsync => &[P(P3), Case("broker_killed_and_restarted"), POWER],
-        Durability::Replicated => &[P(P3), Case("broker_killed_and_restarted"), MACHINES],
-        Durability::ReplicatedFsync => &[P(P3), Case("broker_killed_and_restarted"), POWER, MACHINES],
+        Durability::Memory => &[P(P3), STORED, Case("broker_paused")],
+        Durability::PageCache => &[P(P3), STORED, Case("broker_killed_and_restarted")],
+        Durability::Fsync => &[P(P3), STORED, Case("broker_killed_and_restarted"), POWER],
+        Durability::Replicated => &[P(P3), STORED, Case("broker_killed_and_restarted"), MACHINES],
+        Durability::ReplicatedFsync => &[P(P3), STORED, Case("broker_killed_and_restarted"), POWER, MACHINES],
     }
 }
 

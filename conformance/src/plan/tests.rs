@@ -20,17 +20,12 @@ const UNIVERSAL: &[&str] = &[
     "requirements_are_checked",
     "missing_topic",
     "different_topology",
+    "random_workloads",
+    "random_workloads_with_faults",
 ];
 
 /// Named already, and on their way.
 const COMING: &[&str] = &[
-    "connection_delayed",
-    "deduplication_window",
-    "delays_are_floors",
-    "delivery_limit",
-    "distinct_ids_are_kept",
-    "lease_is_extended",
-    "replies_dropped",
     "sentinels_after_faults",
 ];
 

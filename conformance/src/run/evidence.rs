@@ -85,6 +85,21 @@ impl Evidence {
     }
 }
 
+/// What an earlier report says, to be added to.
+impl From<&RunReport> for Evidence {
+    fn from(report: &RunReport) -> Self {
+        let seen = Seen {
+            faults: report.fault_list.clone(),
+            redeliveries: report.redeliveries,
+            unknown: report.unknown_publishes,
+            published: report.published,
+            delivered: report.delivered,
+        };
+        let gathered = Gathered { properties: report.properties.clone(), cases: report.cases.clone(), seen };
+        Evidence { gathered: Mutex::new(gathered) }
+    }
+}
+
 impl Gathered {
     fn add(&mut self, case: &str, report: properties::Report, seen: Seen) {
         for (property, finding) in report.properties {
