@@ -3,8 +3,8 @@
 use clap::{ArgAction, Parser, Subcommand, ValueEnum};
 
 use crate::commands::{
-    brokers, check, completions, dead_letters, doctor, groups, guarantees, lag, profiles, publish, subscribe,
-    topics,
+    brokers, check, completions, conform, dead_letters, doctor, groups, guarantees, lag, profiles, publish,
+    report, subscribe, topics,
 };
 use crate::place::Place;
 
@@ -62,6 +62,10 @@ pub(crate) enum Command {
     Doctor(doctor::Args),
     /// List the brokers that have names.
     Profiles(profiles::Args),
+    /// Prove on a broker that it keeps what it promises, under faults.
+    Conform(conform::Args),
+    /// Put the reports of several conformance runs into one.
+    Report(report::Args),
     /// Check a recorded history against the properties that it promises.
     Check(check::Args),
     /// Start, stop and break real brokers on this machine.
@@ -82,7 +86,12 @@ impl Command {
             Command::Lag(args) => Some(&args.url),
             Command::Dlq(args) => Some(args.command.place()),
             Command::Doctor(args) => Some(&args.url),
-            Command::Profiles(_) | Command::Check(_) | Command::Brokers(_) | Command::Completions(_) => None,
+            Command::Conform(args) => Some(&args.url),
+            Command::Report(_)
+            | Command::Profiles(_)
+            | Command::Check(_)
+            | Command::Brokers(_)
+            | Command::Completions(_) => None,
         }
     }
 }

@@ -19,6 +19,9 @@ use place::Unread;
 
 fn main() -> ExitCode {
     anybroker::install_default_crypto();
+    if let Some(ended) = commands::conform::as_member() {
+        return ended;
+    }
     let done = match place::parse(std::env::args_os().map(|arg| arg.to_string_lossy().into_owned()).collect())
     {
         Ok(cli) => run(cli),
@@ -38,6 +41,7 @@ fn main() -> ExitCode {
 fn run(cli: Cli) -> Result<Done, Failure> {
     log::start(cli.verbose)?;
     match cli.command {
+        Command::Report(args) => commands::report::run(args),
         Command::Check(args) => commands::check::run(args),
         Command::Completions(args) => commands::completions::run(args),
         Command::Profiles(args) => commands::profiles::run(args),
@@ -50,6 +54,7 @@ fn run(cli: Cli) -> Result<Done, Failure> {
         Command::Lag(args) => block_on(commands::lag::run(args)),
         Command::Dlq(args) => block_on(commands::dead_letters::run(args.command)),
         Command::Doctor(args) => block_on(commands::doctor::run(args)),
+        Command::Conform(args) => block_on(commands::conform::run(args)),
     }
 }
 

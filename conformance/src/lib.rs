@@ -7,6 +7,7 @@
 //! - [`plan`]: what proves each guarantee, and what a history is held to by it;
 //! - [`subject`]: a backend in one configuration, with what can be done to it; [`run`] runs the cases on it and reports
 //!   whether every promise was exercised and held; [`suite()`] is that as one test program;
+//! - [`workload`]: random workloads that shrink and are replayed by their seed;
 //! - [`brokers`]: real brokers, started, killed and restarted on this machine;
 //! - [`proxy`]: a TCP proxy in front of a broker, whose connections are cut, stalled and delayed.
 
@@ -18,8 +19,10 @@ pub mod plan;
 pub mod properties;
 pub mod proxy;
 pub mod recorder;
+pub mod report;
 pub mod run;
 pub mod subject;
 mod suite;
+pub mod workload;
 
 pub use suite::{REPORTS, suite};

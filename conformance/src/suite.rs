@@ -19,9 +19,9 @@ use std::time::Duration;
 
 use libtest_mimic::{Arguments, Failed, Trial};
 
-use crate::cases::{CASES, Case, DISTURBING, MEMBER_VARIABLE, run_member};
+use crate::cases::{CASES, Case, DISTURBING};
 use crate::run::{self, CaseReport, CaseVerdict, Evidence, Options, RunReport, RunVerdict};
-use crate::subject::{MEMBER_SUBJECT, MEMBER_URL, Subject};
+use crate::subject::{Subject, member};
 
 /// The directory in which the suite leaves its reports, `NAME.json` for each configuration.
 pub const REPORTS: &str = "ANYBROKER_CONFORMANCE_REPORTS";
@@ -38,8 +38,9 @@ struct Tested {
 /// The exit code is 0 if all tests passed and, where all of a subject's cases ran, every promised property was exercised
 /// and held.
 pub fn suite(subjects: Vec<Subject>) -> ExitCode {
-    if let Ok(orders) = std::env::var(MEMBER_VARIABLE) {
-        return member(&subjects, &orders);
+    let opens = |name: &str| subjects.iter().find(|subject| subject.name == name).map(|it| it.open.clone());
+    if let Some(ended) = member(opens) {
+        return ended;
     }
     let arguments = Arguments::from_args();
     let tested = |subject| Arc::new(Tested { subject, evidence: Evidence::default() });
@@ -101,6 +102,9 @@ fn tell(tested: &Tested, options: &Options) -> bool {
     keep(&report);
     println!("  {}", report.verdict.name());
     report.unmet.iter().for_each(|unmet| println!("    {unmet}"));
+    for (property, found) in &report.properties {
+        found.reason.iter().for_each(|why| println!("    {property} {}: {why}", found.verdict.name()));
+    }
     matches!(report.verdict, RunVerdict::Pass | RunVerdict::NotRun)
 }
 
@@ -119,18 +123,4 @@ fn keep(report: &RunReport) {
     if let Err(error) = kept {
         eprintln!("{}: {error}", path.display());
     }
-}
-
-/// This process is a member of a group, and is going to be killed.
-fn member(subjects: &[Subject], orders: &str) -> ExitCode {
-    let told = |variable| std::env::var(variable).unwrap_or_default();
-    let name = told(MEMBER_SUBJECT);
-    let Some(subject) = subjects.iter().find(|subject| subject.name == name) else {
-        eprintln!("there is no configuration {name}");
-        return ExitCode::FAILURE;
-    };
-    let open = (subject.open)(told(MEMBER_URL));
-    let ended = block_on(async { run_member(open.await?, orders).await });
-    eprintln!("the member ended: {ended:?}");
-    ExitCode::FAILURE
 }

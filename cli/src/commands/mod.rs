@@ -3,6 +3,7 @@
 pub(crate) mod brokers;
 pub(crate) mod check;
 pub(crate) mod completions;
+pub(crate) mod conform;
 pub(crate) mod dead_letters;
 pub(crate) mod doctor;
 pub(crate) mod groups;
@@ -10,5 +11,6 @@ pub(crate) mod guarantees;
 pub(crate) mod lag;
 pub(crate) mod profiles;
 pub(crate) mod publish;
+pub(crate) mod report;
 pub(crate) mod subscribe;
 pub(crate) mod topics;

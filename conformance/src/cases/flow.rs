@@ -103,6 +103,10 @@ impl Progress {
         }
     }
 
+    pub(super) fn unknown_count(&self) -> usize {
+        *lock(&self.unknown)
+    }
+
     pub(super) fn confirmed_count(&self) -> usize {
         lock(&self.confirmed).len()
     }
@@ -214,7 +218,7 @@ pub(super) async fn publish_until(
     Ok(())
 }
 
-fn panicked(error: tokio::task::JoinError) -> anybroker_core::Error {
+pub(super) fn panicked(error: tokio::task::JoinError) -> anybroker_core::Error {
     anybroker_core::Error::new(Kind::Unexpected, "case", "a task panicked").with_source(error)
 }
 
@@ -259,7 +263,7 @@ pub(super) async fn publish_one(
 
 /// Waits for a portion's outcomes. A key that is held after a failure goes on: the messages that failed are not
 /// sent again, so that each is published once.
-async fn settle(
+pub(super) async fn settle(
     publisher: &dyn Publisher,
     portion: Option<(Vec<String>, anybroker_core::kit::Confirmations)>,
     progress: &Progress,

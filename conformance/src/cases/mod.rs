@@ -17,6 +17,7 @@ mod messages;
 mod network;
 mod order;
 mod process;
+pub(crate) mod random;
 mod replies;
 mod settling;
 mod stored;
@@ -141,6 +142,7 @@ cases! {
     Nothing membership::member_killed,
     Member membership::member_paused,
     Member membership::publisher_killed,
+    Nothing random::random_workloads,
 }
 
 cases! {
@@ -152,6 +154,7 @@ cases! {
     Proxy replies::replies_dropped,
     Broker process::broker_paused,
     Broker process::broker_killed_and_restarted,
+    Broker random::random_workloads_with_faults,
 }
 
 /// Opens a new connection to the broker under test.

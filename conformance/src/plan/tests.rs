@@ -14,6 +14,8 @@ const UNIVERSAL: &[&str] = &[
     "requirements_are_checked",
     "missing_topic",
     "different_topology",
+    "random_workloads",
+    "random_workloads_with_faults",
 ];
 
 /// Named already, and on their way.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::Options;
+use super::excuses::excuse;
 use super::minima::{IN_FLIGHT, minimum};
 use super::report::{
     CaseReport, CaseVerdict, GuaranteeReport, PropertyReport, PropertyVerdict, RunReport, ViolationReport,
@@ -78,8 +79,24 @@ impl Evidence {
         report.delivered = gathered.seen.delivered;
         report.redeliveries = gathered.seen.redeliveries;
         report.unknown_publishes = gathered.seen.unknown;
+        excuse(&mut report, &subject.context(options, Histories::default()));
         report.conclude();
         report
+    }
+}
+
+/// What an earlier report says, to be added to.
+impl From<&RunReport> for Evidence {
+    fn from(report: &RunReport) -> Self {
+        let seen = Seen {
+            faults: report.fault_list.clone(),
+            redeliveries: report.redeliveries,
+            unknown: report.unknown_publishes,
+            published: report.published,
+            delivered: report.delivered,
+        };
+        let gathered = Gathered { properties: report.properties.clone(), cases: report.cases.clone(), seen };
+        Evidence { gathered: Mutex::new(gathered) }
     }
 }
 
@@ -131,9 +148,10 @@ impl PropertyReport {
         // Nothing replaces a broken promise.
         let broken = |verdict| verdict <= PropertyVerdict::Stalled;
         self.verdict = if broken(self.verdict) { self.verdict.min(own) } else { own };
-        if self.reason.is_none() {
-            self.reason = finding.reason.clone();
-        }
+        self.reason = match self.verdict {
+            PropertyVerdict::Pass => None,
+            _ => self.reason.take().or_else(|| finding.reason.clone()),
+        };
         let room = ViolationReport::LISTED.saturating_sub(self.violations.len());
         self.violations.extend(finding.violations.iter().take(room).map(|it| ViolationReport::of(case, it)));
     }

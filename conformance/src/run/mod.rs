@@ -9,21 +9,29 @@
 //! ```
 
 mod evidence;
+mod excuses;
 mod minima;
 mod report;
 mod seen;
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
+
+use futures::StreamExt as _;
+use tokio::task::JoinSet;
 
 pub use evidence::{Evidence, Histories};
 pub use minima::{IN_FLIGHT, minimum};
 pub use report::{
     CaseReport, CaseVerdict, FaultReport, GuaranteeReport, PropertyReport, PropertyVerdict, RunReport,
-    RunVerdict, VERSION, ViolationReport,
+    RunVerdict, StepReport, VERSION, ViolationReport,
 };
 
 use crate::cases::{CASES, Case, Context, DISTURBING, Disturbs, Finding};
 use crate::subject::Subject;
+
+/// How many cases that disturb nothing run at the same time: they wait more than they work.
+const BESIDE: usize = 4;
 
 /// How long a case may take before it counts as hung.
 pub const CASE: Duration = Duration::from_secs(180);
@@ -83,20 +91,45 @@ impl Progress for Silent {
     fn ended(&self, _case: &CaseReport) {}
 }
 
-/// Runs every case on a subject, one after the other, and reports.
+/// Runs every case on a subject, those that disturb nothing a few at a time, and reports.
 ///
 /// # Cancel safety
-/// A cancelled run may leave topics behind, and the broker paused or killed.
+/// A cancelled run may leave topics behind, and the broker paused or killed: see [`restore`].
 pub async fn run(subject: &Subject, options: &Options, progress: &dyn Progress) -> RunReport {
     let evidence = Evidence::default();
     let cases: Vec<_> = CASES.iter().chain(DISTURBING).filter(|case| subject.runs(case)).collect();
-    for (done, case) in cases.iter().enumerate() {
-        progress.begins(case.name, done, cases.len());
+    let (of, done) = (cases.len(), AtomicUsize::new(0));
+    let one = async |case: &Case| {
+        progress.begins(case.name, done.load(Ordering::Relaxed), of);
         let report = run_case(subject, case, options, &evidence).await;
+        done.fetch_add(1, Ordering::Relaxed);
         progress.ended(&report);
         evidence.case(report);
+    };
+    let (beside, alone): (Vec<_>, Vec<_>) =
+        cases.iter().copied().partition(|case| case.disturbs == Disturbs::Nothing);
+    futures::stream::iter(beside).map(&one).buffer_unordered(BESIDE).collect::<()>().await;
+    for case in alone {
+        one(case).await;
     }
-    evidence.report(subject, options).await
+    let mut report = evidence.report(subject, options).await;
+    report.cases.sort_by_key(|report| cases.iter().position(|case| case.name == report.name));
+    report
+}
+
+/// Brings a broker back that a run which was given up may have paused or killed. A broker that cannot be broken is left
+/// alone.
+///
+/// # Errors
+/// It does not come back; the text says why.
+///
+/// # Cancel safety
+/// A cancelled call may leave it as it was.
+pub async fn restore(subject: &Subject) -> Result<(), String> {
+    match subject.faults() {
+        Ok(faults) => faults.restart().await,
+        Err(_) => Ok(()),
+    }
 }
 
 /// Runs one case, and adds what its histories show to the evidence.
@@ -113,7 +146,16 @@ pub async fn run_case(subject: &Subject, case: &Case, options: &Options, evidenc
     }
     let histories = evidence.histories();
     let context = subject.context(options, histories.clone());
-    let ended = tokio::time::timeout(CASE, (case.run)(context)).await;
+    // A task of its own, which ends with this future; one that panics ends nothing but itself.
+    let mut task = JoinSet::new();
+    task.spawn((case.run)(context));
+    let ended = tokio::time::timeout(CASE, task.join_next()).await;
+    drop(task);
+    let ended = ended.map(|joined| match joined {
+        Some(Ok(result)) => result,
+        Some(Err(error)) => Err(error.into()),
+        None => Err("it did not begin".into()),
+    });
     let (verdict, mut text) = match ended {
         Ok(Ok(Finding::Holds(text))) => (CaseVerdict::Holds, text),
         Ok(Ok(Finding::NotPromised(text))) => (CaseVerdict::NotPromised, text),

@@ -7,7 +7,7 @@ use anybroker_core::RowView;
 use serde::{Deserialize, Serialize};
 
 use super::Options;
-use crate::properties::{Property, Violation};
+use crate::properties::{Actor, Property, Violation, Way};
 use crate::subject::Subject;
 
 /// The value of `format`.
@@ -90,6 +90,8 @@ pub enum PropertyVerdict {
     NotExercised,
     /// It could have failed often enough, and did not.
     Pass,
+    /// There is nothing here that could make it fail; the reason says why.
+    NotApplicable,
 }
 
 /// What a run found of one property.
@@ -106,7 +108,7 @@ pub struct PropertyReport {
     /// The first violations.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub violations: Vec<ViolationReport>,
-    /// Why a history does not say.
+    /// Why a history does not say, or why it does not apply here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }
@@ -131,6 +133,13 @@ pub struct StepReport {
     pub line: u64,
     /// When, in nanoseconds.
     pub time: u64,
+    /// Who did it, or to whom it was done.
+    pub actor: Actor,
+    /// Which way it went between the actor and the broker.
+    pub way: Way,
+    /// The message that it is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
     /// What happened.
     pub text: String,
 }
@@ -241,6 +250,9 @@ impl ViolationReport {
         let step = |step: &crate::properties::Step| StepReport {
             line: step.line,
             time: step.time,
+            actor: step.actor.clone(),
+            way: step.way,
+            message: step.message.clone(),
             text: step.text.clone(),
         };
         ViolationReport {
@@ -255,6 +267,20 @@ impl ViolationReport {
 impl CaseReport {
     pub(super) fn new(name: &str, verdict: CaseVerdict, text: String, seed: u64) -> Self {
         CaseReport { name: name.to_owned(), verdict, text, seconds: 0.0, seed }
+    }
+}
+
+impl PropertyVerdict {
+    /// Its name in the JSON form.
+    pub fn name(self) -> &'static str {
+        match self {
+            PropertyVerdict::Violation => "violation",
+            PropertyVerdict::Stalled => "stalled",
+            PropertyVerdict::Inconclusive => "inconclusive",
+            PropertyVerdict::NotExercised => "not_exercised",
+            PropertyVerdict::Pass => "pass",
+            PropertyVerdict::NotApplicable => "not_applicable",
+        }
     }
 }
 

@@ -1,30 +1,26 @@
 //! A backend in one configuration, as it is tested: how it is reached, and what can be done to it.
 
+mod apart;
+mod found;
 mod server;
+mod starter;
+pub mod tuning;
 mod turns;
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anybroker_core::{Broker, Group, Guarantees, Result, Topic, Topology};
 use futures::future::BoxFuture;
 
+pub use apart::{MEMBER_SUBJECT, MEMBER_URL, member};
 pub use server::Server;
 pub use turns::{Turn, turn};
 
-use crate::cases::{
-    Applicable, Case, Connect, Context, Detour, Disturbs, Faults, MEMBER_VARIABLE, SpawnMember,
-};
+use crate::cases::{Applicable, Case, Connect, Context, Detour, Disturbs, Faults};
 use crate::proxy::Proxy;
 use crate::run::{Histories, Options};
-
-/// The environment variable in which a member process is told its broker.
-pub const MEMBER_URL: &str = "ANYBROKER_URL";
-
-/// The environment variable in which a member process is told its subject's name.
-pub const MEMBER_SUBJECT: &str = "ANYBROKER_CONFORMANCE_SUBJECT";
 
 /// Opens the broker at a URL.
 pub type Open = Arc<dyn Fn(String) -> BoxFuture<'static, Result<Broker>> + Send + Sync>;
@@ -120,40 +116,22 @@ impl Subject {
         guarantees
     }
 
-    /// Starts members: this very program, told to be one by [`MEMBER_VARIABLE`].
-    pub fn spawn_member(&self) -> Applicable<SpawnMember> {
-        if !self.shared {
-            return Err("the broker lives in one process, and ends with it");
-        }
-        let impatient = self.server.as_ref().map_or("", |server| &server.impatient);
-        let (name, url) = (self.name.clone(), with(self.url.clone(), impatient));
-        Ok(Arc::new(move |orders| {
-            tokio::process::Command::new(std::env::current_exe()?)
-                .env(MEMBER_VARIABLE, orders)
-                .env(MEMBER_SUBJECT, &name)
-                .env(MEMBER_URL, &url)
-                .stdin(Stdio::piped())
-                .stdout(Stdio::piped())
-                .kill_on_drop(true)
-                .spawn()
-        }))
-    }
-
     /// Breaks the broker's process.
     pub fn faults(&self) -> Applicable<Arc<dyn Faults>> {
         let server = self.server.as_ref().ok_or("embedded: it has no process of its own")?;
-        Ok(server.faults())
+        server.faults.clone()
     }
 
     /// Leads to the broker through a proxy.
     pub fn detour(&self) -> Applicable<Detour> {
         let server = self.server.clone().ok_or("embedded: there is no connection")?;
+        let way = server.way?;
         let (open, url) = (self.open.clone(), self.url.clone());
         Ok(Arc::new(move || {
             let (open, url, server) = (open.clone(), url.clone(), server.clone());
             Box::pin(async move {
-                let broker = SocketAddr::from((Ipv4Addr::LOCALHOST, server.way.forward_to));
-                let proxy = Proxy::listen(server.way.listen, broker).await?;
+                let broker = SocketAddr::from((Ipv4Addr::LOCALHOST, way.forward_to));
+                let proxy = Proxy::listen(way.listen, broker).await?;
                 let direct =
                     server::address(&url).ok_or_else(|| std::io::Error::other("the URL has no address"))?;
                 let url = url.replacen(&direct.to_string(), &proxy.address().to_string(), 1);

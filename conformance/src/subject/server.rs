@@ -1,37 +1,68 @@
-//! A broker's process that the starter runs: killed, restarted, paused, and reached through a proxy.
+//! The broker's process: killed, restarted, paused, and reached through a proxy.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use crate::brokers::{Brokers, Options, PortChoice, Proxied, State, Status, default_state};
-use crate::cases::Faults;
+use super::starter::Starter;
+use crate::brokers::{Proxied, Status};
+use crate::cases::{Applicable, Faults};
 
-/// A broker that the starter runs.
-#[derive(Clone, Debug)]
+/// A broker that is a process of its own, and what can be done to it.
+#[derive(Clone)]
 pub struct Server {
-    /// The starter's name for it.
+    /// Its name: cases that break it wait for each other.
     pub process: String,
     /// Its own URL.
     pub url: String,
-    /// Where it is, and where a proxy is to listen.
-    pub way: Proxied,
+    /// Where it is on this machine, and where a proxy is to listen.
+    pub way: Applicable<Proxied>,
     /// What members apart have in their URL besides: they notice within seconds that the other side is silent, and it that
     /// they are.
     pub impatient: String,
+    /// Breaks it.
+    pub faults: Applicable<Arc<dyn Faults>>,
 }
 
 impl Server {
-    /// The running broker of that name.
+    /// A broker at a URL of which nothing more is known: it can neither be broken nor be reached through a proxy.
+    pub fn new(process: impl Into<String>, url: impl Into<String>) -> Self {
+        const NOT_OURS: &str = "the broker was not started by anybroker brokers, and is left alone";
+        Server {
+            process: process.into(),
+            url: url.into(),
+            way: Err(NOT_OURS),
+            impatient: String::new(),
+            faults: Err(NOT_OURS),
+        }
+    }
+
+    /// It can be broken in this way.
+    #[must_use]
+    pub fn broken_by(self, faults: impl Faults + 'static) -> Self {
+        Server { faults: Ok(Arc::new(faults)), ..self }
+    }
+
+    /// It listens on that port of 127.0.0.1, as its URL says, and works behind a proxy at any other.
+    #[must_use]
+    pub fn reached_by_proxy(self, port: u16) -> Self {
+        Server { way: Ok(Proxied { listen: 0, forward_to: port }), ..self }
+    }
+
+    /// Members apart have these parameters in their URL besides.
+    #[must_use]
+    pub fn impatient(self, parameters: impl Into<String>) -> Self {
+        Server { impatient: parameters.into(), ..self }
+    }
+
+    /// The running broker of that name, which the starter has started.
     ///
     /// # Errors
     /// It does not run; the text says how to start it.
     ///
     /// # Cancel safety
     /// Cancel safe.
-    pub async fn running(process: &str, impatient: &str) -> Result<Self, String> {
-        let status = starter()?.status(&[process]).await.map_err(|e| e.to_string())?;
-        let ready = status.into_iter().find(|status| status.state == State::Ready);
-        ready.and_then(|status| reached(status, impatient)).ok_or_else(|| {
+    pub async fn running(process: &str) -> Result<Self, String> {
+        super::starter::ready(&[process]).await?.pop().and_then(Self::started).ok_or_else(|| {
             format!(
                 "{process} is not running; start it: anybroker brokers up {process}, or run all tests by cargo xtask test. \
                  ANYBROKER_TEST_EXCLUDE={process} leaves it out by name"
@@ -39,52 +70,28 @@ impl Server {
         })
     }
 
-    /// Breaks it.
-    pub fn faults(&self) -> Arc<dyn Faults> {
-        Arc::new(Starter { process: self.process.clone() })
+    /// A broker of the starter's, and the way to it through a proxy: at any free port, unless it says at which one.
+    pub(super) fn started(status: Status) -> Option<Self> {
+        let url = status.url?;
+        let plain = Proxied { listen: 0, forward_to: address(&url)?.port() };
+        let way = Ok(status.proxied.unwrap_or(plain));
+        let faults = Starter { process: status.name.clone() };
+        Some(Server { way, ..Server::new(status.name, url).broken_by(faults) })
     }
 }
 
-/// A broker's URL, and the way to it through a proxy: at any free port, unless it says at which one.
-fn reached(status: Status, impatient: &str) -> Option<Server> {
-    let url = status.url?;
-    let plain = Proxied { listen: 0, forward_to: address(&url)?.port() };
-    let way = status.proxied.unwrap_or(plain);
-    Some(Server { process: status.name, url, way, impatient: impatient.to_owned() })
+impl std::fmt::Debug for Server {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Server")
+            .field("process", &self.process)
+            .field("way", &self.way)
+            .finish_non_exhaustive()
+    }
 }
 
-/// The address in a URL of the starter's, wherever it stands.
+/// The address of this machine in a URL, wherever it stands.
 pub(super) fn address(url: &str) -> Option<SocketAddr> {
     let begin = url.find("127.0.0.1:")?;
     let end = url[begin..].find(|c: char| !(c.is_ascii_digit() || ".:".contains(c)));
     url[begin..end.map_or(url.len(), |end| begin + end)].parse().ok()
-}
-
-fn starter() -> Result<Brokers, String> {
-    let options = Options { ports: PortChoice::Same, ..Options::default() };
-    Brokers::open(default_state(), options).map_err(|e| e.to_string())
-}
-
-/// Kills and restarts a broker that the starter has started.
-struct Starter {
-    process: String,
-}
-
-#[async_trait::async_trait]
-impl Faults for Starter {
-    async fn kill(&self) -> Result<(), String> {
-        starter()?.kill(&self.process).await.map_err(|e| e.to_string())
-    }
-
-    async fn restart(&self) -> Result<(), String> {
-        starter()?.up(&[&self.process]).await.map(|_| ()).map_err(|e| e.to_string())
-    }
-
-    async fn pause(&self) -> Result<(), String> {
-        starter()?.pause(&self.process).await.map_err(|e| e.to_string())
-    }
-
-    async fn resume(&self) -> Result<(), String> {
-        starter()?.resume(&self.process).await.map_err(|e| e.to_string())
-    }
 }

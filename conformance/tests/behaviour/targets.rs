@@ -1,69 +1,67 @@
 //! The backends under test, with the URLs at which they are reached.
 
-use anybroker_conformance::brokers::Proxied;
+use anybroker_conformance::subject::tuning::{added, tuning, volatile};
 use anybroker_conformance::subject::{Server, Subject, with};
 
 /// Every backend, in the configurations that differ in what they promise.
 pub(crate) fn all() -> Vec<Subject> {
     let sqlite = sqlite_file();
     vec![
-        local("memory", "memory://behaviour?topology=check&partitions=4"),
-        Subject {
-            only: &["lease_lapses"],
-            ..local("memory-lease", "memory://lease?topology=check&lease=300ms")
-        },
-        Subject { shared: true, ..local("sqlite", &format!("{sqlite}&partitions=4")) },
-        Subject { only: &["lease_lapses"], ..local("sqlite-lease", &format!("{sqlite}&lease=300ms")) },
-        // A killed member is noticed after 6 s and not after 10 or 45.
-        server("kafka", "kafka", "partitions=6&x.session.timeout.ms=6000", ""),
-        server("rabbitmq", "rabbitmq", "partitions=4", "heartbeat=3s"),
-        server("rabbitmq-one-queue", "rabbitmq", "", "heartbeat=3s"),
-        server("rabbitmq4", "rabbitmq4", "partitions=4", "heartbeat=3s"),
-        server("nats", "nats", "partitions=4&session_timeout=6s", "ping_interval=2s"),
-        server("nats-strict", "nats", "partitions=4&lanes=strict&session_timeout=6s", "ping_interval=2s"),
-        core(server("nats-core", "nats", "", "ping_interval=2s")),
-        // A killed member's messages come again after 15 s and not after 30.
-        elasticmq("sqs", "visibility=15s&wait=2s"),
-        Subject { only: &["lease_lapses"], ..elasticmq("sqs-lease", "lease_limit=1s&wait=2s") },
-        elasticmq("sqs-fan-out", &format!("visibility=15s&wait=2s&fan_out=publisher&groups={GROUPS}")),
+        local("memory", "memory://behaviour?partitions=4"),
+        Subject { only: &["lease_lapses"], ..local("memory-lease", "memory://lease?lease=300ms") },
+        local("like-kafka", "memory://like-kafka?like=kafka"),
+        local("like-rabbitmq", "memory://like-rabbitmq?like=rabbitmq"),
+        local("like-jetstream", "memory://like-jetstream?like=jetstream"),
+        local("like-nats-core", "memory://like-nats-core?like=nats-core"),
+        local("like-sqs-fifo", "memory://like-sqs-fifo?like=sqs-fifo"),
+        Subject { shared: true, ..local("sqlite", &format!("{sqlite}?partitions=4")) },
+        Subject { only: &["lease_lapses"], ..local("sqlite-lease", &format!("{sqlite}?lease=300ms")) },
+        server("kafka", "kafka", "partitions=6"),
+        server("rabbitmq", "rabbitmq", "partitions=4"),
+        server("rabbitmq-one-queue", "rabbitmq", ""),
+        server("rabbitmq4", "rabbitmq4", "partitions=4"),
+        server("nats", "nats", "partitions=4"),
+        server("nats-strict", "nats", "partitions=4&lanes=strict"),
+        server("nats-core", "nats", "core"),
+        server("sqs", "elasticmq", ""),
+        Subject { only: &["lease_lapses"], ..server("sqs-lease", "elasticmq", "lease_limit=1s") },
+        server("sqs-fan-out", "elasticmq", "fan_out=publisher"),
     ]
 }
 
 fn local(name: &str, url: &str) -> Subject {
+    let url = with(url.to_owned(), &added(&url.parse().unwrap()).join("&"));
     Subject::new(name, url, |url| async move { anybroker::connect(&url).await })
 }
 
-fn server(name: &str, process: &str, parameters: &str, impatient: &str) -> Subject {
+fn server(name: &str, process: &str, parameters: &str) -> Subject {
     let excluded = excluded(process);
     let found = match excluded {
         Some(_) => Err(String::new()),
-        None => now(Server::running(process, impatient)),
+        None => now(Server::running(process)),
     };
     let missing = found.as_ref().err().cloned();
-    let nowhere = || Server {
-        process: process.to_owned(),
-        url: String::new(),
-        way: Proxied { listen: 0, forward_to: 0 },
-        impatient: String::new(),
+    let server = found.unwrap_or_else(|_| Server::new(process, "none://"));
+    let url = match parameters {
+        // The same server without JetStream.
+        "core" => server.url.replacen("nats://", "nats+core://", 1),
+        _ => with(server.url.clone(), parameters),
     };
-    let server = found.unwrap_or_else(|_| nowhere());
-    let url = with(server.url.clone(), parameters);
-    Subject { server: Some(server), shared: true, excluded, missing, ..local(name, &url) }
-}
-
-fn elasticmq(name: &str, parameters: &str) -> Subject {
+    let scheme = url.split("://").next().unwrap();
+    let server = server.impatient(tuning(scheme).impatient);
     Subject {
-        volatile: Some("ElasticMQ keeps its messages in memory, and a restart loses them by design"),
-        ..server(name, "elasticmq", parameters, "")
+        server: Some(server),
+        shared: true,
+        volatile: volatile(process),
+        excluded,
+        missing,
+        ..local(name, &url)
     }
 }
 
 fn now<T>(future: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
 }
-
-/// Every group that a case declares, for publishers that must know them all.
-const GROUPS: &str = "g,group-0,group-1,group-2,late,reader";
 
 /// Where this run's files are.
 fn directory() -> std::path::PathBuf {
@@ -81,12 +79,7 @@ fn sqlite_file() -> String {
     std::fs::create_dir_all(&directory).unwrap();
     let url = format!("sqlite://{}/behaviour.db", directory.display());
     now(async { anybroker::connect(&url).await.unwrap().close().await.unwrap() });
-    format!("{url}?topology=check")
-}
-
-/// The same server without JetStream.
-fn core(subject: Subject) -> Subject {
-    Subject { url: subject.url.replacen("nats://", "nats+core://", 1), ..subject }
+    url
 }
 
 /// `ANYBROKER_TEST_EXCLUDE=kafka,rabbitmq4` leaves brokers out, by name and reported.

@@ -1,0 +1,123 @@
+//! `anybroker conform URL`: runs the cases of the conformance suite on a broker, and says whether every promise was
+//! exercised and held.
+
+mod interrupted;
+mod outputs;
+mod watched;
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anybroker_conformance::report::Document;
+use anybroker_conformance::run::{self, FaultLevel, Options};
+use anybroker_conformance::subject::{Open, Subject, member};
+use clap::ValueEnum;
+pub(crate) use outputs::Outputs;
+
+use crate::args::Format;
+use crate::failure::{Done, Failure};
+use crate::output;
+use crate::place::Place;
+use crate::signals::Signals;
+use watched::Watched;
+
+/// Arguments of `conform`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Exit codes:
+  0  every promised property was exercised often enough, and held
+  1  one did not hold, or was not exercised, or a case failed
+  2  wrong usage, no answer from the broker, or interrupted
+
+Topics are created and deleted; messages on others are left alone. --faults all kills and pauses
+the broker, which must be one that `anybroker brokers up` has started.
+
+Examples:
+  anybroker conform memory://
+  anybroker brokers up nats && anybroker conform nats://127.0.0.1:4222 --html nats.html
+  anybroker conform @staging --faults client --seed 7 --format json")]
+pub(crate) struct Args {
+    /// The broker: its URL, or @PROFILE.
+    pub(crate) url: Place,
+    /// What may be broken: nothing, connections and members, or also the broker's process.
+    #[arg(long, value_enum, default_value_t)]
+    faults: Faults,
+    /// Repeats the random choices of an earlier run.
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+    /// The configuration's name in reports [default: the broker's].
+    #[arg(long, value_name = "NAME")]
+    name: Option<String>,
+    #[command(flatten)]
+    outputs: Outputs,
+    /// How to print.
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+enum Faults {
+    /// Nothing.
+    None,
+    /// Connections through a proxy, and members in processes of their own.
+    Client,
+    /// Also the broker's process.
+    #[default]
+    All,
+}
+
+impl From<Faults> for FaultLevel {
+    fn from(faults: Faults) -> Self {
+        match faults {
+            Faults::None => FaultLevel::None,
+            Faults::Client => FaultLevel::Client,
+            Faults::All => FaultLevel::All,
+        }
+    }
+}
+
+/// If a run started this process as a member of a group, is that.
+pub(crate) fn as_member() -> Option<ExitCode> {
+    member(|_| Some(open()))
+}
+
+fn open() -> Open {
+    Arc::new(|url| Box::pin(async move { anybroker::connect(&url).await }))
+}
+
+pub(crate) async fn run(args: Args) -> Result<Done, Failure> {
+    let mut signals = Signals::catch()?;
+    args.outputs.check()?;
+    let options = Options { faults: args.faults.into(), seed: args.seed.unwrap_or(Options::default().seed) };
+    let subject = subject(&args).await?;
+    let watched = Watched::new(&subject, &options);
+    let report = tokio::select! {
+        report = run::run(&subject, &options, &watched) => report,
+        () = signals.next() => return Err(interrupted::restore(&subject, &options, &watched).await),
+    };
+    watched.finish();
+    let holds = report.exit_code() == 0;
+    let document = Document::of(report);
+    args.outputs.write(&document)?;
+    args.outputs.print(&document, args.format)?;
+    Ok(Done::if_holds(holds))
+}
+
+/// The broker, once it has answered.
+async fn subject(args: &Args) -> Result<Subject, Failure> {
+    let url = args.url.url()?;
+    anybroker::check(&url)?;
+    let (mut subject, added) = Subject::at(&url, open()).await?;
+    if args.faults == Faults::All {
+        subject.takes_all_faults().map_err(Failure::new)?;
+    }
+    subject.reach(&url).await?;
+    subject.guarantees().await?;
+    if !added.is_empty() {
+        output::note(&format!("for this run the URL also has {}", added.join("&")));
+    }
+    if let Some(name) = &args.name {
+        subject.name = name.clone();
+    }
+    Ok(subject)
+}
