@@ -173,7 +173,6 @@ cases! {
     Nothing reading_again::late_group_reads_the_history,
     Nothing membership::members_join_and_leave,
     Nothing membership::member_killed,
-    Nothing membership::member_paused,
     Nothing random::random_workloads,
     Nothing witness::witness_loss,
     Nothing witness::witness_order,
