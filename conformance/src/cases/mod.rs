@@ -29,7 +29,6 @@ mod sharing;
 mod steps;
 mod topics;
 mod replies;
-mod settling;
 mod stored;
 mod stream;
 mod topology;
