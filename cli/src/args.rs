@@ -4,7 +4,7 @@ use clap::{ArgAction, Parser, Subcommand, ValueEnum};
 
 use crate::commands::{
     brokers, check, completions, conform, dead_letters, doctor, groups, guarantees, lag, profiles, publish,
-    subscribe, topics,
+    report, subscribe, topics,
 };
 use crate::place::Place;
 
@@ -64,6 +64,8 @@ pub(crate) enum Command {
     Profiles(profiles::Args),
     /// Prove on a broker that it keeps what it promises, under faults.
     Conform(conform::Args),
+    /// Put the reports of several conformance runs into one.
+    Report(report::Args),
     /// Check a recorded history against the properties that it promises.
     Check(check::Args),
     /// Start, stop and break real brokers on this machine.
@@ -85,7 +87,11 @@ impl Command {
             Command::Dlq(args) => Some(args.command.place()),
             Command::Doctor(args) => Some(&args.url),
             Command::Conform(args) => Some(&args.url),
-            Command::Profiles(_) | Command::Check(_) | Command::Brokers(_) | Command::Completions(_) => None,
+            Command::Report(_)
+            | Command::Profiles(_)
+            | Command::Check(_)
+            | Command::Brokers(_)
+            | Command::Completions(_) => None,
         }
     }
 }

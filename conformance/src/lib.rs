@@ -19,6 +19,7 @@ pub mod plan;
 pub mod properties;
 pub mod proxy;
 pub mod recorder;
+pub mod report;
 pub mod run;
 pub mod subject;
 mod suite;

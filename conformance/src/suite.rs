@@ -102,6 +102,9 @@ fn tell(tested: &Tested, options: &Options) -> bool {
     keep(&report);
     println!("  {}", report.verdict.name());
     report.unmet.iter().for_each(|unmet| println!("    {unmet}"));
+    for (property, found) in &report.properties {
+        found.reason.iter().for_each(|why| println!("    {property} {}: {why}", found.verdict.name()));
+    }
     matches!(report.verdict, RunVerdict::Pass | RunVerdict::NotRun)
 }
 

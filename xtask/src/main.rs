@@ -1,6 +1,7 @@
 //! `cargo xtask test`: everything that has to hold, in one command.
 
 mod brokers;
+mod conform;
 mod steps;
 mod summary;
 mod system;
@@ -21,11 +22,14 @@ struct Command {
 enum Verb {
     /// Starts every broker, runs format, lints, unit, doc and behaviour tests and the examples, and stops what it started.
     Test(TestOptions),
-    /// Writes the generated documents: docs/guarantees.md and the README's table.
+    /// Runs the conformance suite on every broker, and keeps its reports: in docs/conformance what does not depend on this
+    /// machine, in target/conformance everything, with one page.
+    Conform(TestOptions),
+    /// Writes the generated documents: docs/guarantees.md, docs/properties.md and the README's table.
     Docs,
 }
 
-/// What `cargo xtask test` may do, and what it leaves out.
+/// What `cargo xtask test` and `conform` may do, and what it leaves out.
 #[derive(Args)]
 struct TestOptions {
     /// Install missing system packages (apt-get, as root). Without it, their absence is an error that says what to run.
@@ -46,6 +50,7 @@ struct TestOptions {
 fn main() -> ExitCode {
     match Command::parse().verb {
         Verb::Test(options) => steps::test(&options),
+        Verb::Conform(options) => steps::conform(&options),
         Verb::Docs => steps::docs(),
     }
 }

@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 use std::process::{Command, ExitCode, ExitStatus};
 use std::time::{Duration, Instant};
 
+use anybroker_conformance::REPORTS;
 use anybroker_conformance::brokers::Status;
 
 use crate::TestOptions;
 use crate::brokers::{TestBrokers, state};
+use crate::conform;
 use crate::summary::Summary;
 use crate::system;
 
@@ -34,7 +36,7 @@ pub(crate) fn test(options: &TestOptions) -> ExitCode {
     });
     msrv(&mut summary);
     summary.step("orders, embedded", || cargo("run -p orders", &none));
-    with_brokers(options, &mut summary);
+    with_brokers(options, &mut summary, tests);
     end(&summary)
 }
 
@@ -56,7 +58,30 @@ pub(crate) fn docs() -> ExitCode {
     }
 }
 
-fn with_brokers(options: &TestOptions, summary: &mut Summary) {
+pub(crate) fn conform(options: &TestOptions) -> ExitCode {
+    let mut summary = Summary::new(options.only.clone());
+    if summary.step("system packages", || system::ready(options.install_system)) {
+        with_brokers(options, &mut summary, |environment, _, summary| {
+            let mut environment = environment.clone();
+            let reports = conform::reports();
+            environment.insert(REPORTS.to_owned(), reports.display().to_string());
+            // Reports of an earlier run are not this one's.
+            let _ = std::fs::remove_dir_all(reports);
+            summary.step("conformance", || {
+                cargo("test -p anybroker-conformance --test behaviour", &environment)
+            });
+            summary.step("reports", conform::keep);
+        });
+    }
+    end(&summary)
+}
+
+/// Starts the brokers, does `steps` with what child processes are told and the brokers that run, and stops them.
+fn with_brokers(
+    options: &TestOptions,
+    summary: &mut Summary,
+    steps: impl FnOnce(&Environment, &[Status], &mut Summary),
+) {
     let brokers = match TestBrokers::new(options.install_system, &options.exclude) {
         Ok(brokers) => brokers,
         Err(why) => {
@@ -81,22 +106,27 @@ fn with_brokers(options: &TestOptions, summary: &mut Summary) {
             .collect::<Vec<_>>()
             .join(", "))
     });
+    steps(&environment, &running, summary);
+    if options.keep {
+        summary.not_run("brokers down", "--keep");
+    } else {
+        summary.step("brokers down", || brokers.down().map(|()| String::new()));
+    }
+}
+
+/// All tests, and the examples on each broker.
+fn tests(environment: &Environment, running: &[Status], summary: &mut Summary) {
     // A broker that could not be had fails the tests that need it, each by its name.
     summary.step("unit and adapter tests", || {
-        cargo("test --workspace --lib --bins --examples --tests --no-fail-fast", &environment)
+        cargo("test --workspace --lib --bins --examples --tests --no-fail-fast", environment)
     });
-    summary.step("doc tests", || cargo("test --workspace --doc", &environment));
-    for status in &running {
+    summary.step("doc tests", || cargo("test --workspace --doc", environment));
+    for status in running {
         summary.step(&format!("orders on {}", status.name), || {
             let mut environment = environment.clone();
             environment.insert("ANYBROKER_URL".to_owned(), status.url.clone().unwrap_or_default());
             cargo("run -p orders --features kafka,nats,rabbitmq,sqs", &environment)
         });
-    }
-    if options.keep {
-        summary.not_run("brokers down", "--keep");
-    } else {
-        summary.step("brokers down", || brokers.down().map(|()| String::new()));
     }
 }
 

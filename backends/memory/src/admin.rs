@@ -15,19 +15,25 @@ use crate::store::TopicInner;
 #[async_trait]
 impl Admin for Memory {
     async fn declare(&self, topology: &Topology) -> Result<()> {
-        self.store.declare(topology, &self.config).map(|_| ())
+        self.store.declare(topology, &self.setup).map(|_| ())
     }
 
     async fn delete(&self, topic: &Topic) -> Result<()> {
-        self.store.delete(topic)
+        if self.setup.semantics.stores { self.store.delete(topic) } else { Ok(()) }
     }
 
     async fn purge(&self, topic: &Topic) -> Result<()> {
-        self.store.topic(topic)?.lock().purge();
+        if self.setup.semantics.stores {
+            self.store.topic(topic)?.lock().purge();
+        }
         Ok(())
     }
 
     async fn topics(&self) -> Result<Vec<TopicInfo>> {
+        if !self.setup.semantics.lists_topics {
+            return Err(Error::new(Kind::Unsupported, "topics", "this broker cannot list its topics")
+                .advice("keep a list of them elsewhere"));
+        }
         let mut topics: Vec<_> = self
             .store
             .topics()
@@ -38,7 +44,7 @@ impl Admin for Memory {
                 groups.sort();
                 TopicInfo {
                     topic: state.topic.to_string(),
-                    partitions: Some(inner.logs.len() as u32),
+                    partitions: self.setup.semantics.partitions.then_some(inner.logs.len() as u32),
                     groups,
                 }
             })
@@ -48,6 +54,7 @@ impl Admin for Memory {
     }
 
     async fn backlog(&self, topic: &Topic, group: &Group) -> Result<u64> {
+        self.refuse_unless_stored("backlog")?;
         let state = self.store.topic(topic)?;
         let inner = state.lock();
         let missing =
@@ -57,8 +64,12 @@ impl Admin for Memory {
     }
 
     async fn groups(&self, topic: &Topic) -> Result<Vec<GroupInfo>> {
+        self.refuse_unless_stored("groups")?;
         let state = self.store.topic(topic)?;
         let mut groups = state.lock().group_infos();
+        if !self.setup.semantics.partitions {
+            groups.iter_mut().for_each(as_one);
+        }
         groups.sort_by(|a, b| a.group.cmp(&b.group));
         Ok(groups)
     }
@@ -72,6 +83,22 @@ impl Admin for Memory {
 
     async fn health(&self) -> Result<Duration> {
         Ok(Duration::ZERO)
+    }
+}
+
+/// What has no partitions shows one.
+fn as_one(group: &mut GroupInfo) {
+    let backlog = group.backlog();
+    group.partitions = vec![PartitionLag { partition: 0, backlog }];
+}
+
+impl Memory {
+    fn refuse_unless_stored(&self, operation: &'static str) -> Result<()> {
+        if self.setup.semantics.stores {
+            return Ok(());
+        }
+        Err(Error::new(Kind::Unsupported, operation, "this broker keeps neither groups nor messages")
+            .advice("choose one that stores"))
     }
 }
 

@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use anybroker_core::kit::Returned;
+use anybroker_core::kit::{AckPlan, Returned};
+
+use crate::semantics::Marks;
 
 /// A group's progress in one partition.
 #[derive(Debug, Default)]
@@ -34,6 +36,14 @@ impl Cursor {
         }
     }
 
+    /// Takes what a session gives out as acknowledged.
+    pub(crate) fn acknowledge_all(&mut self, plan: &AckPlan) {
+        if let Some(upto) = plan.upto {
+            (self.done_below..=upto).for_each(|offset| self.acknowledge(offset));
+        }
+        plan.singles.iter().for_each(|offset| self.acknowledge(*offset));
+    }
+
     pub(crate) fn is_done(&self, offset: u64) -> bool {
         offset < self.done_below || self.done.contains(&offset)
     }
@@ -43,12 +53,31 @@ impl Cursor {
     }
 
     /// The owner lets go: the next one starts with the first message not acknowledged.
-    pub(crate) fn let_go(&mut self, returned: &[Returned]) {
-        for message in returned.iter().filter(|m| m.attempts > 0) {
-            self.attempts.insert(message.native, message.attempts);
+    pub(crate) fn let_go(&mut self, returned: &[Returned], marks: Marks) {
+        match marks {
+            Marks::Attempts => self.keep_attempts(returned),
+            Marks::Head => {
+                self.attempts.clear();
+                let head = returned.first().filter(|message| message.native == self.done_below);
+                self.keep_attempts(head.map_or(&[], std::slice::from_ref));
+            }
+            Marks::Returns => {
+                // Also what was acknowledged and never told.
+                for offset in self.done_below..self.next {
+                    if !self.done.contains(&offset) {
+                        *self.attempts.entry(offset).or_default() += 1;
+                    }
+                }
+            }
         }
         self.owner = None;
         self.next = self.done_below;
+    }
+
+    fn keep_attempts(&mut self, returned: &[Returned]) {
+        for message in returned.iter().filter(|m| m.attempts > 0) {
+            self.attempts.insert(message.native, message.attempts);
+        }
     }
 
     /// Messages before `offset` no longer exist.
@@ -96,7 +125,26 @@ mod tests {
     fn what_comes_back_keeps_its_attempts() {
         let mut cursor = Cursor::at(0);
         cursor.next = 3;
-        cursor.let_go(&[Returned { native: 1, attempts: 2, held: true }]);
+        cursor.let_go(&[Returned { native: 1, attempts: 2, held: true }], Marks::Attempts);
         assert_eq!((cursor.next, cursor.attempts(1), cursor.attempts(0)), (0, 2, 0));
+    }
+
+    #[test]
+    fn other_brokers_keep_less() {
+        let returned = [1, 2].map(|native| Returned { native, attempts: 3, held: true });
+        let mut cursor = Cursor::at(1);
+        cursor.let_go(&returned, Marks::Head);
+        assert_eq!((cursor.attempts(1), cursor.attempts(2)), (3, 0));
+        let mut cursor = Cursor { next: 3, ..Cursor::at(1) };
+        cursor.acknowledge(2);
+        cursor.let_go(&returned[..1], Marks::Returns);
+        assert_eq!((cursor.attempts(1), cursor.attempts(2)), (1, 0));
+    }
+
+    #[test]
+    fn acknowledged_up_to_one_and_singly() {
+        let mut cursor = Cursor::at(0);
+        cursor.acknowledge_all(&AckPlan { upto: Some(2), singles: vec![4] });
+        assert_eq!((cursor.done_below, cursor.is_done(3), cursor.is_done(4)), (3, false, true));
     }
 }

@@ -7,15 +7,26 @@ use anybroker_core::{
 };
 
 use crate::config::MemoryConfig;
-use crate::publisher::MESSAGE_BYTES;
+use crate::like;
 
-const SOURCE: &str = "https://docs.rs/anybroker-memory";
+pub(crate) const SOURCE: &str = "https://docs.rs/anybroker-memory";
+pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// Memory has no limit of its own; this one keeps a mistake from taking all of it.
+pub(crate) const MESSAGE_BYTES: usize = 64 << 20;
 
 fn row<T: Level>(value: T) -> Row<T> {
     Row::new(value, Basis::Client, SOURCE)
 }
 
 pub(crate) fn of(config: &MemoryConfig) -> Guarantees {
+    let Some(like) = config.like else { return own(config) };
+    let mut guarantees = like::guarantees(like);
+    guarantees.limits.lease = config.lease.or(guarantees.limits.lease);
+    guarantees
+}
+
+fn own(config: &MemoryConfig) -> Guarantees {
     let deduplication = match config.deduplication {
         Some(_) => row(Deduplication::Window),
         None => row(Deduplication::None).raise("add deduplication=2m to the URL"),
@@ -26,7 +37,7 @@ pub(crate) fn of(config: &MemoryConfig) -> Guarantees {
     };
     Guarantees {
         backend: "memory",
-        version: Some(env!("CARGO_PKG_VERSION").to_owned()),
+        version: Some(VERSION.to_owned()),
         ordering: row(Scope::Key).because("a key always goes to the same partition"),
         order_after_redelivery: row(Kept::Yes),
         order_across_consumers: row(Kept::Yes)

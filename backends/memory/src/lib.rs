@@ -20,24 +20,34 @@
 //! ```
 
 mod admin;
+mod adversary;
 mod config;
 mod consumer;
+mod dice;
+mod direct;
 mod group;
 mod guarantees;
+mod like;
 mod log;
 mod member;
 mod publisher;
+mod semantics;
+mod setup;
 mod store;
 
+use std::any::Any;
 use std::sync::{Arc, Mutex, Weak};
 
 use anybroker_core::{
-    Admin, Backend, Broker, BrokerUrl, Consumer, Error, Group, Guarantees, Kind, Publisher, PublisherOptions,
-    Result, Subscription, Topic, async_trait,
+    Admin, Backend, Broker, BrokerUrl, Consumer, DeadLetter, DeadLetterPolicy, Error, Group, Guarantees,
+    Kind, Publisher, PublisherOptions, Result, Subscription, Topic, async_trait,
 };
 
+pub use adversary::{Adversary, Deed};
 use anybroker_core::kit::Session;
 pub use config::MemoryConfig;
+pub use like::Like;
+use setup::Setup;
 use store::{Store, lock};
 
 /// The URL schemes of this backend.
@@ -66,7 +76,8 @@ pub async fn connect(url: &BrokerUrl) -> Result<Broker> {
 #[derive(Debug)]
 pub struct Memory {
     store: Arc<Store>,
-    config: MemoryConfig,
+    setup: Setup,
+    guarantees: Guarantees,
     /// What was opened here and ends with `close`.
     opened: Mutex<Opened>,
 }
@@ -80,31 +91,46 @@ struct Opened {
 impl Memory {
     /// Opens the broker that `config` names, creating it if this is its first connection. It ends with its last one.
     pub fn open(config: MemoryConfig) -> Self {
-        Memory { store: Store::named(&config.name), config, opened: Mutex::default() }
+        let guarantees = guarantees::of(&config);
+        let store = Store::named(&config.name);
+        Memory { store, setup: Setup::new(config, &guarantees), guarantees, opened: Mutex::default() }
     }
 }
 
-#[async_trait]
-impl Backend for Memory {
-    async fn publisher(&self, options: PublisherOptions) -> Result<Arc<dyn Publisher>> {
-        let topic = self.store.open_topic(&options.topic, &self.config)?;
-        options.requirements.verify(&guarantees::of(&self.config), &format!("topic `{}`", options.topic))?;
-        let publisher: Arc<dyn Publisher> = Arc::new(publisher::MemoryPublisher::new(topic, options));
+impl Memory {
+    fn open_publisher(&self, options: PublisherOptions, setup: Setup) -> Result<Arc<dyn Publisher>> {
+        let topic = self.store.open_topic(&options.topic, &setup)?;
+        options.requirements.verify(&self.guarantees, &format!("topic `{}`", options.topic))?;
+        let publisher: Arc<dyn Publisher> = Arc::new(publisher::MemoryPublisher::new(topic, options, setup));
         let mut opened = lock(&self.opened);
         opened.publishers.retain(|publisher| publisher.strong_count() > 0);
         opened.publishers.push(Arc::downgrade(&publisher));
         Ok(publisher)
     }
 
+    /// Where a dead letter may not come twice, an adversary may not make its publisher send it again.
+    fn dead_letters(&self, policy: &DeadLetterPolicy) -> Result<Arc<dyn Publisher>> {
+        let once = self.guarantees.dead_letter.value == DeadLetter::AtMostOnce;
+        let setup = if once { self.setup.at_peace() } else { self.setup.clone() };
+        self.open_publisher(PublisherOptions::new(policy.topic.clone()), setup)
+    }
+}
+
+#[async_trait]
+impl Backend for Memory {
+    async fn publisher(&self, options: PublisherOptions) -> Result<Arc<dyn Publisher>> {
+        self.open_publisher(options, self.setup.clone())
+    }
+
     async fn consumer(&self, subscription: Subscription) -> Result<Box<dyn Consumer>> {
-        let topic = self.store.open_topic(&subscription.topic, &self.config)?;
+        let topic = self.store.open_topic(&subscription.topic, &self.setup)?;
         let place = format!("topic `{}`, group `{}`", subscription.topic, subscription.group);
-        subscription.requirements.verify(&guarantees::of(&self.config), &place)?;
+        subscription.requirements.verify(&self.guarantees, &place)?;
         let dead_letters = match &subscription.dead_letter {
-            Some(policy) => Some(self.publisher(PublisherOptions::new(policy.topic.clone())).await?),
+            Some(policy) => Some(self.dead_letters(policy)?),
             None => None,
         };
-        let (session, consumer) = consumer::open(topic, subscription, &self.config, dead_letters)?;
+        let (session, consumer) = consumer::open(topic, subscription, &self.setup, dead_letters)?;
         let mut opened = lock(&self.opened);
         opened.sessions.retain(|session| session.strong_count() > 0);
         opened.sessions.push(Arc::downgrade(&session));
@@ -113,13 +139,18 @@ impl Backend for Memory {
 
     async fn guarantees(&self, topic: Option<&Topic>, _group: Option<&Group>) -> Result<Guarantees> {
         if let Some(topic) = topic {
-            self.store.open_topic(topic, &self.config)?;
+            self.store.open_topic(topic, &self.setup)?;
         }
-        Ok(guarantees::of(&self.config))
+        Ok(self.guarantees.clone())
     }
 
     fn admin(&self) -> &dyn Admin {
         self
+    }
+
+    /// With `adversary=`, the [`Adversary`].
+    fn native(&self) -> Option<&(dyn Any + Send + Sync)> {
+        self.setup.adversary.as_ref().map(|adversary| adversary as _)
     }
 
     async fn close(&self) -> Result<()> {

@@ -1,14 +1,17 @@
 //! One member of a group: takes its partitions, hands over what others ought to have, and fills its session.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use anybroker_core::kit::{Ack, Incoming, Link, Session};
 use anybroker_core::{Error, Kind, Result, Settled, async_trait};
 use tokio::time::Instant;
 
+use crate::adversary::{Adversary, Deed};
 use crate::group::{Cursor, GroupState};
 use crate::log::Log;
+use crate::semantics::Marks;
+use crate::setup::Setup;
 use crate::store::{TopicInner, TopicState};
 
 #[derive(Debug)]
@@ -16,23 +19,37 @@ pub(crate) struct Member {
     pub(crate) id: u64,
     pub(crate) topic: Arc<TopicState>,
     pub(crate) session: Arc<Session>,
+    pub(crate) setup: Setup,
 }
 
-/// Partitions that the fetch task serves: their generation, and until when those that are handed over may drain.
+/// Partitions that the fetch task serves: their generation, and until when those that are handed over may
+/// drain, if there is an end to it.
 #[derive(Debug, Default)]
 struct Owned {
-    generations: HashMap<usize, u32>,
-    draining: HashMap<usize, Instant>,
+    generations: BTreeMap<usize, u32>,
+    draining: BTreeMap<usize, Option<Instant>>,
+    /// Those whose deliveries an adversary has stopped, and until when.
+    stalled: BTreeMap<usize, Instant>,
     /// Where the next round begins.
     turn: usize,
 }
 
 impl Owned {
+    fn forget(&mut self, partition: usize) {
+        self.generations.remove(&partition);
+        self.draining.remove(&partition);
+        self.stalled.remove(&partition);
+    }
+
+    /// When something is to be done without anybody asking for it.
+    fn next_due(&self) -> Option<Instant> {
+        self.draining.values().flatten().chain(self.stalled.values()).min().copied()
+    }
+
     /// The partitions with their generations, beginning with another one each time.
     fn round(&mut self) -> Vec<(usize, u32)> {
         let mut round: Vec<_> =
             self.generations.iter().map(|(partition, generation)| (*partition, *generation)).collect();
-        round.sort_unstable();
         self.turn += 1;
         let begin = self.turn % round.len().max(1);
         round.rotate_left(begin);
@@ -48,14 +65,15 @@ impl Member {
             let mut changed = std::pin::pin!(self.topic.changed.notified());
             changed.as_mut().enable();
             if self.session.ended().is_some() {
-                return self.leave();
+                return self.leave(true);
             }
             if let Err(error) = self.step(&mut owned) {
                 self.session.fail(error);
-                return self.leave();
+                return self.leave(true);
             }
-            let deadline = owned.draining.values().min().copied();
+            let deadline = owned.next_due();
             tokio::select! {
+                biased;
                 () = changed => {}
                 () = self.session.settlement() => {}
                 () = sleep_until(deadline) => {}
@@ -70,7 +88,12 @@ impl Member {
         }
         let TopicInner { logs, groups, .. } = &mut *inner;
         let Some(group) = groups.get_mut(&self.session.subscription().group) else { return Ok(()) };
-        let handed_over = self.hand_over(group, owned);
+        self.push_acks(group);
+        let expelled = match &self.setup.adversary {
+            Some(adversary) => self.suffer(adversary, group, owned)?,
+            None => false,
+        };
+        let handed_over = self.hand_over(group, owned) || expelled;
         self.take_over(group, owned);
         self.fill(group, logs, owned);
         if handed_over {
@@ -88,7 +111,7 @@ impl Member {
             before = room;
             let part = room.div_ceil(owned.generations.len().max(1));
             for (partition, generation) in owned.round() {
-                if !owned.draining.contains_key(&partition) {
+                if !owned.draining.contains_key(&partition) && !owned.stalled.contains_key(&partition) {
                     let (cursor, log) = (&mut group.cursors[partition], &logs[partition]);
                     room -= self.hand_in(partition, generation, cursor, log, part.min(room));
                 }
@@ -111,18 +134,32 @@ impl Member {
             cursor.next += 1;
             let Some(stored) = log.get(offset).filter(|_| !cursor.is_done(offset)) else { continue };
             let attempts = cursor.attempts(offset);
+            let (attempts, redelivered) = match &self.setup.adversary {
+                Some(adversary) => adversary.marks(attempts),
+                None => (attempts, attempts > 0),
+            };
             let incoming = Incoming {
                 record: stored.record.clone(),
                 native: offset,
-                offset: Some(offset),
+                offset: self.setup.semantics.log.then_some(offset),
                 stored: stored.time,
-                attempts,
-                redelivered: attempts > 0,
+                attempts: attempts.min(self.most_attempts()),
+                redelivered,
             };
             self.session.push(partition as u32, generation, incoming);
             handed += 1;
         }
         handed
+    }
+
+    /// The most attempts that a message comes with: what came back without having been tried counts as one too, and does
+    /// not make it hopeless.
+    fn most_attempts(&self) -> u32 {
+        let policy = self.session.subscription().dead_letter.as_ref();
+        match (self.setup.semantics.marks, policy.and_then(|policy| policy.max_attempts)) {
+            (Marks::Returns, Some(limit)) => limit.saturating_sub(1),
+            _ => u32::MAX,
+        }
     }
 
     /// Drains the partitions that another member ought to own, and lets go of the drained ones.
@@ -132,25 +169,72 @@ impl Member {
         for partition in owned.generations.keys().copied().collect::<Vec<_>>() {
             if group.cursors[partition].owner != Some(self.id) {
                 // It was let go by closing, and may be another's by now.
-                owned.generations.remove(&partition);
-                owned.draining.remove(&partition);
+                owned.forget(partition);
                 continue;
             }
             if group.target(partition) == Some(self.id) {
                 continue;
             }
-            let limit = now + self.session.subscription().drain;
-            let deadline = *owned.draining.entry(partition).or_insert(limit);
-            self.session.drain(partition as u32);
-            if self.session.is_drained(partition as u32) || deadline <= now {
-                let returned = self.session.revoke(partition as u32);
-                group.cursors[partition].let_go(&returned);
-                owned.generations.remove(&partition);
-                owned.draining.remove(&partition);
+            if self.is_free(partition, owned, now) {
+                self.let_go(partition, &mut group.cursors[partition]);
+                owned.forget(partition);
                 let_go = true;
             }
         }
         let_go
+    }
+
+    /// Whether a partition that another member ought to own can be let go now.
+    fn is_free(&self, partition: usize, owned: &mut Owned, now: Instant) -> bool {
+        let number = partition as u32;
+        if self.setup.semantics.waits_for_holder {
+            // Nothing more is fetched, and what was fetched is finished here.
+            owned.draining.insert(partition, None);
+            return self.session.head(number).is_none();
+        }
+        let limit = Some(now + self.session.subscription().drain);
+        let deadline = *owned.draining.entry(partition).or_insert(limit);
+        self.session.drain(number);
+        self.session.is_drained(number) || deadline.is_some_and(|limit| limit <= now)
+    }
+
+    /// Tells the broker what is acknowledged, where that is not confirmed one by one.
+    fn push_acks(&self, group: &mut GroupState) {
+        let delayed = |adversary: &Adversary| adversary.does(Deed::CommitDelayed);
+        if !self.setup.semantics.confirms_acks && !self.setup.adversary.as_ref().is_some_and(delayed) {
+            self.push_all_acks(group);
+        }
+    }
+
+    fn push_all_acks(&self, group: &mut GroupState) {
+        for (partition, cursor) in group.cursors.iter_mut().enumerate() {
+            if cursor.owner == Some(self.id) {
+                self.push_acks_of(partition, cursor);
+            }
+        }
+    }
+
+    fn push_acks_of(&self, partition: usize, cursor: &mut Cursor) {
+        let plan = self.session.take_acks(partition as u32, self.setup.semantics.acks_singly);
+        cursor.acknowledge_all(&plan);
+    }
+
+    /// Everything unsettled of a partition goes back, in order.
+    fn let_go(&self, partition: usize, cursor: &mut Cursor) {
+        if !self.setup.semantics.confirms_acks {
+            let plan = self.session.take_acks(partition as u32, self.setup.semantics.acks_singly);
+            let told = self.setup.adversary.as_ref().is_none_or(|adversary| adversary.lets_through(&plan));
+            if told {
+                cursor.acknowledge_all(&plan);
+            }
+        }
+        self.take_away(partition, cursor);
+    }
+
+    /// A partition goes as it is.
+    fn take_away(&self, partition: usize, cursor: &mut Cursor) {
+        let returned = self.session.revoke(partition as u32);
+        cursor.let_go(&returned, self.setup.semantics.marks);
     }
 
     /// Takes the partitions that are this member's and that nobody owns.
@@ -167,14 +251,18 @@ impl Member {
         }
     }
 
-    /// Leaves the group: everything unsettled goes back, in order.
-    fn leave(&self) {
+    /// Leaves the group: everything unsettled goes back, in order; what is acknowledged is told first, if that can be.
+    fn leave(&self, told: bool) {
         let mut inner = self.topic.lock();
         let Some(group) = inner.groups.get_mut(&self.session.subscription().group) else { return };
         group.members.retain(|member| *member != self.id);
         for (partition, cursor) in group.cursors.iter_mut().enumerate() {
             if cursor.owner == Some(self.id) {
-                cursor.let_go(&self.session.revoke(partition as u32));
+                if told {
+                    self.let_go(partition, cursor);
+                } else {
+                    self.take_away(partition, cursor);
+                }
             }
         }
         drop(inner);
@@ -182,10 +270,41 @@ impl Member {
     }
 }
 
+/// What an adversary does to a member.
+impl Member {
+    /// Whether a partition was taken from it.
+    fn suffer(&self, adversary: &Adversary, group: &mut GroupState, owned: &mut Owned) -> Result<bool> {
+        adversary.connection()?;
+        let now = Instant::now();
+        owned.stalled.retain(|_, until| *until > now);
+        let mut expelled = false;
+        for partition in owned.generations.keys().copied().collect::<Vec<_>>() {
+            let cursor = &mut group.cursors[partition];
+            if cursor.owner != Some(self.id) {
+                continue;
+            }
+            if let Some(stall) = adversary.stall() {
+                owned.stalled.insert(partition, now + stall);
+            }
+            if !self.session.is_drained(partition as u32) && adversary.does(Deed::MemberExpelled) {
+                self.take_away(partition, cursor);
+                owned.forget(partition);
+                expelled = true;
+            }
+        }
+        if expelled {
+            // It joins again at the end of the row, so that partitions change hands.
+            group.members.retain(|member| *member != self.id);
+            group.members.push(self.id);
+        }
+        Ok(expelled)
+    }
+}
+
 #[async_trait]
 impl Link for Member {
     fn confirms(&self) -> bool {
-        true
+        self.setup.semantics.confirms_acks
     }
 
     async fn acknowledge(&self, acks: &[Ack]) -> Vec<Result<Settled>> {
@@ -198,18 +317,27 @@ impl Link for Member {
                 return Err(fenced());
             }
             cursor.acknowledge(ack.native);
+            self.setup.adversary.as_ref().map_or(Ok(()), Adversary::ack_answer)?;
             Ok(Settled::Confirmed)
         };
         acks.iter().map(acknowledge).collect()
     }
 
     async fn flush(&self) -> Result<()> {
+        self.setup.adversary.as_ref().map_or(Ok(()), Adversary::flushing)?;
+        if self.setup.semantics.confirms_acks {
+            return Ok(());
+        }
+        if let Some(group) = self.topic.lock().groups.get_mut(&self.session.subscription().group) {
+            self.push_all_acks(group);
+        }
         Ok(())
     }
 
     async fn close(&self) -> Result<()> {
-        self.leave();
-        Ok(())
+        let closed = self.setup.adversary.as_ref().map_or(Ok(()), Adversary::closing);
+        self.leave(closed.is_ok());
+        closed
     }
 }
 

@@ -3,24 +3,75 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use anybroker_core::kit::{Confirmations, Intake, Permit};
-use anybroker_core::{Key, Message, Publisher, PublisherOptions, RecordBuffer, Result, Topic, async_trait};
+use anybroker_core::kit::{Confirmations, Intake, Pending, Permit};
+use anybroker_core::{
+    Key, Message, Publisher, PublisherOptions, Receipt, RecordBuffer, Result, Topic, async_trait,
+};
+use tokio::task::JoinSet;
 
-use crate::store::{TopicState, lock};
+use crate::adversary::{Adversary, Fault, publishing};
+use crate::setup::Setup;
+use crate::store::{TopicInner, TopicState, lock};
 
 #[derive(Debug)]
 pub(crate) struct MemoryPublisher {
     intake: Intake,
     topic: Arc<TopicState>,
     buffer: Mutex<RecordBuffer>,
+    setup: Setup,
+    /// What an adversary has put off; it ends with the publisher.
+    late: Mutex<JoinSet<()>>,
 }
 
-/// Memory has no limit of its own; this one keeps a mistake from taking all of it.
-pub(crate) const MESSAGE_BYTES: usize = 64 << 20;
-
 impl MemoryPublisher {
-    pub(crate) fn new(topic: Arc<TopicState>, options: PublisherOptions) -> Self {
-        MemoryPublisher { intake: Intake::new(&options, MESSAGE_BYTES), topic, buffer: Mutex::default() }
+    pub(crate) fn new(topic: Arc<TopicState>, options: PublisherOptions, setup: Setup) -> Self {
+        let intake = Intake::new(&options, setup.semantics.message_bytes);
+        MemoryPublisher { intake, topic, buffer: Mutex::default(), setup, late: Mutex::default() }
+    }
+
+    /// Stores a message, or lets the adversary do its worst with it.
+    fn publish(&self, inner: &mut TopicInner, buffer: &mut RecordBuffer, pending: Pending) {
+        let Some(message) = pending.message() else { return };
+        let (id, record) = (message.id.clone(), buffer.encode(message));
+        let fault = self.setup.adversary.as_ref().and_then(Adversary::publish_fault);
+        match fault {
+            None => conclude(pending, self.topic.take(inner, &self.setup, &id, record)),
+            Some(Fault::Refused) => pending.fail(publishing::refused()),
+            Some(Fault::Lost) => pending.fail(publishing::unanswered()),
+            Some(Fault::AnswerLost) => {
+                let stored = self.topic.take(inner, &self.setup, &id, record);
+                conclude(pending, stored.and_then(|_| Err(publishing::unanswered())));
+            }
+            Some(Fault::StoredAfter(delay)) => {
+                pending.fail(publishing::unanswered());
+                let (topic, setup) = (self.topic.clone(), self.setup.clone());
+                self.later(delay, move || {
+                    // Whatever comes of it, nobody hears of it any more.
+                    let _ = topic.take(&mut topic.lock(), &setup, &id, record);
+                    topic.changed.notify_waiters();
+                });
+            }
+            Some(Fault::ConfirmedAfter(delay)) => {
+                let stored = self.topic.take(inner, &self.setup, &id, record);
+                self.later(delay, || conclude(pending, stored));
+            }
+        }
+    }
+
+    fn later(&self, delay: Duration, what: impl FnOnce() + Send + 'static) {
+        let mut late = lock(&self.late);
+        while late.try_join_next().is_some() {}
+        late.spawn(async move {
+            tokio::time::sleep(delay).await;
+            what();
+        });
+    }
+}
+
+fn conclude(pending: Pending, stored: Result<Receipt>) {
+    match stored {
+        Ok(receipt) => pending.confirm(receipt),
+        Err(error) => pending.fail(error),
     }
 }
 
@@ -40,12 +91,7 @@ impl Publisher for MemoryPublisher {
                 pending.fail(error);
                 continue;
             }
-            let Some(message) = pending.message() else { continue };
-            let record = buffer.encode(message);
-            match self.topic.append(&mut inner, &message.id, record) {
-                Ok(receipt) => pending.confirm(receipt),
-                Err(error) => pending.fail(error),
-            }
+            self.publish(&mut inner, &mut buffer, pending);
         }
         drop(inner);
         self.topic.changed.notify_waiters();

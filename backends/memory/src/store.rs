@@ -12,9 +12,10 @@ use anybroker_core::{
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use crate::config::MemoryConfig;
+use crate::direct::Listeners;
 use crate::group::{Cursor, GroupState};
 use crate::log::{Log, Stored};
+use crate::setup::Setup;
 
 static BROKERS: LazyLock<Mutex<HashMap<String, Weak<Store>>>> = LazyLock::new(Mutex::default);
 
@@ -36,10 +37,10 @@ impl Store {
     }
 
     /// The topic as publishers and consumers find it: created, if the mode says so.
-    pub(crate) fn open_topic(&self, topic: &Topic, config: &MemoryConfig) -> Result<Arc<TopicState>> {
-        match config.topology {
-            TopologyMode::Create => self.declare(&Topology::new(topic.clone()), config),
-            TopologyMode::Check | TopologyMode::Ignore => self.topic(topic),
+    pub(crate) fn open_topic(&self, topic: &Topic, setup: &Setup) -> Result<Arc<TopicState>> {
+        match setup.config.topology {
+            TopologyMode::Check | TopologyMode::Ignore if setup.semantics.stores => self.topic(topic),
+            _ => self.declare(&Topology::new(topic.clone()), setup),
         }
     }
 
@@ -47,12 +48,18 @@ impl Store {
         lock(&self.topics).get(topic).cloned().ok_or_else(|| missing(topic))
     }
 
-    pub(crate) fn declare(&self, topology: &Topology, config: &MemoryConfig) -> Result<Arc<TopicState>> {
+    pub(crate) fn declare(&self, topology: &Topology, setup: &Setup) -> Result<Arc<TopicState>> {
+        if let Some(wanted) = topology.partitions.filter(|_| !setup.semantics.partitions) {
+            let text = format!("{wanted} partitions are asked for, and this broker has none");
+            return Err(
+                Error::new(Kind::InvalidConfiguration, "declare", text).advice("leave the partitions out")
+            );
+        }
         let state = match lock(&self.topics).entry(topology.topic.clone()) {
             Entry::Occupied(existing) => existing.get().clone(),
             Entry::Vacant(vacant) => {
-                let partitions = topology.partitions.unwrap_or(config.partitions);
-                vacant.insert(Arc::new(TopicState::new(topology.topic.clone(), partitions, config))).clone()
+                let partitions = topology.partitions.unwrap_or(setup.config.partitions);
+                vacant.insert(Arc::new(TopicState::new(topology.topic.clone(), partitions, setup))).clone()
             }
         };
         let mut inner = state.lock();
@@ -63,7 +70,9 @@ impl Store {
                 .on(format!("topic `{}`", topology.topic))
                 .advice("declare what is there, or delete the topic first"));
         }
-        topology.groups.iter().for_each(|group| inner.group(group));
+        for group in topology.groups.iter().filter(|_| setup.semantics.stores) {
+            inner.group(group, setup)?;
+        }
         drop(inner);
         Ok(state)
     }
@@ -96,14 +105,16 @@ pub(crate) struct TopicState {
     /// Wakes every member: something was published, or a group has changed.
     pub(crate) changed: Notify,
     inner: Mutex<TopicInner>,
-    deduplication: Option<std::time::Duration>,
-    retention: usize,
+    /// That of the connection which created it.
+    setup: Setup,
 }
 
 #[derive(Debug)]
 pub(crate) struct TopicInner {
     pub(crate) logs: Vec<Log>,
     pub(crate) groups: HashMap<Group, GroupState>,
+    /// Who is there, where nothing is stored.
+    pub(crate) listeners: Listeners,
     pub(crate) deleted: bool,
     /// Ids stored within the deduplication window, and the same in order of time.
     ids: HashMap<MessageId, Position>,
@@ -113,20 +124,20 @@ pub(crate) struct TopicInner {
 }
 
 impl TopicState {
-    fn new(topic: Topic, partitions: u32, config: &MemoryConfig) -> Self {
+    fn new(topic: Topic, partitions: u32, setup: &Setup) -> Self {
         TopicState {
             topic,
             changed: Notify::new(),
             inner: Mutex::new(TopicInner {
                 logs: (0..partitions).map(|_| Log::default()).collect(),
                 groups: HashMap::new(),
+                listeners: Listeners::default(),
                 deleted: false,
                 ids: HashMap::new(),
                 ages: VecDeque::new(),
                 turn: 0,
             }),
-            deduplication: config.deduplication,
-            retention: config.retention,
+            setup: setup.clone(),
         }
     }
 
@@ -134,13 +145,33 @@ impl TopicState {
         lock(&self.inner)
     }
 
+    /// Takes a message: stores it, or hands it to those who are there, where nothing is stored.
+    pub(crate) fn take(
+        &self,
+        inner: &mut TopicInner,
+        setup: &Setup,
+        id: &MessageId,
+        record: Record,
+    ) -> Result<Receipt> {
+        if !setup.semantics.stores {
+            inner.listeners.hand_out(&record, setup.adversary.as_ref());
+            return Ok(Receipt::default());
+        }
+        self.append(inner, id, record).map(|receipt| setup.semantics.receipt(receipt))
+    }
+
     /// Stores a message, or says that it is there already.
-    pub(crate) fn append(&self, inner: &mut TopicInner, id: &MessageId, record: Record) -> Result<Receipt> {
+    fn append(&self, inner: &mut TopicInner, id: &MessageId, record: Record) -> Result<Receipt> {
         if inner.deleted {
             return Err(missing(&self.topic));
         }
+        if self.setup.semantics.refuses_unsubscribed && inner.groups.is_empty() {
+            return Err(Error::new(Kind::NotFound, "publish", "no group is there to get it")
+                .on(format!("topic `{}`", self.topic))
+                .advice("declare the groups before publishing"));
+        }
         let now = Instant::now();
-        if let Some(window) = self.deduplication {
+        if let Some(window) = self.setup.semantics.deduplication {
             while let Some((_, old)) = inner.ages.pop_front_if(|(stored, _)| now - *stored >= window) {
                 inner.ids.remove(&old);
             }
@@ -149,11 +180,12 @@ impl TopicState {
             }
         }
         let partition = inner.partition_of(record.key());
-        inner.make_room(partition, self.retention).map_err(|e| e.on(format!("topic `{}`", self.topic)))?;
+        let retention = self.setup.config.retention;
+        inner.make_room(partition, retention).map_err(|e| e.on(format!("topic `{}`", self.topic)))?;
         let time = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis() as i64);
         let offset = inner.logs[partition].append(Stored { record, time });
         let position = Position { partition: partition as u32, offset };
-        if self.deduplication.is_some() {
+        if self.setup.semantics.deduplication.is_some() {
             inner.ids.insert(id.clone(), position);
             inner.ages.push_back((now, id.clone()));
         }
@@ -162,12 +194,21 @@ impl TopicState {
 }
 
 impl TopicInner {
-    /// Creates the group if it is new; it gets what the topic still keeps, and everything from now on.
-    pub(crate) fn group(&mut self, group: &Group) {
-        if !self.groups.contains_key(group) {
-            let cursors = self.logs.iter().map(|log| Cursor::at(log.start())).collect();
-            self.groups.insert(group.clone(), GroupState { cursors, members: Vec::new() });
+    /// Creates the group if it is new; it gets everything from now on, and where the topic keeps messages for groups to
+    /// come, those too.
+    pub(crate) fn group(&mut self, group: &Group, setup: &Setup) -> Result<()> {
+        if self.groups.contains_key(group) {
+            return Ok(());
         }
+        if let Some(other) = self.groups.keys().next().filter(|_| setup.semantics.one_group) {
+            let text = format!("the topic's one queue is group `{other}`'s, and `{group}` is asked for");
+            return Err(Error::new(Kind::InvalidConfiguration, "declare", text)
+                .advice(format!("use group `{other}`, or a topic for each")));
+        }
+        let begin = |log: &Log| if setup.semantics.refuses_unsubscribed { log.end() } else { log.start() };
+        let cursors = self.logs.iter().map(|log| Cursor::at(begin(log))).collect();
+        self.groups.insert(group.clone(), GroupState { cursors, members: Vec::new() });
+        Ok(())
     }
 
     fn partition_of(&mut self, key: Option<&[u8]>) -> usize {

@@ -11,5 +11,6 @@ pub(crate) mod guarantees;
 pub(crate) mod lag;
 pub(crate) mod profiles;
 pub(crate) mod publish;
+pub(crate) mod report;
 pub(crate) mod subscribe;
 pub(crate) mod topics;

@@ -36,6 +36,22 @@ pub(super) struct Manners {
     pub(super) prefetch: usize,
 }
 
+/// How a member works.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Work {
+    pub(super) manners: Manners,
+    /// The most that it takes for what it received at once: meanwhile that is in flight.
+    pub(super) at_most: Duration,
+    /// Whether its connection may be broken when it leaves.
+    pub(super) cut_off: bool,
+}
+
+impl From<Manners> for Work {
+    fn from(manners: Manners) -> Self {
+        Work { manners, at_most: Duration::ZERO, cut_off: false }
+    }
+}
+
 /// Small numbers from a seed: the same every time.
 #[derive(Clone, Debug)]
 pub(super) struct Chance(u64);
@@ -60,6 +76,8 @@ impl Chance {
 pub(super) struct Progress {
     confirmed: Mutex<HashSet<String>>,
     unknown: Mutex<usize>,
+    /// The messages whose outcome is unknown.
+    unheard: Mutex<Vec<Message>>,
     /// How often each message has been.
     acknowledged: Mutex<HashMap<Group, HashMap<String, usize>>>,
     moved: Notify,
@@ -91,6 +109,31 @@ impl Progress {
 
     pub(super) fn confirmed_count(&self) -> usize {
         lock(&self.confirmed).len()
+    }
+
+    /// The messages whose outcome is unknown.
+    pub(super) fn unheard(&self) -> Vec<Message> {
+        lock(&self.unheard).clone()
+    }
+
+    /// The messages that a group has acknowledged and of which the publisher has not heard yet.
+    pub(super) fn acknowledged_unheard(&self, group: &Group) -> HashSet<String> {
+        let confirmed = lock(&self.confirmed);
+        let acknowledged = lock(&self.acknowledged);
+        let done = acknowledged.get(group).into_iter().flat_map(HashMap::keys);
+        done.filter(|id| !confirmed.contains(*id)).cloned().collect()
+    }
+
+    /// Waits until something holds of what has been confirmed and acknowledged.
+    pub(super) async fn until(&self, holds: impl Fn(&Self) -> bool) {
+        loop {
+            let mut moved = std::pin::pin!(self.moved.notified());
+            moved.as_mut().enable();
+            if holds(self) {
+                return;
+            }
+            moved.await;
+        }
     }
 
     /// How many confirmed messages a group has not acknowledged.
@@ -138,14 +181,7 @@ impl Progress {
 
     /// Waits until this many messages are confirmed: the middle of a stream.
     pub(super) async fn confirmed_at_least(&self, count: usize) {
-        loop {
-            let mut moved = std::pin::pin!(self.moved.notified());
-            moved.as_mut().enable();
-            if self.confirmed_count() >= count {
-                return;
-            }
-            moved.await;
-        }
+        self.until(|progress| progress.confirmed_count() >= count).await;
     }
 }
 
@@ -158,11 +194,23 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 
 /// Publishes a load from several publishers at once; every outcome is recorded.
 pub(super) async fn publish(stage: &Stage, load: Load, seed: u64, progress: &Arc<Progress>) -> Result<()> {
+    publish_until(stage, load, seed, progress, &watch::Sender::new(false)).await
+}
+
+/// The same, until it is told to stop.
+pub(super) async fn publish_until(
+    stage: &Stage,
+    load: Load,
+    seed: u64,
+    progress: &Arc<Progress>,
+    stop: &watch::Sender<bool>,
+) -> Result<()> {
     let mut tasks = Vec::new();
     for number in 0..load.publishers {
         let publisher = stage.publisher().await?;
         let chance = Chance::new(seed.wrapping_add(number as u64));
-        tasks.push(tokio::spawn(publish_one(publisher, load, number, chance, progress.clone())));
+        let work = publish_one(publisher, load, number, chance, progress.clone(), stop.subscribe());
+        tasks.push(tokio::spawn(work));
     }
     for task in tasks {
         task.await.unwrap_or_else(|e| Err(panicked(e)))?;
@@ -177,16 +225,17 @@ pub(super) fn panicked(error: tokio::task::JoinError) -> anybroker_core::Error {
 /// Portions of one publisher that wait for confirmation at once.
 const PIPELINE: usize = 4;
 
-async fn publish_one(
+pub(super) async fn publish_one(
     publisher: Arc<dyn Publisher>,
     load: Load,
     number: usize,
     mut chance: Chance,
     progress: Arc<Progress>,
+    stop: watch::Receiver<bool>,
 ) -> Result<()> {
     let mut waiting = std::collections::VecDeque::new();
     let mut sent = 0;
-    while sent < load.messages {
+    while sent < load.messages && !*stop.borrow() {
         let size = (1 + chance.below(load.batch as u64) as usize).min(load.messages - sent);
         let batch: Vec<_> = (sent..sent + size)
             .map(|at| {
@@ -226,6 +275,7 @@ pub(super) async fn settle(
             Err(error) => {
                 if error.error().fate() == Fate::Unknown {
                     *lock(&progress.unknown) += 1;
+                    lock(&progress.unheard).push(error.message().clone());
                 }
                 if let Some(key) = &error.message().key {
                     publisher.resume(key);
@@ -250,34 +300,23 @@ impl Member {
         seed: u64,
         progress: &Arc<Progress>,
     ) -> Result<Self> {
-        let consumer = stage.recorded.consumer(stage.subscription(group).prefetch(manners.prefetch)).await?;
-        Ok(Self::start(consumer, manners, seed, progress, false))
+        Self::join_by(&stage.recorded, stage, group, manners.into(), seed, progress).await
     }
 
-    /// Joins the group by a connection of its own, which may be broken when it leaves.
+    /// Joins the group by a connection of its own.
     pub(super) async fn join_by(
         recorded: &Broker,
         stage: &Stage,
         group: usize,
-        manners: Manners,
+        work: Work,
         seed: u64,
         progress: &Arc<Progress>,
     ) -> Result<Self> {
-        let consumer = recorded.consumer(stage.subscription(group).prefetch(manners.prefetch)).await?;
-        Ok(Self::start(consumer, manners, seed, progress, true))
-    }
-
-    fn start(
-        consumer: Box<dyn anybroker_core::Consumer>,
-        manners: Manners,
-        seed: u64,
-        progress: &Arc<Progress>,
-        cut_off: bool,
-    ) -> Self {
+        let subscription = stage.subscription(group).prefetch(work.manners.prefetch);
+        let consumer = recorded.consumer(subscription).await?;
         let (stop, stopped) = watch::channel(false);
-        let (chance, progress) = (Chance::new(seed), progress.clone());
-        let task = tokio::spawn(consume(consumer, manners, chance, progress, stopped, cut_off));
-        Member { stop, task }
+        let task = tokio::spawn(consume(consumer, work, Chance::new(seed), progress.clone(), stopped));
+        Ok(Member { stop, task })
     }
 
     /// Closes in order.
@@ -289,11 +328,10 @@ impl Member {
 
 async fn consume(
     mut consumer: Box<dyn anybroker_core::Consumer>,
-    manners: Manners,
+    Work { manners, at_most, cut_off }: Work,
     mut chance: Chance,
     progress: Arc<Progress>,
     mut stopped: watch::Receiver<bool>,
-    cut_off: bool,
 ) -> Result<()> {
     let settler = consumer.settler();
     loop {
@@ -301,6 +339,9 @@ async fn consume(
             _ = stopped.wait_for(|stop| *stop) => break,
             batch = consumer.receive(1 + chance.below(40) as usize) => batch?,
         };
+        if !at_most.is_zero() {
+            tokio::time::sleep(Duration::from_micros(chance.below(at_most.as_micros() as u64))).await;
+        }
         let mut done = Vec::new();
         for delivery in batch {
             match chance.below(100) {
@@ -342,7 +383,7 @@ pub(super) async fn conclude(
     progress: &Progress,
     exercised: &[Property],
 ) -> CaseResult {
-    progress.finished(&stage.groups, quiet).await;
+    progress.finished(&stage.groups, stage.waits(quiet)).await;
     for member in members {
         member.leave().await?;
     }
@@ -353,21 +394,24 @@ pub(super) async fn conclude(
 
 /// Writes that nothing more will come, and holds the history to its promises.
 pub(super) fn judge(stage: &Stage, progress: &Progress, exercised: &[Property]) -> CaseResult {
+    let mut evidence =
+        vec![format!("{} confirmed, {} unknown", progress.confirmed_count(), lock(&progress.unknown))];
+    evidence.extend(drained(stage, exercised)?);
+    Ok(Finding::Holds(evidence.join(", ")))
+}
+
+/// The same; says how often each property was exercised.
+pub(super) fn drained(stage: &Stage, exercised: &[Property]) -> std::result::Result<Vec<String>, Failure> {
     for group in &stage.groups {
         let drained = Drained { group: group.as_str().into(), topic: stage.topic.as_str().into() };
         stage.recorder.record(&Event::Drained(drained));
     }
-    verdict(stage, progress, exercised)
-}
-
-fn verdict(stage: &Stage, progress: &Progress, exercised: &[Property]) -> CaseResult {
     let report = stage.recorder.check()?;
     let kept = || save(stage);
     if !matches!(report.verdict, Verdict::Pass) {
         return failed(format!("{report}\n{}", kept()));
     }
-    let mut evidence =
-        vec![format!("{} confirmed, {} unknown", progress.confirmed_count(), lock(&progress.unknown))];
+    let mut evidence = Vec::new();
     for (property, finding) in &report.properties {
         match finding.verdict {
             Verdict::Pass => evidence.push(format!("{property} {}", finding.opportunities)),
@@ -377,7 +421,7 @@ fn verdict(stage: &Stage, progress: &Progress, exercised: &[Property]) -> CaseRe
             _ => {}
         }
     }
-    Ok(Finding::Holds(evidence.join(", ")))
+    Ok(evidence)
 }
 
 /// Keeps the history of a failed case for a person to look at.

@@ -1,11 +1,11 @@
-//! A member in a process of its own, which can be killed as a process.
+//! A member, or a publisher, in a process of its own, which can be killed as a process.
 
 use std::collections::HashMap;
 use std::io::Read as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anybroker_core::{Broker, Group, Result, Settlement, Subscription, Topic};
+use anybroker_core::{Broker, Group, PublisherOptions, Result, Settlement, Subscription, Topic};
 use rustix::process::{Pid, Signal, kill_process};
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines};
@@ -13,16 +13,27 @@ use tokio::process::{Child, ChildStdin, ChildStdout};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use super::flow::{Chance, Progress};
-use super::{SpawnMember, Stage};
+use super::flow::{Chance, Progress, publish_one};
+use super::stream::{self, LOAD};
+use super::{Failure, SpawnMember, Stage};
 use crate::history::{Close, CloseCause, Event, Header, Promises};
 use crate::recorder::Recorder;
 
 /// The environment variable that makes a test program a member: it then calls [`run_member`].
 pub const MEMBER_VARIABLE: &str = "ANYBROKER_CONFORMANCE_MEMBER";
 
+/// What a process is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Role {
+    /// It receives and acknowledges.
+    Member,
+    /// It publishes; its messages are numbered from here.
+    Publisher(usize),
+}
+
 #[derive(Debug, Serialize, Deserialize)]
 struct Orders {
+    role: Role,
     topic: String,
     group: String,
     name: String,
@@ -30,7 +41,7 @@ struct Orders {
     prefetch: usize,
 }
 
-/// Receives and acknowledges until it is killed, and writes its history to standard output, every line before its
+/// Receives and acknowledges, or publishes, until it is killed, and writes its history to standard output, every line before its
 /// effect: it goes on when a byte of standard input says that the line has been read.
 ///
 /// # Errors
@@ -49,15 +60,32 @@ pub async fn run_member(broker: Broker, orders: &str) -> Result<()> {
     let group = Group::new(&orders.group)?;
     let topic = Topic::new(&orders.topic)?;
     recorder.group_exists(&topic, &group);
+    let recorded = recorder.wrap(broker);
+    if let Role::Publisher(first) = orders.role {
+        return publish(&recorded, topic, first, orders.seed).await;
+    }
     let subscription = Subscription::new(topic, group).prefetch(orders.prefetch);
-    let mut consumer = recorder.wrap(broker).consumer(subscription).await?;
+    let mut consumer = recorded.consumer(subscription).await?;
     let settler = consumer.settler();
     let mut chance = Chance::new(orders.seed);
     loop {
         let batch = consumer.receive(1 + chance.below(20) as usize).await?;
-        tokio::time::sleep(Duration::from_millis(chance.below(5))).await;
+        tokio::time::sleep(Duration::from_millis(chance.below(10))).await;
         settler.settle(batch.into_iter().map(Settlement::ack).collect()).await;
     }
+}
+
+/// Publishes from several publishers at once.
+async fn publish(recorded: &Broker, topic: Topic, first: usize, seed: u64) -> Result<()> {
+    let progress = Arc::new(Progress::default());
+    let never = watch::Sender::new(false);
+    let mut work = Vec::new();
+    for number in first..first + LOAD.publishers {
+        let publisher = recorded.publisher(PublisherOptions::new(topic.clone())).await?;
+        let chance = Chance::new(seed.wrapping_add(number as u64));
+        work.push(publish_one(publisher, LOAD, number, chance, progress.clone(), never.subscribe()));
+    }
+    futures::future::try_join_all(work).await.map(drop)
 }
 
 /// Standard output whose reader answers each line with a byte, for which flushing waits. What another process sees
@@ -84,6 +112,8 @@ impl std::io::Write for Told {
 /// A member process as its parent sees it. Its history is relayed as it comes, so that nothing that others see because
 /// of it is recorded first.
 pub(super) struct MemberProcess {
+    name: String,
+    role: Role,
     child: Child,
     relayed: watch::Receiver<Relayed>,
     relay: JoinHandle<std::io::Result<()>>,
@@ -102,11 +132,12 @@ impl MemberProcess {
     pub(super) fn start(
         spawn: &SpawnMember,
         stage: &Stage,
-        name: &str,
+        (name, role): (&str, Role),
         seed: u64,
         progress: &Arc<Progress>,
     ) -> std::io::Result<Self> {
         let orders = Orders {
+            role,
             topic: stage.topic.to_string(),
             group: stage.groups[0].to_string(),
             name: name.to_owned(),
@@ -128,7 +159,7 @@ impl MemberProcess {
             answers,
         };
         let relay = tokio::spawn(relay.run(BufReader::new(stdout).lines()));
-        Ok(MemberProcess { child, relayed, relay })
+        Ok(MemberProcess { name: name.to_owned(), role, child, relayed, relay })
     }
 
     /// Waits until it has acknowledged this many messages.
@@ -143,15 +174,14 @@ impl MemberProcess {
     }
 
     /// Stops it with SIGSTOP until [`MemberProcess::resume`]: it lives, and does nothing.
-    pub(super) async fn pause(&mut self, stage: &Stage) -> std::io::Result<()> {
+    pub(super) async fn pause(&mut self, stage: &Stage) -> std::result::Result<(), Failure> {
         self.stop().await?;
-        stage.recorder.fault("member_pause", "member");
-        Ok(())
+        stream::in_flight(stage, "member_pause", &self.name).await
     }
 
     /// Lets it go on, as if no time had passed.
     pub(super) fn resume(&self, stage: &Stage) -> std::io::Result<()> {
-        stage.recorder.fault("resume", "member");
+        stage.recorder.fault("resume", &self.name);
         self.signal(Signal::CONT)
     }
 
@@ -168,8 +198,8 @@ impl MemberProcess {
         Ok(kill_process(pid, signal)?)
     }
 
-    /// Kills it with SIGKILL.
-    pub(super) async fn kill(self, stage: &Stage) -> std::io::Result<()> {
+    /// Kills it with SIGKILL, in the middle of what it does.
+    pub(super) async fn kill(self, stage: &Stage) -> std::result::Result<(), Failure> {
         self.kill_amid(stage, std::future::ready(())).await
     }
 
@@ -178,10 +208,16 @@ impl MemberProcess {
         mut self,
         stage: &Stage,
         amid: impl Future<Output = ()>,
-    ) -> std::io::Result<()> {
-        self.stop().await?;
-        amid.await;
-        stage.recorder.fault("member_kill", "member");
+    ) -> std::result::Result<(), Failure> {
+        match self.role {
+            // What others get because of its death must not be recorded before what it did.
+            Role::Member => {
+                self.stop().await?;
+                amid.await;
+                stream::in_flight(stage, "member_kill", &self.name).await?;
+            }
+            Role::Publisher(_) => stream::in_flight(stage, "publisher_kill", &self.name).await?,
+        }
         self.child.kill().await?;
         self.relay.await??;
         for session in &self.relayed.borrow().sessions {
@@ -225,6 +261,9 @@ impl Relay {
         }
         if event["e"] == "deliver" {
             self.deliveries.insert(text("d"), text("m"));
+        }
+        if event["e"] == "published" && event["outcome"] == "ok" {
+            self.progress.confirmed(text("m"));
         }
         let refused = event["e"] == "settled" && event["outcome"] != "ok";
         if let (true, Some(m)) = (refused, self.deliveries.get(&text("d"))) {

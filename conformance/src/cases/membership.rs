@@ -1,40 +1,38 @@
-//! Members join, leave and are killed while messages flow.
+//! Members join, leave and are killed while messages flow; so are publishers.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::flow::{self, Load, Manners, Member, Progress};
-use super::member::MemberProcess;
+use super::flow::{self, Chance, Member, Progress};
+use super::member::{MemberProcess, Role};
+use super::stream::{self, EXERCISED, Moments};
 use super::{CaseResult, Context, Failure, Finding};
 use crate::history::Promises;
-use crate::properties::Property;
-
-const MANNERS: Manners = Manners { nack: 3, release: 2, prefetch: 50 };
 
 pub(super) async fn members_join_and_leave(context: Context) -> CaseResult {
     let stage = context.stage("membership", 1).await?;
     let progress = Arc::new(Progress::default());
-    let load = Load { publishers: 3, messages: 500, keys: 40, batch: 5, pause: Duration::from_millis(20) };
-    let join = |number: u64| Member::join(&stage, 0, MANNERS, context.seed + number, &progress);
+    let join = |number| {
+        Member::join_by(&stage.recorded, &stage, 0, stream::work(&stage), context.seed + number, &progress)
+    };
+    let mut moments = Moments { stage: &stage, progress: &progress, chance: Chance::new(context.seed) };
     let comings_and_goings = async {
         let first = join(0).await?;
-        progress.confirmed_at_least(100).await;
+        moments.pass().await?;
         let second = join(1).await?;
-        progress.confirmed_at_least(400).await;
+        moments.pass().await?;
         let third = join(2).await?;
-        progress.confirmed_at_least(700).await;
+        moments.pass().await?;
         first.leave().await?;
-        progress.confirmed_at_least(1_000).await;
+        moments.pass().await?;
         second.leave().await?;
         let fourth = join(3).await?;
-        Ok::<_, anybroker_core::Error>([third, fourth])
+        moments.pass().await?;
+        Ok::<_, Failure>([third, fourth])
     };
-    let published = flow::publish(&stage, load, context.seed, &progress);
-    let (stayed, published) = tokio::join!(comings_and_goings, published);
-    published?;
-    let stayed = stayed?;
-    flow::conclude(&stage, context.quiet, stayed, &progress, &[Property::P3, Property::P6, Property::P7])
-        .await
+    let stayed = stream::publish_while(&stage, context.seed, &progress, comings_and_goings).await?;
+    stream::heal(&stage, &progress).await?;
+    flow::conclude(&stage, context.quiet, stayed, &progress, &EXERCISED).await
 }
 
 /// Longer than a member may be silent before it counts as dead.
@@ -48,27 +46,28 @@ pub(super) async fn member_paused(context: Context) -> CaseResult {
     };
     let stage = context.stage_held_to("member-paused", 1, unmarked).await?;
     let progress = Arc::new(Progress::default());
-    let load = Load { publishers: 2, messages: 1_200, keys: 40, batch: 5, pause: Duration::from_millis(30) };
+    let mut chance = Chance::new(context.seed);
     let pause = async {
-        let mut process = MemberProcess::start(&spawn, &stage, "process", context.seed, &progress)?;
-        let worked = tokio::time::timeout(WORKED, process.acknowledged(50)).await;
-        worked.map_err(|_| format!("the member process acknowledged fewer than 50 within {WORKED:?}"))??;
-        let other = Member::join(&stage, 0, MANNERS, context.seed, &progress).await?;
+        let who = ("process", Role::Member);
+        let mut process = MemberProcess::start(&spawn, &stage, who, context.seed, &progress)?;
+        works(&mut process, 50 + chance.below(100) as usize).await?;
+        let other =
+            Member::join_by(&stage.recorded, &stage, 0, stream::work(&stage), context.seed, &progress)
+                .await?;
         process.pause(&stage).await?;
         let before = progress.acknowledged_count(&stage.groups[0]);
         tokio::time::sleep(PAUSED).await;
         let meanwhile = progress.acknowledged_count(&stage.groups[0]) - before;
         process.resume(&stage)?;
         // It works on, or has nothing left to do.
-        let more = process.acknowledged_so_far() + 50;
+        let more = process.acknowledged_so_far() + 20 + chance.below(60) as usize;
         let _ = tokio::time::timeout(MOMENT, process.acknowledged(more)).await;
         process.kill(&stage).await?;
         Ok::<_, Failure>((other, meanwhile))
     };
-    let publish = async { Ok(flow::publish(&stage, load, context.seed, &progress).await?) };
-    let ((other, meanwhile), ()) = tokio::try_join!(pause, publish)?;
-    let exercised = [Property::P3, Property::P6, Property::P7];
-    let found = flow::conclude(&stage, context.quiet, [other], &progress, &exercised).await?;
+    let (other, meanwhile) = stream::publish_while(&stage, context.seed, &progress, pause).await?;
+    stream::heal(&stage, &progress).await?;
+    let found = flow::conclude(&stage, context.quiet, [other], &progress, &EXERCISED).await?;
     Ok(found.and(format!("{meanwhile} acknowledged by the other member meanwhile")))
 }
 
@@ -81,7 +80,15 @@ fn unmarked(promises: Promises) -> Promises {
 /// How long a member process has for its part.
 const WORKED: Duration = Duration::from_secs(60);
 /// How long it is given to go on working while others leave or stop.
-const MOMENT: Duration = Duration::from_secs(5);
+const MOMENT: Duration = Duration::from_secs(3);
+
+/// Waits until a member process has acknowledged so many messages.
+async fn works(process: &mut MemberProcess, count: usize) -> Result<(), Failure> {
+    let worked = tokio::time::timeout(WORKED, process.acknowledged(count)).await;
+    Ok(worked.map_err(|_| format!("the member process acknowledged fewer than {count} in {WORKED:?}"))??)
+}
+
+const KILLS: u64 = 2;
 
 pub(super) async fn member_killed(context: Context) -> CaseResult {
     let spawn = match context.spawn_member.clone() {
@@ -90,29 +97,62 @@ pub(super) async fn member_killed(context: Context) -> CaseResult {
     };
     let stage = context.stage("member-killed", 1).await?;
     let progress = Arc::new(Progress::default());
-    let load = Load { publishers: 2, messages: 800, keys: 40, batch: 5, pause: Duration::from_millis(10) };
+    let mut chance = Chance::new(context.seed);
     let killings = async {
         let mut stayed = Vec::new();
-        for number in 0..2 {
+        for number in 0..KILLS {
             let name = format!("process-{number}");
-            let mut process = MemberProcess::start(&spawn, &stage, &name, context.seed, &progress)?;
-            // The first one must have worked; a later one may only wait, where one member at a time is active.
-            let limit = if number == 0 { WORKED } else { WORKED / 3 };
-            let worked = tokio::time::timeout(limit, process.acknowledged(150)).await;
+            let who = (name.as_str(), Role::Member);
+            let mut process = MemberProcess::start(&spawn, &stage, who, context.seed, &progress)?;
+            let count = 50 + chance.below(150) as usize;
             if number == 0 {
-                worked
-                    .map_err(|_| format!("the member process acknowledged nothing within {WORKED:?}"))??;
+                works(&mut process, count).await?;
+            } else {
+                // It may only wait, where one member at a time is active.
+                let _ = tokio::time::timeout(2 * MOMENT, process.acknowledged(count)).await;
             }
-            stayed.push(Member::join(&stage, 0, MANNERS, context.seed + number, &progress).await?);
+            stayed.push(
+                Member::join_by(
+                    &stage.recorded,
+                    &stage,
+                    0,
+                    stream::work(&stage),
+                    context.seed + number,
+                    &progress,
+                )
+                .await?,
+            );
             // Killed once it works beside the other, or has nothing left to do.
-            let _ = tokio::time::timeout(MOMENT, process.acknowledged(200)).await;
+            let _ = tokio::time::timeout(MOMENT, process.acknowledged(count + 50)).await;
             process.kill(&stage).await?;
         }
         Ok::<_, Failure>(stayed)
     };
-    let (stayed, published) = tokio::join!(killings, flow::publish(&stage, load, context.seed, &progress));
-    published?;
-    let stayed = stayed?;
-    flow::conclude(&stage, context.quiet, stayed, &progress, &[Property::P3, Property::P6, Property::P7])
-        .await
+    let stayed = stream::publish_while(&stage, context.seed, &progress, killings).await?;
+    stream::heal(&stage, &progress).await?;
+    let found = flow::conclude(&stage, context.quiet, stayed, &progress, &EXERCISED).await?;
+    Ok(found.and(format!("killed {KILLS} processes")))
+}
+
+/// Publishing processes are killed in the middle of it, one after the other: what was confirmed to them is kept, and what
+/// was not is there or not.
+pub(super) async fn publisher_killed(context: Context) -> CaseResult {
+    let spawn = match context.spawn_member.clone() {
+        Ok(spawn) => spawn,
+        Err(reason) => return Ok(Finding::NotApplicable(reason.into())),
+    };
+    let stage = context.stage("publisher-killed", 1).await?;
+    let progress = Arc::new(Progress::default());
+    let members = stream::two_members(&stage.recorded, &stage, context.seed, &progress).await?;
+    let mut moments = Moments { stage: &stage, progress: &progress, chance: Chance::new(context.seed) };
+    for number in 0..KILLS {
+        let name = format!("publisher-{number}");
+        let role = Role::Publisher(10 * (1 + number as usize));
+        let process = MemberProcess::start(&spawn, &stage, (&name, role), context.seed + number, &progress)?;
+        moments.pass().await?;
+        process.kill(&stage).await?;
+    }
+    stream::heal(&stage, &progress).await?;
+    let found = flow::conclude(&stage, context.quiet, members, &progress, &EXERCISED).await?;
+    Ok(found.and(format!("killed {KILLS} publishing processes")))
 }

@@ -4,8 +4,14 @@
 //! For delivery and order, the only judge is the history checker: a case makes something happen, records it, and
 //! hands the history over.
 
+mod closing;
+mod content;
+mod dead_letters;
+mod delays;
+mod duplicates;
 mod flow;
 mod groups;
+mod leases;
 mod lifecycle;
 mod member;
 mod membership;
@@ -14,8 +20,20 @@ mod network;
 mod order;
 mod process;
 pub(crate) mod random;
+mod publishing;
+mod reading_again;
+mod receiving;
+mod settlements;
 mod settling;
+mod sharing;
+mod steps;
+mod topics;
+mod replies;
+mod settling;
+mod stored;
+mod stream;
 mod topology;
+mod witness;
 
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -81,6 +99,8 @@ pub struct Case {
 pub enum Disturbs {
     /// It disturbs nothing.
     Nothing,
+    /// A process that works with the broker: where it is embedded, everything else that shares its file.
+    Member,
     /// Only its own connections, through a proxy: a broker may have a place for no more than one.
     Proxy,
     /// The broker, and so everything else on it.
@@ -104,28 +124,65 @@ cases! {
     Nothing messages::round_trip,
     Nothing messages::empty_payload,
     Nothing messages::largest_and_one_byte_more,
+    Nothing content::payloads_of_many_kinds,
+    Nothing publishing::failed_publishes_stay_away,
+    Nothing publishing::gap_after_failed_publish,
+    Nothing publishing::batch_over_the_limit_is_split,
+    Nothing publishing::fifty_tasks_share_a_publisher,
+    Nothing publishing::close_waits_for_confirmations,
+    Nothing publishing::one_publishes_another_consumes,
+    Nothing receiving::empty_receive_can_be_given_up,
+    Nothing receiving::cancelled_receive_takes_nothing,
+    Nothing receiving::dropped_handler_settles_nothing,
+    Nothing receiving::nothing_comes_twice,
+    Nothing receiving::window_is_bounded,
     Nothing order::order_per_key,
     Nothing order::order_across_consumers,
     Nothing order::batches_and_single_publishes,
     Nothing groups::members_share_and_groups_fan_out,
     Nothing groups::backlog_before_the_first_member,
+    Nothing sharing::many_members_share,
+    Nothing sharing::held_deliveries_keep_others_out,
+    Nothing settlements::void_settlement_spares_its_siblings,
+    Nothing settlements::hole_in_the_acknowledgements,
+    Nothing settlements::redelivery_keeps_its_place,
+    Nothing settlements::nacks_over_closing_members,
+    Nothing settlements::stale_acknowledgement,
     Nothing settling::nack_comes_before_later_messages_of_its_key,
     Nothing settling::nack_waits_for_its_delay,
     Nothing settling::redelivery_is_counted,
     Nothing settling::lease_lapses,
     Nothing settling::dead_letter_keeps_the_message,
     Nothing settling::used_up_attempts_are_dead_lettered,
+    Nothing dead_letters::delivery_limit,
+    Nothing delays::delays_are_floors,
+    Nothing duplicates::deduplication_window,
+    Nothing duplicates::distinct_ids_are_kept,
+    Nothing leases::lease_is_extended,
+    Nothing leases::stale_acknowledgement,
+    Nothing stored::confirmed_is_stored,
     Nothing lifecycle::close_hands_back,
     Nothing lifecycle::drop_hands_back,
     Nothing lifecycle::use_after_close,
+    Nothing closing::everything_closes_at_once,
     Nothing lifecycle::requirements_are_checked,
     Nothing topology::publish_before_any_group,
     Nothing topology::missing_topic,
     Nothing topology::different_topology,
+    Nothing topics::twenty_topics_at_once,
+    Nothing reading_again::read_again_from_the_earliest,
+    Nothing reading_again::late_group_reads_the_history,
     Nothing membership::members_join_and_leave,
     Nothing membership::member_killed,
     Nothing membership::member_paused,
     Nothing random::random_workloads,
+    Nothing witness::witness_loss,
+    Nothing witness::witness_order,
+    Nothing witness::witness_two_holders,
+    Nothing witness::witness_lost_acknowledgement,
+    Nothing witness::witness_unmarked_redelivery,
+    Member membership::member_paused,
+    Member membership::publisher_killed,
 }
 
 cases! {
@@ -133,6 +190,8 @@ cases! {
     DISTURBING:
     Proxy network::connection_cut,
     Proxy network::connection_half_open,
+    Proxy network::connection_delayed,
+    Proxy replies::replies_dropped,
     Broker process::broker_paused,
     Broker process::broker_killed_and_restarted,
     Broker random::random_workloads_with_faults,
@@ -230,6 +289,28 @@ impl Context {
         groups: usize,
         held_to: impl FnOnce(Promises) -> Promises,
     ) -> Result<Stage> {
+        self.stage_promising(case, groups, |_, promises| held_to(promises)).await
+    }
+
+    /// The same, with what the case's own doing adds to the promises.
+    async fn stage_promising(
+        &self,
+        case: &str,
+        groups: usize,
+        held_to: impl FnOnce(&Guarantees, Promises) -> Promises,
+    ) -> Result<Stage> {
+        let stage = self.witness_stage(case, groups, held_to).await?;
+        self.histories.lock().unwrap_or_else(PoisonError::into_inner).push(stage.recorder.clone());
+        Ok(stage)
+    }
+
+    /// The same, whose history is no evidence: it may be held to more than is promised.
+    async fn witness_stage(
+        &self,
+        case: &str,
+        groups: usize,
+        held_to: impl FnOnce(&Guarantees, Promises) -> Promises,
+    ) -> Result<Stage> {
         let broker = self.broker().await?;
         let nanos = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_nanos() as u64);
         let topic = Topic::new(format!("{case}-{:x}", nanos ^ self.seed))?;
@@ -238,11 +319,10 @@ impl Context {
         topology.groups = groups.clone();
         broker.admin().declare(&topology).await?;
         let guarantees = broker.guarantees(Some(&topic), groups.first()).await?;
-        let header = Header::new(self.name.clone(), held_to(promises(&guarantees)));
-        let recorder = Recorder::new(&header).map_err(|e| {
+        let promises = held_to(&guarantees, promises(&guarantees));
+        let recorder = Recorder::new(&Header::new(self.name.clone(), promises)).map_err(|e| {
             Error::new(anybroker_core::Kind::Unexpected, "record", "no history").with_source(e)
         })?;
-        self.histories.lock().unwrap_or_else(PoisonError::into_inner).push(recorder.clone());
         Ok(Stage { recorded: recorder.wrap(broker.clone()), broker, topic, groups, guarantees, recorder })
     }
 }
@@ -264,6 +344,17 @@ impl Stage {
 
     fn subscription(&self, group: usize) -> anybroker_core::Subscription {
         anybroker_core::Subscription::new(self.topic.clone(), self.groups[group].clone())
+    }
+
+    /// Whether a member has too few messages in hand for its work to be worth dividing.
+    fn one_at_a_time(&self) -> bool {
+        self.guarantees.limits.in_flight.is_some_and(|most| most < 32)
+    }
+
+    /// For how long to wait for what does not come: where messages may be lost, it never may.
+    fn waits(&self, quiet: Duration) -> Duration {
+        let kept = self.guarantees.delivery.value.satisfies(DeliveryLevel::AtLeastOnce);
+        if kept { quiet } else { quiet.min(Duration::from_secs(2)) }
     }
 
     /// Where nothing is kept for a member that comes later, a case that publishes first shows nothing.

@@ -1,14 +1,11 @@
-//! Connections break, or fall silent, while messages flow.
+//! Connections break, fall silent, or are slow, while messages flow.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::flow::{self, Load, Manners, Member, Progress};
+use super::flow::{self, Chance, Member, Progress, Work};
+use super::stream::{self, EXERCISED, Moments};
 use super::{CaseResult, Context, Failure, Finding, ensure};
-use crate::properties::Property;
-
-const MANNERS: Manners = Manners { nack: 3, release: 2, prefetch: 50 };
-const EXERCISED: [Property; 3] = [Property::P3, Property::P6, Property::P7];
 
 const CUTS: usize = 5;
 
@@ -21,24 +18,20 @@ pub(super) async fn connection_cut(context: Context) -> CaseResult {
     let context = Context { connect, ..context };
     let stage = context.stage("cut", 1).await?;
     let progress = Arc::new(Progress::default());
-    let load = Load { publishers: 3, messages: 600, keys: 40, batch: 5, pause: Duration::from_millis(15) };
-    let members = [
-        Member::join(&stage, 0, MANNERS, context.seed, &progress).await?,
-        Member::join(&stage, 0, MANNERS, context.seed + 1, &progress).await?,
-    ];
+    let members = stream::two_members(&stage.recorded, &stage, context.seed, &progress).await?;
+    let mut moments = Moments { stage: &stage, progress: &progress, chance: Chance::new(context.seed) };
     let cuts = async {
         let mut broken = 0;
-        for number in 1..=CUTS {
-            progress.reaches(number * 200).await?;
-            stage.recorder.fault("cut", &context.name);
+        for _ in 0..CUTS {
+            moments.strike("cut", &context.name).await?;
             let open = proxy.cut();
             ensure(open > 0, || "messages flow, and no connection leads through the proxy".to_owned())?;
             broken += open;
         }
         Ok::<_, Failure>(broken)
     };
-    let publish = async { Ok(flow::publish(&stage, load, context.seed, &progress).await?) };
-    let (broken, ()) = tokio::try_join!(cuts, publish)?;
+    let broken = stream::publish_while(&stage, context.seed, &progress, cuts).await?;
+    stream::heal(&stage, &progress).await?;
     let found = flow::conclude(&stage, context.quiet, members, &progress, &EXERCISED).await?;
     Ok(found.and(format!("{broken} connections cut in {CUTS} cuts")))
 }
@@ -56,29 +49,64 @@ pub(super) async fn connection_half_open(context: Context) -> CaseResult {
     let stage = context.stage("half-open", 1).await?;
     let aside = stage.recorder.wrap(connect().await?);
     let progress = Arc::new(Progress::default());
-    let load = Load { publishers: 2, messages: 1_200, keys: 40, batch: 5, pause: Duration::from_millis(30) };
+    let cut_off = Work { cut_off: true, ..stream::work(&stage) };
     let members = [
-        Member::join_by(&aside, &stage, 0, MANNERS, context.seed, &progress).await?,
-        Member::join(&stage, 0, MANNERS, context.seed + 1, &progress).await?,
+        Member::join_by(&aside, &stage, 0, cut_off, context.seed, &progress).await?,
+        Member::join_by(&stage.recorded, &stage, 0, stream::work(&stage), context.seed + 1, &progress)
+            .await?,
     ];
+    let mut moments = Moments { stage: &stage, progress: &progress, chance: Chance::new(context.seed) };
     let silence = async {
-        progress.reaches(300).await?;
+        moments.pass().await?;
         let open = proxy.connections();
         ensure(open > 0, || "messages flow, and the member's connection is not open".to_owned())?;
-        stage.recorder.fault("stall", &context.name);
+        stream::in_flight(&stage, "stall", &context.name).await?;
         proxy.stall();
         let before = progress.acknowledged_count(&stage.groups[0]);
         tokio::time::sleep(SILENT).await;
         let meanwhile = progress.acknowledged_count(&stage.groups[0]) - before;
-        stage.recorder.fault("cut", &context.name);
+        stream::in_flight(&stage, "cut", &context.name).await?;
         proxy.cut();
         proxy.resume();
-        stage.recorder.fault("heal", &context.name);
         Ok::<_, Failure>(meanwhile)
     };
-    let publish = async { Ok(flow::publish(&stage, load, context.seed, &progress).await?) };
-    let (meanwhile, ()) = tokio::try_join!(silence, publish)?;
+    let meanwhile = stream::publish_while(&stage, context.seed, &progress, silence).await?;
+    stream::heal(&stage, &progress).await?;
     let found = flow::conclude(&stage, context.quiet, members, &progress, &EXERCISED).await?;
     aside.close().await?;
     Ok(found.and(format!("{meanwhile} acknowledged while one member was silent")))
+}
+
+const DELAYS: usize = 3;
+
+/// Every byte comes later, both ways, at times more and at times less: nothing may be taken for broken, nor overtake.
+pub(super) async fn connection_delayed(context: Context) -> CaseResult {
+    let (proxy, connect) = match &context.detour {
+        Ok(detour) => detour().await?,
+        Err(reason) => return Ok(Finding::NotApplicable((*reason).into())),
+    };
+    let context = Context { connect, ..context };
+    let stage = context.stage("delayed", 1).await?;
+    let progress = Arc::new(Progress::default());
+    let members = stream::two_members(&stage.recorded, &stage, context.seed, &progress).await?;
+    let mut moments = Moments { stage: &stage, progress: &progress, chance: Chance::new(context.seed) };
+    let delays = async {
+        let mut delayed = Vec::new();
+        for _ in 0..DELAYS {
+            moments.strike("delay", &context.name).await?;
+            let delay = Duration::from_millis(20 + moments.chance.below(180));
+            proxy.delay(delay);
+            delayed.push(delay);
+            moments.pass().await?;
+            proxy.delay(Duration::ZERO);
+        }
+        Ok::<_, Failure>(delayed)
+    };
+    let delayed = stream::publish_while(&stage, context.seed, &progress, delays).await?;
+    ensure(progress.unheard().is_empty(), || {
+        format!("{} publishes are unknown, and nothing was broken", progress.unheard().len())
+    })?;
+    stream::heal(&stage, &progress).await?;
+    let found = flow::conclude(&stage, context.quiet, members, &progress, &EXERCISED).await?;
+    Ok(found.and(format!("delayed by {delayed:?}")))
 }

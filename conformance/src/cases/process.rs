@@ -6,16 +6,9 @@ use std::time::Duration;
 use anybroker_core::{Durability, Level as _};
 use tokio::time::Instant;
 
-use super::flow::{self, Load, Manners, Member, Progress};
+use super::flow::{self, Chance, Progress};
+use super::stream::{self, EXERCISED, Moments};
 use super::{CaseResult, Context, Failure, Finding};
-use crate::properties::Property;
-
-const MANNERS: Manners = Manners { nack: 3, release: 2, prefetch: 50 };
-const LOAD: Load =
-    Load { publishers: 3, messages: 1_000, keys: 40, batch: 5, pause: Duration::from_millis(15) };
-const EXERCISED: [Property; 3] = [Property::P3, Property::P6, Property::P7];
-/// In the middle of the stream.
-const MIDDLE: usize = 500;
 
 /// Longer than some of the clients' and the broker's own time-outs.
 const PAUSED: Duration = Duration::from_secs(8);
@@ -27,26 +20,25 @@ pub(super) async fn broker_paused(context: Context) -> CaseResult {
     };
     let stage = context.stage("broker-paused", 1).await?;
     let progress = Arc::new(Progress::default());
-    let members = [
-        Member::join(&stage, 0, MANNERS, context.seed, &progress).await?,
-        Member::join(&stage, 0, MANNERS, context.seed + 1, &progress).await?,
-    ];
+    let members = stream::two_members(&stage.recorded, &stage, context.seed, &progress).await?;
+    let mut moments = Moments { stage: &stage, progress: &progress, chance: Chance::new(context.seed) };
     let pause = async {
-        progress.reaches(MIDDLE).await?;
-        stage.recorder.fault("pause", &context.name);
+        moments.strike("pause", &context.name).await?;
         faults.pause().await?;
         tokio::time::sleep(PAUSED).await;
         faults.resume().await?;
         stage.recorder.fault("resume", &context.name);
         let resumed = Instant::now();
-        progress.reaches(progress.confirmed_count() + MIDDLE).await?;
+        moments.pass().await?;
         Ok::<_, Failure>(resumed.elapsed())
     };
-    let publish = async { Ok(flow::publish(&stage, LOAD, context.seed, &progress).await?) };
-    let (again, ()) = tokio::try_join!(pause, publish)?;
+    let again = stream::publish_while(&stage, context.seed, &progress, pause).await?;
+    stream::heal(&stage, &progress).await?;
     let found = flow::conclude(&stage, context.quiet, members, &progress, &EXERCISED).await?;
-    Ok(found.and(format!("{MIDDLE} more confirmed {:.1} s after the pause", again.as_secs_f64())))
+    Ok(found.and(format!("messages flow again {:.1} s after the pause", again.as_secs_f64())))
 }
+
+const KILLS: usize = 2;
 
 pub(super) async fn broker_killed_and_restarted(context: Context) -> CaseResult {
     if let Some(reason) = context.volatile {
@@ -63,19 +55,19 @@ pub(super) async fn broker_killed_and_restarted(context: Context) -> CaseResult 
         Err(reason) => return Ok(Finding::NotApplicable(reason.into())),
     };
     let progress = Arc::new(Progress::default());
-    let members = [
-        Member::join(&stage, 0, MANNERS, context.seed, &progress).await?,
-        Member::join(&stage, 0, MANNERS, context.seed + 1, &progress).await?,
-    ];
-    let crash = async {
-        progress.reaches(MIDDLE).await?;
-        stage.recorder.fault("kill", &context.name);
-        faults.kill().await?;
-        faults.restart().await?;
-        stage.recorder.fault("restart", &context.name);
+    let members = stream::two_members(&stage.recorded, &stage, context.seed, &progress).await?;
+    let mut moments = Moments { stage: &stage, progress: &progress, chance: Chance::new(context.seed) };
+    let crashes = async {
+        for _ in 0..KILLS {
+            moments.strike("kill", &context.name).await?;
+            faults.kill().await?;
+            faults.restart().await?;
+            stage.recorder.fault("restart", &context.name);
+        }
         Ok::<_, Failure>(())
     };
-    let publish = async { Ok(flow::publish(&stage, LOAD, context.seed, &progress).await?) };
-    tokio::try_join!(crash, publish)?;
-    flow::conclude(&stage, context.quiet, members, &progress, &EXERCISED).await
+    stream::publish_while(&stage, context.seed, &progress, crashes).await?;
+    stream::heal(&stage, &progress).await?;
+    let found = flow::conclude(&stage, context.quiet, members, &progress, &EXERCISED).await?;
+    Ok(found.and(format!("killed {KILLS} times")))
 }

@@ -158,7 +158,7 @@ pub(super) async fn lease_lapses(context: Context) -> CaseResult {
 }
 
 /// A dead letter topic with a group that reads it.
-async fn dead_letters(
+pub(super) async fn dead_letters(
     stage: &Stage,
     max_attempts: Option<u32>,
 ) -> Result<(Subscription, Subscription), Failure> {

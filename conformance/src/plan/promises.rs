@@ -11,8 +11,17 @@ use crate::history::{
 };
 
 /// The faults that leave the broker's process as it is, and with it what it keeps in memory.
-const BESIDE_THE_BROKER: [&str; 8] =
-    ["cut", "stall", "delay", "drop", "drop_replies", "pause", "member_kill", "member_pause"];
+const BESIDE_THE_BROKER: [&str; 9] = [
+    "cut",
+    "stall",
+    "delay",
+    "drop",
+    "drop_replies",
+    "pause",
+    "member_kill",
+    "member_pause",
+    "publisher_kill",
+];
 
 /// How soon everything moves again: longer than any backend needs to reconnect, to count a silent member as dead, and
 /// to give out anew what it held.

@@ -20,9 +20,12 @@ pub(super) fn ordering(value: Scope) -> &'static [Proof] {
 pub(super) fn order_after_redelivery(value: Kept) -> &'static [Proof] {
     match value {
         Kept::No => &[],
-        Kept::Yes => {
-            &[P(P7r), Case("nack_comes_before_later_messages_of_its_key"), Case("redelivery_keeps_its_place")]
-        }
+        Kept::Yes => &[
+            P(P7r),
+            Case("nack_comes_before_later_messages_of_its_key"),
+            Case("redelivery_keeps_its_place"),
+            Case("void_settlement_spares_its_siblings"),
+        ],
     }
 }
 
@@ -54,7 +57,12 @@ pub(super) fn order_after_failed_publish(value: AfterFailure) -> &'static [Proof
 
 pub(super) fn delivery(value: DeliveryLevel) -> &'static [Proof] {
     match value {
-        DeliveryLevel::AtMostOnce => &[P(P4), Witness("witness_loss")],
+        DeliveryLevel::AtMostOnce => &[
+            P(P4),
+            Case("cancelled_receive_takes_nothing"),
+            Case("nothing_comes_twice"),
+            Witness("witness_loss"),
+        ],
         DeliveryLevel::AtLeastOnce => &[
             P(P3),
             P(P3p),
@@ -63,8 +71,11 @@ pub(super) fn delivery(value: DeliveryLevel) -> &'static [Proof] {
             Case("backlog_before_the_first_member"),
             Case("close_hands_back"),
             Case("drop_hands_back"),
+            Case("cancelled_receive_takes_nothing"),
+            Case("dropped_handler_settles_nothing"),
+            Case("nothing_comes_twice"),
             Case("nacks_over_closing_members"),
-            Case("sentinels_after_faults"),
+            Case("publisher_killed"),
         ],
         DeliveryLevel::ExactlyOnce => &[P(P3), P(P5), P(P6), P(P15), P(P17)],
     }
@@ -94,15 +105,16 @@ pub(super) fn publish_confirmation(value: Confirmation) -> &'static [Proof] {
 }
 
 pub(super) fn durability_on_confirm(value: Durability) -> &'static [Proof] {
+    const STORED: Proof = Case("confirmed_is_stored");
     const POWER: Proof =
         Stated("a power cut: what is written survives the process, whether it reached the disk or not");
     const MACHINES: Proof = Stated("the loss of a machine takes several");
     match value {
-        Durability::Memory => &[P(P3), Case("broker_paused")],
-        Durability::PageCache => &[P(P3), Case("broker_killed_and_restarted")],
-        Durability::Fsync => &[P(P3), Case("broker_killed_and_restarted"), POWER],
-        Durability::Replicated => &[P(P3), Case("broker_killed_and_restarted"), MACHINES],
-        Durability::ReplicatedFsync => &[P(P3), Case("broker_killed_and_restarted"), POWER, MACHINES],
+        Durability::Memory => &[P(P3), STORED, Case("broker_paused")],
+        Durability::PageCache => &[P(P3), STORED, Case("broker_killed_and_restarted")],
+        Durability::Fsync => &[P(P3), STORED, Case("broker_killed_and_restarted"), POWER],
+        Durability::Replicated => &[P(P3), STORED, Case("broker_killed_and_restarted"), MACHINES],
+        Durability::ReplicatedFsync => &[P(P3), STORED, Case("broker_killed_and_restarted"), POWER, MACHINES],
     }
 }
 

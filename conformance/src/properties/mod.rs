@@ -38,7 +38,7 @@ mod timeline;
 mod twins;
 
 pub use property::Property;
-pub use report::{Finding, Report, Step, Verdict, Violation};
+pub use report::{Actor, Finding, Report, Step, Verdict, Violation, Way};
 
 use evidence::Evidence;
 

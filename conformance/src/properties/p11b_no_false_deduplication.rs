@@ -1,7 +1,8 @@
 //! P11b, no false deduplication: what is new is not taken for a duplicate.
 //!
 //! A confirmed message whose deduplication id no earlier message of its topic has, but whose receipt says `duplicate`,
-//! is delivered to somebody by the drain of a group that it is owed to. P3's exemptions apply. An opportunity is a
+//! is delivered to somebody by the drain of a group that it is owed to, or another message of its deduplication id is: of
+//! two that are published at the same time the broker may have had the later one first. P3's exemptions apply. An opportunity is a
 //! confirmed message with a new deduplication id. Inconclusive if such a message is missing and no such group was
 //! drained. Applies to brokers that deduplicate. Source: guarantees §9, P11b.
 
@@ -17,7 +18,9 @@ pub(crate) fn check(history: &History) -> Evidence {
     for (id, message, _) in history.published().filter(|(id, ..)| twins.is_new(history, *id)) {
         let Some(confirmed) = fate.confirmed(message).filter(|at| !fate.died(id, *at)) else { continue };
         evidence.opportunity();
-        if message.duplicate && !message.evicted && history.deliveries_of(id).is_empty() {
+        let delivered = |id: &MessageId| !history.deliveries_of(*id).is_empty();
+        let seen = delivered(&id) || twins.of(history, id).iter().any(delivered);
+        if message.duplicate && !message.evicted && !seen {
             suppressed(history, &fate, &mut evidence, id, confirmed);
         }
     }

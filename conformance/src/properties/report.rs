@@ -71,8 +71,38 @@ pub struct Step {
     pub line: u64,
     /// When, in nanoseconds.
     pub time: u64,
+    /// Who did it, or to whom it was done.
+    pub actor: Actor,
+    /// Which way it went between the actor and the broker.
+    pub way: Way,
+    /// The message that it is about.
+    pub message: Option<String>,
     /// What happened.
     pub text: String,
+}
+
+/// Who takes part in a history.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Actor {
+    /// A publisher, by its name.
+    Publisher(String),
+    /// The broker.
+    Broker,
+    /// A consumer, by its name.
+    Consumer(String),
+}
+
+/// Which way something goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Way {
+    /// From the actor to the broker.
+    ToBroker,
+    /// From the broker to the actor.
+    FromBroker,
+    /// Neither: it happens to the actor itself.
+    At,
 }
 
 impl Report {

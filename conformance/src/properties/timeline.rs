@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::report::{Report, Step};
+use super::report::{Actor, Report, Step, Way};
 use crate::history::{At, Delivery, History, Message, MessageId, SettleVerdict};
 
 /// Adds to every listed violation what stands on its lines.
@@ -13,9 +13,9 @@ pub(crate) fn draw(history: &History, report: &mut Report) {
         steps.insert(*line, None);
     }
     if !steps.is_empty() {
-        describe(history, &mut |at, text: &dyn Fn() -> String| {
+        describe(history, &mut |at, told: &dyn Fn() -> Told| {
             if let Some(step) = steps.get_mut(&history.line(at)) {
-                *step = Some(Step { line: history.line(at), time: history.time(at), text: text() });
+                *step = Some(told().on(history.line(at), history.time(at)));
             }
         });
     }
@@ -25,7 +25,26 @@ pub(crate) fn draw(history: &History, report: &mut Report) {
     }
 }
 
-type Visit<'a> = &'a mut dyn FnMut(At, &dyn Fn() -> String);
+/// What an event says.
+struct Told {
+    actor: Actor,
+    way: Way,
+    message: Option<String>,
+    text: String,
+}
+
+impl Told {
+    /// Something that happens to an actor itself.
+    fn at(actor: Actor, text: String) -> Self {
+        Told { actor, way: Way::At, message: None, text }
+    }
+
+    fn on(self, line: u64, time: u64) -> Step {
+        Step { line, time, actor: self.actor, way: self.way, message: self.message, text: self.text }
+    }
+}
+
+type Visit<'a> = &'a mut dyn FnMut(At, &dyn Fn() -> Told);
 
 /// Visits every event that a violation can name.
 fn describe(history: &History, visit: Visit<'_>) {
@@ -37,45 +56,53 @@ fn describe(history: &History, visit: Visit<'_>) {
     }
     for session in history.all_sessions() {
         let consumer = history.name(session.consumer);
+        let actor = || Actor::Consumer(consumer.to_owned());
         let group = history.name(history.group(session.group).name);
-        visit(session.opened, &|| format!("{consumer} opens a session of group {group}"));
+        visit(session.opened, &|| Told::at(actor(), format!("{consumer} opens a session of group {group}")));
         if let Some((at, cause)) = session.closed {
-            visit(at, &|| format!("the session of {consumer} ends ({cause:?})").to_lowercase());
+            let text = || format!("the session of {consumer} ends ({})", format!("{cause:?}").to_lowercase());
+            visit(at, &|| Told::at(actor(), text()));
         }
     }
     for (_, group) in history.all_groups() {
         let name = history.name(group.name);
-        optionally(group.drained, visit, &|| format!("group {name} is drained"));
+        optionally(group.drained, visit, &|| Told::at(Actor::Broker, format!("group {name} is drained")));
     }
     for fault in history.faults() {
         let (kind, target) = (history.name(fault.kind), history.name(fault.target));
-        visit(fault.at, &|| format!("fault: {kind} {target}"));
+        visit(fault.at, &|| Told::at(Actor::Broker, format!("fault: {kind} {target}")));
     }
     for (_, transaction) in history.all_transactions() {
         let id = history.name(transaction.id);
-        visit(transaction.begin, &|| format!("transaction {id} begins"));
-        optionally(transaction.commit, visit, &|| format!("transaction {id}: commit"));
-        optionally(transaction.abort, visit, &|| format!("transaction {id}: abort"));
+        let told = |text: &str| Told::at(Actor::Broker, format!("transaction {id}{text}"));
+        visit(transaction.begin, &|| told(" begins"));
+        optionally(transaction.commit, visit, &|| told(": commit"));
+        optionally(transaction.abort, visit, &|| told(": abort"));
         let outcome = transaction.outcome;
-        optionally(transaction.end, visit, &|| format!("transaction {id} ended{}", word(outcome)));
+        optionally(transaction.end, visit, &|| told(&format!(" ended{}", word(outcome))));
     }
 }
 
 /// Visits an event that need not have happened.
-fn optionally(at: Option<At>, visit: Visit<'_>, text: &dyn Fn() -> String) {
+fn optionally(at: Option<At>, visit: Visit<'_>, told: &dyn Fn() -> Told) {
     if let Some(at) = at {
-        visit(at, text);
+        visit(at, told);
     }
 }
 
 fn publishing(history: &History, id: MessageId, message: &Message, publish: At, visit: Visit<'_>) {
     let name = history.message_id(id);
     let publisher = history.name(message.publisher);
+    let told = |way, text| {
+        let actor = Actor::Publisher(publisher.to_owned());
+        Told { actor, way, message: Some(name.to_owned()), text }
+    };
     let key = message.key.map_or(String::new(), |key| format!(", key {}", history.name(key)));
-    visit(publish, &|| format!("{publisher} publishes {name}{key}"));
+    visit(publish, &|| told(Way::ToBroker, format!("{publisher} publishes {name}{key}")));
     if let Some(at) = message.published {
         let duplicate = if message.duplicate { ", a duplicate" } else { "" };
-        visit(at, &|| format!("{name} published{}{duplicate}", word(message.outcome)));
+        let text = || format!("{name} published{}{duplicate}", word(message.outcome));
+        visit(at, &|| told(Way::FromBroker, text()));
     }
 }
 
@@ -83,7 +110,12 @@ fn delivering(history: &History, delivery: &Delivery, visit: Visit<'_>) {
     let name = history.message_id(delivery.message);
     let session = history.session(delivery.session);
     let consumer = history.name(session.consumer);
-    visit(delivery.at, &|| format!("{name} delivered to {consumer}{}", marks(delivery)));
+    let told = |way, text| {
+        let actor = Actor::Consumer(consumer.to_owned());
+        Told { actor, way, message: Some(name.to_owned()), text }
+    };
+    let text = || format!("{name} delivered to {consumer}{}", marks(delivery));
+    visit(delivery.at, &|| told(Way::FromBroker, text()));
     if let Some((at, verdict)) = delivery.settle.zip(delivery.verdict) {
         let verdict = match verdict {
             SettleVerdict::Ack => "acknowledges",
@@ -91,10 +123,10 @@ fn delivering(history: &History, delivery: &Delivery, visit: Visit<'_>) {
             SettleVerdict::DeadLetter => "dead-letters",
             SettleVerdict::Release => "releases",
         };
-        visit(at, &|| format!("{consumer} {verdict} {name}"));
+        visit(at, &|| told(Way::ToBroker, format!("{consumer} {verdict} {name}")));
     }
     if let Some(at) = delivery.settled {
-        visit(at, &|| format!("{name} settled{}", word(delivery.outcome)));
+        visit(at, &|| told(Way::FromBroker, format!("{name} settled{}", word(delivery.outcome))));
     }
 }
 

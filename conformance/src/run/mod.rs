@@ -24,7 +24,7 @@ pub use evidence::{Evidence, Histories};
 pub use minima::{IN_FLIGHT, minimum};
 pub use report::{
     CaseReport, CaseVerdict, FaultReport, GuaranteeReport, PropertyReport, PropertyVerdict, RunReport,
-    RunVerdict, VERSION, ViolationReport,
+    RunVerdict, StepReport, VERSION, ViolationReport,
 };
 
 use crate::cases::{CASES, Case, Context, DISTURBING, Disturbs, Finding};

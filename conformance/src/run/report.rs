@@ -7,7 +7,7 @@ use anybroker_core::RowView;
 use serde::{Deserialize, Serialize};
 
 use super::Options;
-use crate::properties::{Property, Violation};
+use crate::properties::{Actor, Property, Violation, Way};
 use crate::subject::Subject;
 
 /// The value of `format`.
@@ -133,6 +133,13 @@ pub struct StepReport {
     pub line: u64,
     /// When, in nanoseconds.
     pub time: u64,
+    /// Who did it, or to whom it was done.
+    pub actor: Actor,
+    /// Which way it went between the actor and the broker.
+    pub way: Way,
+    /// The message that it is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
     /// What happened.
     pub text: String,
 }
@@ -243,6 +250,9 @@ impl ViolationReport {
         let step = |step: &crate::properties::Step| StepReport {
             line: step.line,
             time: step.time,
+            actor: step.actor.clone(),
+            way: step.way,
+            message: step.message.clone(),
             text: step.text.clone(),
         };
         ViolationReport {

@@ -78,7 +78,12 @@ impl Subject {
 
     /// Waits until nothing else on the same broker is in the way of a case, nor the case in its way.
     pub fn turn(&self, disturbs: Disturbs) -> Turn {
-        turn(self.server.as_ref().map_or(&self.name, |server| &server.process), disturbs)
+        match (&self.server, disturbs) {
+            (Some(server), Disturbs::Member) => turn(&server.process, Disturbs::Nothing),
+            (Some(server), _) => turn(&server.process, disturbs),
+            (None, Disturbs::Member) => turn(&self.name, Disturbs::Broker),
+            (None, _) => turn(&self.name, disturbs),
+        }
     }
 
     /// The URL without secrets.

@@ -9,6 +9,11 @@ pub(crate) fn all() -> Vec<Subject> {
     vec![
         local("memory", "memory://behaviour?partitions=4"),
         Subject { only: &["lease_lapses"], ..local("memory-lease", "memory://lease?lease=300ms") },
+        local("like-kafka", "memory://like-kafka?like=kafka"),
+        local("like-rabbitmq", "memory://like-rabbitmq?like=rabbitmq"),
+        local("like-jetstream", "memory://like-jetstream?like=jetstream"),
+        local("like-nats-core", "memory://like-nats-core?like=nats-core"),
+        local("like-sqs-fifo", "memory://like-sqs-fifo?like=sqs-fifo"),
         Subject { shared: true, ..local("sqlite", &format!("{sqlite}?partitions=4")) },
         Subject { only: &["lease_lapses"], ..local("sqlite-lease", &format!("{sqlite}?lease=300ms")) },
         server("kafka", "kafka", "partitions=6"),

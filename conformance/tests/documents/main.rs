@@ -2,6 +2,10 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may panic")]
 
+mod last_run;
+mod likeness;
+mod properties;
+
 use std::path::{Path, PathBuf};
 
 use anybroker::{Group, Topic, Topology};
@@ -77,21 +81,33 @@ async fn generated_documents_are_up_to_date() {
     for (number, (name, broker, shown)) in COLUMNS.into_iter().enumerate() {
         columns.push(column(number, name, broker, shown, files.path()).await);
     }
-    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..");
+    let root = root();
     let readme = std::fs::read_to_string(root.join("README.md")).unwrap();
     let (before, rest) = readme.split_once(BEGIN).expect("the README has a place for the table");
     let (_, after) = rest.split_once(END).expect("the table's place in the README has an end");
     let documents = [
-        ("README.md", format!("{before}{BEGIN}{}{END}{after}", overview(&columns))),
-        ("docs/guarantees.md", detail(&columns)),
+        (
+            "README.md",
+            format!("{before}{BEGIN}{}{}{END}{after}", overview(&columns), last_run::in_short(&root)),
+        ),
+        ("docs/guarantees.md", format!("{}{}", detail(&columns), last_run::section(&root))),
     ];
     for (path, expected) in documents {
-        let path = root.join(path);
-        if std::env::var_os("ANYBROKER_WRITE_DOCS").is_some() {
-            std::fs::write(&path, expected).unwrap();
-        } else {
-            let found = std::fs::read_to_string(&path).unwrap_or_default();
-            assert!(found == expected, "{} is out of date: cargo xtask docs", path.display());
-        }
+        up_to_date(&root.join(path), &expected);
+    }
+}
+
+/// The repository.
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// Holds a document to what it ought to be, or makes it that.
+fn up_to_date(path: &Path, expected: &str) {
+    if std::env::var_os("ANYBROKER_WRITE_DOCS").is_some() {
+        std::fs::write(path, expected).unwrap();
+    } else {
+        let found = std::fs::read_to_string(path).unwrap_or_default();
+        assert!(found == expected, "{} is out of date: cargo xtask docs", path.display());
     }
 }

@@ -39,6 +39,17 @@ fn a_known_id_may_be_suppressed() {
 }
 
 #[test]
+fn of_two_published_at_once_either_may_be_the_duplicate() {
+    let both = sketch().open("s").publish("m1").publish_as("m2", |it| it.dedup = Some("m1".into()));
+    let both = both.ok("m2").published_as("m1", |it| it.duplicate = Some(true));
+    let stored = both.deliver("d", "m2", "s").drained();
+    passes(&stored, Property::P11b, 1);
+    let both = sketch().open("s").publish("m1").publish_as("m2", |it| it.dedup = Some("m1".into()));
+    let neither = both.ok("m2").published_as("m1", |it| it.duplicate = Some(true)).drained();
+    assert_eq!(super::finding(&neither, Property::P11b).verdict, Verdict::Violation);
+}
+
+#[test]
 fn p3s_exemptions_apply() {
     let evicted = Event::Evicted(Evicted { m: "m1".into(), why: "overflow".into() });
     passes(&suppressed(sketch().open("s")).event(evicted).drained(), Property::P11b, 1);

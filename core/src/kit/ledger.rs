@@ -161,6 +161,13 @@ impl Ledger {
         }
     }
 
+    /// Puts a record back that nobody has tried, to come again at `due`.
+    pub(super) fn postpone(&mut self, token: Token, due: Instant, now: Instant) {
+        if let Some(partition) = self.partitions.get_mut(&token.partition) {
+            let _ = partition.postpone(token, due, now);
+        }
+    }
+
     /// Applies a verdict; an acknowledgement gives the adapter's name for the record.
     pub(super) fn apply(&mut self, token: Token, verdict: &Verdict, now: Instant) -> Result<Option<u64>> {
         let partition = self.partitions.get_mut(&token.partition).ok_or_else(fenced)?;

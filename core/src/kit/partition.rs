@@ -320,11 +320,16 @@ impl Partition {
 
     /// Puts the record of `token` back without counting the attempt.
     pub(super) fn release(&mut self, token: Token, now: Instant) -> Result<()> {
+        self.postpone(token, now, now)
+    }
+
+    /// The same, to come again at `due`.
+    pub(super) fn postpone(&mut self, token: Token, due: Instant, now: Instant) -> Result<()> {
         match self.held(token) {
             Ok(entry) => {
                 entry.attempt -= 1;
                 entry.state = State::Waiting;
-                self.put_back(token.sequence, now, now);
+                self.put_back(token.sequence, due, now);
                 Ok(())
             }
             Err(error) => {

@@ -242,10 +242,12 @@ impl Session {
         let (mut batch, mut exhausted) = (Vec::new(), Vec::new());
         let mut ledger = self.ledger();
         while batch.len() < max {
-            let Some(handout) = ledger.next(now) else { break };
+            let Some(mut handout) = ledger.next(now) else { break };
             let failures = handout.failures;
             if limit.is_some_and(|limit| failures >= limit) {
                 ledger.park(handout.token);
+                // Nobody tries it: this is no attempt.
+                handout.token.attempt = handout.token.attempt.saturating_sub(1);
                 exhausted.push((self.delivery(handout), failures));
             } else {
                 batch.push(self.delivery(handout));
@@ -289,8 +291,8 @@ impl Session {
                 let (error, mut delivery) = refused.into_parts();
                 tracing::warn!(%error, "a message that used up its attempts could not be dead-lettered; trying again");
                 if delivery.take_settler().is_some() {
-                    let again = Verdict::Nack { delay: DEAD_LETTER_RETRY };
-                    let _ = self.ledger().apply(token, &again, Instant::now());
+                    let now = Instant::now();
+                    self.ledger().postpone(token, now + DEAD_LETTER_RETRY, now);
                 }
             }
             _ => {

@@ -1,59 +1,102 @@
-//! Files that a report is written to.
+//! The forms in which a report is written.
 
 use std::path::{Path, PathBuf};
 
+use anybroker_conformance::report::{self, Document, KillMatrix};
 use anybroker_conformance::run::RunReport;
+use serde::Serialize;
 
+use crate::args::Format;
 use crate::failure::Failure;
 use crate::output;
 
-/// Where reports are written.
+/// Where a report is written, in which form.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Outputs {
-    /// Write the report as JSON.
+    /// Write it as JSON, which `anybroker report` reads; `-` is stdout.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+    /// Write it as JUnit XML.
+    #[arg(long, value_name = "FILE")]
+    junit: Option<PathBuf>,
+    /// Write it as one HTML page, which loads nothing.
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
+    /// Write it as Markdown.
+    #[arg(long, value_name = "FILE")]
+    markdown: Option<PathBuf>,
 }
 
+/// Makes one of the forms.
+type Form = fn(&Document) -> String;
+
 impl Outputs {
-    /// Sees before a long run that the files can be written.
+    fn all(&self) -> [(&Option<PathBuf>, Form); 4] {
+        [
+            (&self.json, json),
+            (&self.junit, report::junit),
+            (&self.html, report::html),
+            (&self.markdown, report::markdown),
+        ]
+    }
+
+    /// Sees, before what takes long, that the files can be written.
     pub(crate) fn check(&self) -> Result<(), Failure> {
-        let files = [&self.json];
-        files.into_iter().flatten().try_for_each(|path| {
+        let files = self.all().into_iter().filter_map(|(path, _)| path.as_deref());
+        files.filter(|path| !is_stdout(path)).try_for_each(|path| {
             let opened = std::fs::OpenOptions::new().create(true).append(true).open(path);
             opened.map(|_| ()).map_err(|error| Failure::file(path, &error))
         })
     }
 
-    pub(crate) fn write(&self, report: &RunReport) -> Result<(), Failure> {
-        if let Some(path) = &self.json {
-            let text = serde_json::to_string_pretty(report).map_err(|e| Failure::new(e.to_string()))?;
-            write(path, &text)?;
+    pub(crate) fn write(&self, document: &Document) -> Result<(), Failure> {
+        for (path, form) in self.all() {
+            match path {
+                Some(path) if is_stdout(path) => output::print(&form(document))?,
+                Some(path) => {
+                    std::fs::write(path, form(document)).map_err(|error| Failure::file(path, &error))?;
+                }
+                None => {}
+            }
         }
         Ok(())
     }
+
+    /// Prints it, unless one of its forms was already.
+    pub(crate) fn print(&self, document: &Document, format: Format) -> Result<(), Failure> {
+        if self.all().into_iter().any(|(path, _)| path.as_deref().is_some_and(is_stdout)) {
+            return Ok(());
+        }
+        match format {
+            Format::Json => output::print_json(&Json::from(document)),
+            Format::Human => output::print(&report::terminal(document)),
+        }
+    }
 }
 
-fn write(path: &Path, text: &str) -> Result<(), Failure> {
-    std::fs::write(path, text).map_err(|error| Failure::file(path, &error))
+fn is_stdout(path: &Path) -> bool {
+    path == Path::new("-")
 }
 
-/// The report for a person.
-pub(crate) fn table(report: &RunReport) -> String {
-    let mut table = output::table(&["property", "verdict", "opportunities", "least", "why"]);
-    for (property, found) in &report.properties {
-        table.add_row([
-            format!("{property} {}", property.words()),
-            found.verdict.name().replace('_', " "),
-            found.opportunities.to_string(),
-            found.minimum.to_string(),
-            found.reason.clone().unwrap_or_default(),
-        ]);
+/// The document as JSON: one run is its report, several are a list of them.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Json<'a> {
+    Run(&'a RunReport),
+    Liars(&'a KillMatrix),
+    All(&'a Document),
+}
+
+impl<'a> From<&'a Document> for Json<'a> {
+    fn from(document: &'a Document) -> Self {
+        match (document.runs.as_slice(), &document.liars) {
+            ([run], None) => Json::Run(run),
+            ([], Some(liars)) => Json::Liars(liars),
+            _ => Json::All(document),
+        }
     }
-    let mut text = table.to_string();
-    for unmet in &report.unmet {
-        text.push_str(&format!("\n{unmet}"));
-    }
-    text.push_str(&format!("\nverdict: {}", report.verdict.name().replace('_', " ")));
-    text
+}
+
+fn json(document: &Document) -> String {
+    serde_json::to_string_pretty(&Json::from(document)).unwrap_or_default()
 }

@@ -1,0 +1,43 @@
+//! What a connection gives to everything that is opened on it.
+
+use std::ops::Deref;
+use std::sync::Arc;
+
+use anybroker_core::Guarantees;
+
+use crate::adversary::Adversary;
+use crate::config::MemoryConfig;
+use crate::semantics::Semantics;
+
+/// Shared; a clone costs a count.
+#[derive(Clone, Debug)]
+pub(crate) struct Setup(Arc<Parts>);
+
+#[derive(Debug)]
+pub(crate) struct Parts {
+    pub(crate) config: MemoryConfig,
+    pub(crate) semantics: Semantics,
+    pub(crate) adversary: Option<Adversary>,
+}
+
+impl Setup {
+    pub(crate) fn new(config: MemoryConfig, guarantees: &Guarantees) -> Self {
+        let semantics = Semantics::of(guarantees, config.like);
+        let adversary = config.adversary.map(|seed| Adversary::new(seed, guarantees));
+        Setup(Arc::new(Parts { config, semantics, adversary }))
+    }
+
+    /// The same without an adversary.
+    pub(crate) fn at_peace(&self) -> Self {
+        let config = MemoryConfig { adversary: None, ..self.config.clone() };
+        Setup(Arc::new(Parts { config, semantics: self.semantics, adversary: None }))
+    }
+}
+
+impl Deref for Setup {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}

@@ -1,0 +1,144 @@
+//! A message is tried as often as the subscription says, and then put into the dead letter topic as it was.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anybroker_core::{
+    Consumer, DeadLetter, Delivery, DeliveryLevel, Level as _, Message, PublisherExt as _, Redelivery,
+    Result, Subscription,
+};
+use tokio::sync::Mutex;
+
+use super::flow::{self, Chance, Progress, next};
+use super::settling::dead_letters;
+use super::{CaseResult, Context, Failure, Finding, Stage, ensure, step};
+use crate::history::{Drained, Event};
+use crate::plan;
+use crate::properties::Property;
+
+/// As many are always nacked, and as many are acknowledged.
+const EACH: usize = 40;
+/// Two of a key or so are to be given up, and two not.
+const KEYS: usize = 20;
+
+/// How often each message has been delivered.
+type Tries = Arc<Mutex<HashMap<String, u64>>>;
+
+pub(super) async fn delivery_limit(context: Context) -> CaseResult {
+    let limit = 2 + Chance::new(context.seed).below(3) as u32;
+    let promise = |given: &_, promises| plan::delivery_limit(given, limit, promises);
+    let stage = context.stage_promising("limit", 1, promise).await?;
+    if !stage.guarantees.dead_letter.value.satisfies(DeadLetter::AtMostOnce) {
+        return Ok(Finding::NotPromised("dead-letter = none".into()));
+    }
+    let (subscription, letters) = dead_letters(&stage, Some(limit)).await?;
+    let mut reader = step("open", stage.recorded.consumer(letters.clone())).await?;
+    let first = step("open", stage.recorded.consumer(subscription.clone())).await?;
+    let originals: HashMap<_, _> = messages().into_iter().map(|it| (it.id.to_string(), it)).collect();
+    let tries = Tries::default();
+    let ends = across_members(&stage);
+    let work = tokio::spawn(work(stage.recorded.clone(), subscription, first, ends, tries.clone()));
+    let publisher = stage.publisher().await?;
+    for outcome in step("publish", async { Ok(publisher.publish_batch(messages()).await) }).await? {
+        outcome?;
+    }
+    step("close", publisher.close()).await?;
+    for _ in 0..EACH {
+        let letter = next(&mut reader).await?;
+        kept(&letter, &originals, limit)?;
+        step("acknowledge", async { Ok(letter.ack().await?) }).await?;
+    }
+    let more = tokio::time::timeout(Duration::from_millis(500), reader.receive(1)).await;
+    ensure(more.is_err(), || "there are more dead letters than hopeless messages".to_owned())?;
+    work.abort();
+    step("close", reader.close()).await?;
+    let tries = tries.lock().await;
+    for (id, message) in &originals {
+        let (expected, tried) = (if hopeless(message) { limit.into() } else { 1 }, tries.get(id).copied());
+        // What a member had in hand when it ended comes once more.
+        let fits = tried == Some(expected) || ends && !hopeless(message) && tried == Some(2);
+        ensure(fits, || format!("{id} was tried {tried:?} times, not {expected}"))?;
+    }
+    let drained = Drained { group: letters.group.as_str().into(), topic: letters.topic.as_str().into() };
+    stage.recorder.record(&Event::Drained(drained));
+    let found = flow::judge(&stage, &Progress::default(), &[Property::P10])?;
+    stage.tidy().await?;
+    stage.broker.admin().delete(&letters.topic).await?;
+    let across = if ends { "across the end of a member" } else { "within a session" };
+    Ok(found.and(format!("{EACH} tried {limit} times, counted {across}, and dead-lettered")))
+}
+
+/// Whether attempts are counted on when a member ends.
+fn across_members(stage: &Stage) -> bool {
+    stage.guarantees.redelivery.value.satisfies(Redelivery::Count)
+        && stage.guarantees.delivery.value.satisfies(DeliveryLevel::AtLeastOnce)
+}
+
+fn messages() -> Vec<Message> {
+    let message = |at: usize| {
+        let (kind, key) = (if at.is_multiple_of(2) { "bad" } else { "good" }, (at / 2) % KEYS);
+        Message::new(vec![0, at as u8, 0xff])
+            .with_id(format!("{kind}-{at}"))
+            .with_key(format!("k{key}"))
+            .with_header("tenant", format!("acme {at}"))
+            .with_header("binary", vec![0xff, 0, at as u8])
+    };
+    (0..2 * EACH).map(message).collect()
+}
+
+fn hopeless(message: &Message) -> bool {
+    message.id.to_string().starts_with("bad")
+}
+
+/// Fails with the hopeless and succeeds with the others, for ever; if the member `ends`, in the middle of it, and another
+/// goes on.
+async fn work(
+    recorded: anybroker_core::Broker,
+    subscription: Subscription,
+    mut consumer: Box<dyn Consumer>,
+    ends: bool,
+    tries: Tries,
+) -> Result<()> {
+    let mut left = if ends { EACH } else { usize::MAX };
+    loop {
+        for delivery in consumer.receive(10).await? {
+            let id = delivery.id().map(|id| id.to_string()).unwrap_or_default();
+            // What is void comes again, and counts then.
+            let settled = if id.starts_with("bad") {
+                delivery.nack(Duration::ZERO).await.is_ok()
+            } else {
+                delivery.ack().await.is_ok()
+            };
+            if settled {
+                *tries.lock().await.entry(id).or_default() += 1;
+            }
+            left = left.saturating_sub(1);
+        }
+        if left == 0 {
+            left = usize::MAX;
+            consumer.close().await?;
+            consumer = recorded.consumer(subscription.clone()).await?;
+        }
+    }
+}
+
+/// Whether a dead letter is what it was, and says why it is one.
+fn kept(letter: &Delivery, originals: &HashMap<String, Message>, limit: u32) -> Result<(), Failure> {
+    let message = letter.to_message();
+    let original = originals.get(&message.id.to_string()).filter(|original| hopeless(original));
+    let Some(original) = original else {
+        return super::failed(format!(
+            "{} was acknowledged or never published, and is a dead letter",
+            message.id
+        ));
+    };
+    let headers = original.headers.iter().all(|(name, value)| message.headers.get(name) == Some(value));
+    let same = message.payload == original.payload && message.key == original.key && headers;
+    ensure(same, || format!("the dead letter of {original:#?} is {message:#?}"))?;
+    let says = |name: &str| message.headers.get(name).map(|text| String::from_utf8_lossy(text).into_owned());
+    let (reason, attempts) = (says("dead-letter-reason"), says("dead-letter-attempts"));
+    let told = reason.as_ref().is_some_and(|reason| reason.contains(&limit.to_string()))
+        && attempts.as_deref() == Some(&limit.to_string());
+    ensure(told, || format!("after {limit} attempts a dead letter says {attempts:?} and {reason:?}"))
+}

@@ -1,0 +1,271 @@
+//! A service's life in virtual time: publishers, members that come, work, fail and go, and the end, when everybody has
+//! become polite and all has gone quiet.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anybroker::backend::memory::{Adversary, Like};
+use anybroker::{
+    Broker, Consumer, DeadLetterPolicy, Delivery, Group, Key, Kind, Message, OnFailure, Publisher,
+    PublisherOptions, Settlement, Subscription, Topic, Topology, Verdict,
+};
+use anybroker_conformance::cases::promises;
+use anybroker_conformance::history::{Drained, Event, Header};
+use anybroker_conformance::recorder::Recorder;
+use tokio::task::LocalSet;
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::beliefs::{Beliefs, Settling};
+use crate::dice::Dice;
+
+const MESSAGES: usize = 25;
+const PUBLISHERS: usize = 2;
+const MEMBERS: usize = 2;
+const KEYS: u64 = 4;
+/// Longer than any stall, delay or late confirmation.
+const QUIET: Duration = Duration::from_secs(15);
+
+/// What one seed's run gave.
+pub(crate) struct Run {
+    pub(crate) recorder: Arc<Recorder>,
+    pub(crate) beliefs: Beliefs,
+    pub(crate) broker: Broker,
+}
+
+impl Run {
+    pub(crate) fn adversary(&self) -> &Adversary {
+        self.broker.native().and_then(|native| native.downcast_ref()).expect("it was asked for")
+    }
+}
+
+/// Everything that tasks of one run share.
+struct World {
+    recorded: Broker,
+    topic: Topic,
+    dead: Topic,
+    max_attempts: Option<u32>,
+    beliefs: RefCell<Beliefs>,
+    /// Publishing is over, and the members settle everything at once.
+    polite: Cell<bool>,
+    moved: Cell<Instant>,
+}
+
+/// Runs one seed on a runtime of its own, whose time goes as fast as it can.
+pub(crate) fn run(like: Like, seed: u64) -> Run {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+    let runtime = runtime.expect("a runtime");
+    runtime.block_on(LocalSet::new().run_until(live(like, seed)))
+}
+
+async fn live(like: Like, seed: u64) -> Run {
+    let mut dice = Dice::new(seed ^ 0x5eed);
+    let url = format!(
+        "memory://worst-{like}-{seed}-{:?}?like={like}&adversary={seed}",
+        std::thread::current().id()
+    );
+    let broker = anybroker::connect(&url.replace(['(', ')'], "")).await.expect("it opens");
+    let (topic, dead) = (Topic::new("t").expect("a topic"), Topic::new("dead").expect("a topic"));
+    let count = if like == Like::SqsFifo { 1 } else { 1 + dice.below(2) };
+    let groups: Vec<_> = (0..count).map(|at| Group::new(format!("g{at}")).expect("a group")).collect();
+    let reader = Group::new("reader").expect("a group");
+    let mut topology = Topology::new(topic.clone());
+    topology.groups.clone_from(&groups);
+    broker.admin().declare(&topology).await.expect("it is declared");
+    broker.admin().declare(&Topology::new(dead.clone()).group(reader.clone())).await.expect("it is declared");
+    let guarantees = broker.guarantees(Some(&topic), groups.first()).await.expect("they are known");
+    let recorder = Recorder::new(&Header::new(like.as_str(), promises(&guarantees))).expect("a history");
+    let world = Rc::new(World {
+        recorded: recorder.wrap(broker.clone()),
+        topic: topic.clone(),
+        dead: dead.clone(),
+        max_attempts: (dice.below(2) == 0).then_some(3),
+        beliefs: RefCell::default(),
+        polite: Cell::new(false),
+        moved: Cell::new(Instant::now()),
+    });
+    let members = groups.iter().flat_map(|group| std::iter::repeat_n(group, MEMBERS));
+    let members: Vec<_> = members
+        .enumerate()
+        .map(|(number, group)| {
+            tokio::task::spawn_local(member(world.clone(), group.clone(), number as u64, dice.fork()))
+        })
+        .collect();
+    let letters = tokio::task::spawn_local(read_dead_letters(world.clone(), reader.clone()));
+    sleep(Duration::from_millis(500)).await;
+    let publishers: Vec<_> = (0..PUBLISHERS)
+        .map(|number| tokio::task::spawn_local(publish(world.clone(), number, dice.fork())))
+        .collect();
+    for publisher in publishers {
+        publisher.await.expect("a publisher");
+    }
+    world.polite.set(true);
+    for task in members.into_iter().chain([letters]) {
+        task.await.expect("a member");
+    }
+    for (group, topic) in groups.iter().map(|group| (group, &topic)).chain([(&reader, &dead)]) {
+        recorder
+            .record(&Event::Drained(Drained { group: group.as_str().into(), topic: topic.as_str().into() }));
+    }
+    let mut beliefs = world.beliefs.take();
+    beliefs.conclude();
+    Run { recorder, beliefs, broker }
+}
+
+impl World {
+    fn moves(&self) {
+        self.moved.set(Instant::now());
+    }
+
+    fn is_over(&self) -> bool {
+        self.polite.get() && self.moved.get().elapsed() > QUIET
+    }
+}
+
+async fn publish(world: Rc<World>, number: usize, mut dice: Dice) {
+    let on_failure = if dice.below(2) == 0 { OnFailure::HoldKey } else { OnFailure::Continue };
+    let options = PublisherOptions::new(world.topic.clone()).on_failure(on_failure);
+    let publisher = world.recorded.publisher(options).await.expect("a publisher");
+    let mut sent = 0;
+    while sent < MESSAGES {
+        let size = (1 + dice.below(4) as usize).min(MESSAGES - sent);
+        let batch: Vec<_> = (sent..sent + size).map(|at| message(number, at, &mut dice)).collect();
+        sent += size;
+        portion(&world, &*publisher, batch, dice.below(2) == 0).await;
+        sleep(Duration::from_millis(dice.below(300))).await;
+    }
+    let _ = publisher.close().await;
+}
+
+fn message(number: usize, at: usize, dice: &mut Dice) -> Message {
+    let message = Message::new("payload").with_id(format!("m{number}-{at}"));
+    match dice.below(KEYS + 1) {
+        KEYS => message,
+        key => message.with_key(format!("k{key}")),
+    }
+}
+
+async fn portion(world: &World, publisher: &dyn Publisher, batch: Vec<Message>, wait: bool) {
+    let ids: Vec<_> = batch.iter().map(|message| message.id.to_string()).collect();
+    ids.iter().for_each(|id| world.beliefs.borrow_mut().publishes(id));
+    let keys: Vec<Option<Key>> = batch.iter().map(|message| message.key.clone()).collect();
+    let permit = publisher.ready(batch.len(), 1_000).await.expect("room");
+    let confirmations = publisher.enqueue(permit, batch);
+    if !wait {
+        // The outcome comes in its own time, and the history has it.
+        return;
+    }
+    for ((id, key), outcome) in ids.iter().zip(keys).zip(confirmations.await) {
+        world.beliefs.borrow_mut().published(id, &outcome);
+        if let (Err(_), Some(key)) = (outcome, key) {
+            publisher.resume(&key);
+        }
+    }
+}
+
+/// A process that is started again whenever it ends.
+async fn member(world: Rc<World>, group: Group, number: u64, mut dice: Dice) {
+    while !world.is_over() {
+        sleep(Duration::from_millis(dice.below(400))).await;
+        let policy = DeadLetterPolicy { topic: world.dead.clone(), max_attempts: world.max_attempts };
+        let subscription = Subscription::new(world.topic.clone(), group.clone());
+        let subscription = subscription.prefetch(1 + dice.below(20) as usize).dead_letter(policy);
+        let subscription = subscription.drain(Duration::from_millis(dice.below(500)));
+        let Ok(consumer) = world.recorded.consumer(subscription).await else { continue };
+        session(&world, (&group, number), consumer, &mut dice).await;
+    }
+}
+
+async fn session(world: &World, member: (&Group, u64), mut consumer: Box<dyn Consumer>, dice: &mut Dice) {
+    let mut held = Vec::new();
+    for _ in 0..(3 + dice.below(20)) {
+        match timeout(Duration::from_secs(3), consumer.receive(1 + dice.below(6) as usize)).await {
+            Ok(Ok(batch)) => {
+                world.moves();
+                for delivery in batch {
+                    world.beliefs.borrow_mut().delivered(member.0, member.1, &delivery);
+                    held.push(delivery);
+                }
+            }
+            Ok(Err(error)) if error.kind() == Kind::Throttled => {}
+            // It is over: the process ends, and with it what it holds.
+            Ok(Err(_)) => break,
+            Err(_) if world.is_over() => break,
+            Err(_) => {}
+        }
+        sleep(Duration::from_millis(dice.below(100))).await;
+        settle(world, member, &*consumer, &mut held, dice).await;
+    }
+    let in_order = world.polite.get() || dice.below(2) == 0;
+    if in_order {
+        settle(world, member, &*consumer, &mut held, dice).await;
+    }
+    world.beliefs.borrow_mut().let_go(member.0, member.1);
+    if in_order {
+        let _ = consumer.close().await;
+    } else {
+        drop(consumer);
+    }
+}
+
+/// Settles some of what is held, and keeps the rest for later.
+async fn settle(
+    world: &World,
+    (group, number): (&Group, u64),
+    consumer: &dyn Consumer,
+    held: &mut Vec<Delivery>,
+    dice: &mut Dice,
+) {
+    let mut batch = Vec::new();
+    for delivery in std::mem::take(held) {
+        let verdict = match dice.below(100) {
+            _ if world.polite.get() => Verdict::Ack,
+            0..60 => Verdict::Ack,
+            60..72 => Verdict::Nack { delay: Duration::from_millis(dice.below(500)) },
+            72..80 => {
+                // Dropping releases it.
+                world.beliefs.borrow_mut().lays_down(group, number, delivery.to_key());
+                continue;
+            }
+            80..84 => Verdict::DeadLetter { reason: "it cannot be read".into() },
+            _ => {
+                held.push(delivery);
+                continue;
+            }
+        };
+        batch.push(Settlement { delivery, verdict });
+    }
+    let settling = |Settlement { delivery, verdict }: &Settlement| {
+        (number, delivery.id().map(|id| id.to_string()), delivery.to_key(), verdict.clone())
+    };
+    let settling: Vec<Settling> = batch.iter().map(settling).collect();
+    for (it, result) in settling.into_iter().zip(consumer.settler().settle(batch).await) {
+        world.moves();
+        world.beliefs.borrow_mut().settled(group, it, &result);
+    }
+    if dice.below(4) == 0 {
+        let _ = consumer.settler().flush().await;
+    }
+}
+
+async fn read_dead_letters(world: Rc<World>, reader: Group) {
+    let subscription = Subscription::new(world.dead.clone(), reader);
+    while !world.is_over() {
+        let Ok(mut consumer) = world.recorded.consumer(subscription.clone()).await else { continue };
+        loop {
+            match timeout(Duration::from_secs(3), consumer.receive(10)).await {
+                Ok(Ok(batch)) => {
+                    let batch: Vec<_> = batch.into_iter().map(Settlement::ack).collect();
+                    consumer.settler().settle(batch).await;
+                }
+                Ok(Err(_)) => break,
+                Err(_) if world.is_over() => {
+                    let _ = consumer.close().await;
+                    return;
+                }
+                Err(_) => {}
+            }
+        }
+    }
+}
