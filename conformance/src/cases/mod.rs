@@ -168,7 +168,7 @@ cases! {
     Nothing topology::publish_before_any_group,
     Nothing topology::missing_topic,
     Nothing topology::different_topology,
-    Nothing topics::twenty_topics_at_once,
+    Nothing topics::many_topics_at_once,
     Nothing reading_again::read_again_from_the_earliest,
     Nothing reading_again::late_group_reads_the_history,
     Nothing membership::members_join_and_leave,
