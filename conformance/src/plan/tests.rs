@@ -25,9 +25,7 @@ const UNIVERSAL: &[&str] = &[
 ];
 
 /// Named already, and on their way.
-const COMING: &[&str] = &[
-    "sentinels_after_faults",
-];
+const COMING: &[&str] = &["sentinels_after_faults"];
 
 fn cases() -> BTreeSet<&'static str> {
     CASES.iter().chain(DISTURBING).map(|case| case.name).collect()

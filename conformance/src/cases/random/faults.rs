@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::{sleep, timeout};
 
 use super::super::flow::Progress;
-use super::super::member::MemberProcess;
+use super::super::member::{MemberProcess, Role};
 use super::super::{Connect, Context, Failure, Stage};
 use crate::proxy::Proxy;
 use crate::run::IN_FLIGHT;
@@ -110,10 +110,11 @@ impl<'a> Breaker<'a> {
     ) -> Result<(), Failure> {
         let Ok(spawn) = &self.context.spawn_member else { return Ok(()) };
         let name = format!("process-{number}");
-        let mut process = MemberProcess::start(spawn, stage, &name, self.context.seed, progress)?;
+        let mut process =
+            MemberProcess::start(spawn, stage, (&name, Role::Member), self.context.seed, progress)?;
         // It may only wait, where one member at a time is active.
         let _ = timeout(WORKED, process.acknowledged(20)).await;
-        Ok(process.kill_amid(stage, burst).await?)
+        process.kill_amid(stage, burst).await
     }
 }
 
