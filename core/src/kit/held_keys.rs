@@ -53,10 +53,9 @@ impl HeldKeys {
     }
 
     pub(super) fn resume(&self, key: &Key) {
-        if let Some(Refused { before: before @ None, .. }) =
-            self.keys().get_mut(key).and_then(|refused| refused.last_mut())
-        {
-            *before = Some(self.next.load(Ordering::Acquire));
+        let mut keys = self.keys();
+        if let Some(refused) = keys.get_mut(key).and_then(|refused| refused.last_mut()) {
+            refused.before.get_or_insert_with(|| self.next.load(Ordering::Acquire));
         }
     }
 
@@ -87,7 +86,7 @@ impl HeldKeys {
         Some(Error::new(Kind::KeyHeld, "publish", text).advice(advice))
     }
 
-    fn keys(&self) -> MutexGuard<'_, HashMap<Key, Standing>> {
+    fn keys(&self) -> MutexGuard<'_, HashMap<Key, Vec<Refused>>> {
         self.keys.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
