@@ -63,11 +63,14 @@ pub(crate) fn soak(options: &SoakOptions) -> ExitCode {
 
 /// The brokers that none of the configurations runs on.
 fn unused(configurations: &[String]) -> Vec<String> {
-    let process = |name: &String| {
-        if name.starts_with("sqs") { "elasticmq" } else { name.split('-').next().unwrap_or("") }
-    };
-    let used: Vec<_> = configurations.iter().map(process).collect();
+    let used: Vec<_> = configurations.iter().map(|name| process(name)).collect();
     Brokers::names().into_iter().filter(|name| !used.contains(name)).map(str::to_owned).collect()
+}
+
+/// The process on which a configuration runs.
+fn process(configuration: &str) -> &str {
+    let name = configuration.split('-').next().unwrap_or(configuration);
+    if name == "sqs" { "elasticmq" } else { name }
 }
 
 fn arguments(options: &SoakOptions) -> String {
