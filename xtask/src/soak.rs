@@ -40,9 +40,8 @@ pub(crate) fn soak(options: &SoakOptions) -> ExitCode {
     let mut summary = Summary::new(None);
     // SIGINT is for the soak, which ends after its round; the brokers are stopped after that.
     let signals = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
-    let caught = signals.map(|runtime| {
+    let caught = signals.inspect(|runtime| {
         runtime.spawn(async { while tokio::signal::ctrl_c().await.is_ok() {} });
-        runtime
     });
     let ready =
         || caught.as_ref().map_err(|e| e.to_string()).and_then(|_| system::ready(options.install_system));
