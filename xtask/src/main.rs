@@ -2,6 +2,7 @@
 
 mod brokers;
 mod conform;
+mod soak;
 mod steps;
 mod summary;
 mod system;
@@ -25,6 +26,8 @@ enum Verb {
     /// Runs the conformance suite on every broker, and keeps its reports: in docs/conformance what does not depend on this
     /// machine, in target/conformance everything, with one page.
     Conform(TestOptions),
+    /// Runs random workloads with faults on every broker, for an hour and a million messages each; resumable.
+    Soak(soak::SoakOptions),
     /// Writes the generated documents: docs/guarantees.md, docs/properties.md and the README's table.
     Docs,
 }
@@ -51,6 +54,7 @@ fn main() -> ExitCode {
     match Command::parse().verb {
         Verb::Test(options) => steps::test(&options),
         Verb::Conform(options) => steps::conform(&options),
+        Verb::Soak(options) => soak::soak(&options),
         Verb::Docs => steps::docs(),
     }
 }

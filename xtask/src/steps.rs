@@ -14,7 +14,7 @@ use crate::summary::Summary;
 use crate::system;
 
 /// What the child processes are told: where the brokers are, and which are left out.
-type Environment = BTreeMap<String, String>;
+pub(crate) type Environment = BTreeMap<String, String>;
 
 /// The features of `anybroker` that must each build alone.
 const FEATURES: [&str; 6] = ["memory", "sqlite", "kafka", "nats", "rabbitmq", "sqs"];
@@ -77,7 +77,7 @@ pub(crate) fn conform(options: &TestOptions) -> ExitCode {
 }
 
 /// Starts the brokers, does `steps` with what child processes are told and the brokers that run, and stops them.
-fn with_brokers(
+pub(crate) fn with_brokers(
     options: &TestOptions,
     summary: &mut Summary,
     steps: impl FnOnce(&Environment, &[Status], &mut Summary),
@@ -156,7 +156,7 @@ fn msrv(summary: &mut Summary) {
 /// How long a step may take before it counts as hung.
 const STEP: Duration = Duration::from_secs(60 * 60);
 
-fn cargo(arguments: &str, environment: &Environment) -> Result<String, String> {
+pub(crate) fn cargo(arguments: &str, environment: &Environment) -> Result<String, String> {
     // `cargo` and not $CARGO: only the former understands +VERSION.
     let mut command = Command::new("cargo");
     command.args(arguments.split(' ').filter(|a| !a.is_empty())).envs(environment);
@@ -183,6 +183,6 @@ fn wait(command: &mut Command) -> std::io::Result<Option<ExitStatus>> {
     Ok(None)
 }
 
-fn end(summary: &Summary) -> ExitCode {
+pub(crate) fn end(summary: &Summary) -> ExitCode {
     if summary.print() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

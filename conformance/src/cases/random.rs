@@ -135,8 +135,8 @@ impl Broken {
     }
 
     /// Keeps its history for a person to look at; says where.
-    pub(crate) fn keep(&self, seed: u64) -> String {
-        let path = std::env::temp_dir().join(format!("anybroker-workload-{seed}.history"));
+    pub(crate) fn keep(&self, name: &str, seed: u64) -> String {
+        let path = std::env::temp_dir().join(format!("anybroker-{name}-{seed}.history"));
         match self.recorder.as_ref().map(|recorder| recorder.save(&path)) {
             Some(Ok(())) => format!("its history: anybroker check {}", path.display()),
             Some(Err(error)) => format!("its history could not be kept: {error}"),
@@ -198,6 +198,6 @@ async fn told(context: &Context, shape: &Shape, seed: u64, first: Broken, budget
         "the workload of seed {seed} breaks a promise; {steps} steps still do, found in {runs} runs:\n{workload}{}\n{}\n\
          again: ANYBROKER_SEED={seed} cargo test -- {name}::random_workloads, or: anybroker conform URL --seed {seed}",
         broken.text,
-        broken.keep(seed),
+        broken.keep(name, seed),
     )
 }

@@ -151,7 +151,7 @@ async fn one(context: &Context, seed: u64) -> Result<String, String> {
     let workload = Shape::large(possible).workload(seed);
     match judge(context, &workload).await {
         Ok(judged) => Ok(judged.to_string()),
-        Err(broken) => Err(format!("{}\n{}", broken.text, broken.keep(seed))),
+        Err(broken) => Err(format!("{}\n{}", broken.text, broken.keep(&context.name, seed))),
     }
 }
 

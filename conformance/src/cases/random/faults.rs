@@ -114,7 +114,7 @@ impl<'a> Breaker<'a> {
             MemberProcess::start(spawn, stage, (&name, Role::Member), self.context.seed, progress)?;
         // It may only wait, where one member at a time is active.
         let _ = timeout(WORKED, process.acknowledged(20)).await;
-        Ok(process.kill_amid(stage, burst).await?)
+        process.kill_amid(stage, burst).await
     }
 }
 

@@ -82,9 +82,6 @@ impl<'a> Running<'a> {
         for step in &workload.steps {
             self.step(step).await?;
         }
-        if self.faults > 0 {
-            self.publisher(BURSTS).await?.sentinels(SENTINELS);
-        }
         self.published().await?;
         self.drain().await?;
         let unknown = self.progress.unknown_count() as u64;
@@ -186,6 +183,12 @@ impl<'a> Running<'a> {
         let kept = self.stage.guarantees.delivery.value.satisfies(DeliveryLevel::AtLeastOnce);
         let quiet = if kept { self.context.quiet } else { Duration::from_secs(1) };
         self.progress.finished(&self.stage.groups, quiet).await;
+        if self.faults > 0 {
+            // Only now: a backlog is no stall.
+            self.publisher(LAST).await?.sentinels(SENTINELS);
+            self.published().await?;
+            self.progress.finished(&self.stage.groups, quiet).await;
+        }
         for (_, member) in std::mem::take(&mut self.members) {
             member.leave().await?;
         }
