@@ -146,7 +146,7 @@ cases! {
     Nothing settlements::hole_in_the_acknowledgements,
     Nothing settlements::redelivery_keeps_its_place,
     Nothing settlements::nacks_over_closing_members,
-    Nothing settlements::stale_acknowledgement,
+    Nothing settlements::acknowledgement_after_handover,
     Nothing settling::nack_comes_before_later_messages_of_its_key,
     Nothing settling::nack_waits_for_its_delay,
     Nothing settling::redelivery_is_counted,

@@ -50,6 +50,11 @@ pub(super) async fn hole_in_the_acknowledgements(context: Context) -> CaseResult
     const COUNT: usize = 30;
     const HOLE: usize = 10;
     let stage = context.stage("hole", 1).await?;
+    if let Some(most) = stage.guarantees.limits.in_flight.filter(|most| *most < IN_HAND) {
+        return Ok(Finding::NotPromised(format!(
+            "limits.in-flight = {most}: nothing is given out behind a hole"
+        )));
+    }
     if let Some(lost) = stage.keeps_nothing() {
         return Ok(lost);
     }
@@ -194,7 +199,7 @@ const PERHAPS: Duration = Duration::from_secs(8);
 
 /// A member holds on to what it was given until its partition is another's; then its acknowledgement is refused, and it
 /// is told.
-pub(super) async fn stale_acknowledgement(context: Context) -> CaseResult {
+pub(super) async fn acknowledgement_after_handover(context: Context) -> CaseResult {
     // What is held past the drain is given to another: the subscription asks for that.
     let apart = |promises| crate::history::Promises { p8: None, ..promises };
     let stage = context.stage_held_to("stale", 1, apart).await?;

@@ -141,7 +141,11 @@ pub(super) fn redelivery(value: Redelivery) -> &'static [Proof] {
 pub(super) fn exclusivity(value: Exclusivity) -> &'static [Proof] {
     match value {
         Exclusivity::None => &[Witness("witness_two_holders")],
-        Exclusivity::Fenced => &[Case("stale_acknowledgement"), Witness("witness_two_holders")],
+        Exclusivity::Fenced => &[
+            Case("stale_acknowledgement"),
+            Case("acknowledgement_after_handover"),
+            Witness("witness_two_holders"),
+        ],
         Exclusivity::Key | Exclusivity::Partition | Exclusivity::Queue => {
             &[P(P8), Case("held_deliveries_keep_others_out")]
         }

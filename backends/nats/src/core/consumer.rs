@@ -58,10 +58,10 @@ async fn fill(session: Arc<Session>, subscriber: Subscriber, mut closing: watch:
     let mut number = 0;
     let ended = session.wait_until(|session| session.ended().map(|_| ()));
     let filling = async {
-        let mut messages = subscriber.ready_chunks(CHUNK);
+        let mut subscriber = subscriber;
         loop {
-            session.wait_for_room().await;
-            let Some(chunk) = messages.next().await else { return };
+            let room = session.wait_for_room().await.messages.min(CHUNK);
+            let Some(chunk) = subscriber.by_ref().ready_chunks(room).next().await else { return };
             let incoming = chunk.into_iter().map(|message| {
                 number += 1;
                 Incoming {
