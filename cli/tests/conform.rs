@@ -65,11 +65,13 @@ fn a_file_that_is_no_report_is_named() {
 fn what_cannot_be_run_is_said_before_anything_runs() {
     let folder = tempfile::tempdir().unwrap();
     let unwritable = folder.path().join("no/such/report.json");
-    let cases: [(&[&str], &str); 5] = [
+    let cases: [(&[&str], &str); 7] = [
         (&["conform", "nats://127.0.0.1:1"], "anybroker brokers up nats"),
         (&["conform", "nats://127.0.0.1:1", "--faults", "none"], "127.0.0.1:1"),
         (&["conform", "memory://?partitons=2"], "partitions"),
         (&["conform", "memory://", "--faults", "some"], "possible values"),
+        (&["conform", "memory://", "--minutes", "many"], "minutes"),
+        (&["conform", "memory://", "--messages", "5"], "--minutes"),
         (&["conform", "memory://", "--json", unwritable.to_str().unwrap()], "No such file"),
     ];
     for (args, hint) in cases {
@@ -94,4 +96,31 @@ fn an_interrupted_run_says_where_it_stands() {
     lines.read_to_string(&mut said).unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(2), "{said}");
     assert!(said.contains("interrupted after") && said.contains("--seed 9"), "{said}");
+}
+
+#[test]
+fn a_soak_goes_on_where_it_stopped() {
+    let folder = tempfile::tempdir().unwrap();
+    let state = folder.path().join("soak.json").to_str().unwrap().to_owned();
+    let soak = |messages: &str| {
+        let args = [
+            "conform",
+            "memory://",
+            "--seed",
+            "7",
+            "--minutes",
+            "0",
+            "--state",
+            &state,
+            "--messages",
+            messages,
+        ];
+        let ran = anybroker(&[&args[..], &["--format", "json"]].concat(), "");
+        assert!(ran.err.contains("round "), "{}", ran.err);
+        let report = ran.json().remove(0);
+        (report["published"].as_u64().unwrap(), report["cases"].as_array().unwrap().len())
+    };
+    let (published, rounds) = soak("1");
+    let (more, all) = soak(&(published + 1).to_string());
+    assert!(published >= 1 && more > published && all > rounds, "{published} {rounds} {more} {all}");
 }

@@ -13,7 +13,7 @@ pub struct MemoryConfig {
     pub name: String,
     /// The broker whose guarantees it takes on, and none beyond them. None: those of the reference model.
     pub like: Option<Like>,
-    /// Does the worst that the guarantees allow, as this seed decides: the same seed and the same program on one thread
+    /// Does the worst that the guarantees of `like` allow, as this seed decides: the same seed and the same program on one thread
     /// meet the same misfortunes. None: all goes well.
     pub adversary: Option<u64>,
     /// Partitions of topics that are created (default 8; with `like=rabbitmq` 1, but 8 with an adversary). Not with `like=nats-core` and
@@ -76,6 +76,9 @@ impl MemoryConfig {
         if config.partitions == 0 || config.retention == 0 {
             return Err(bad("partitions and retention must be at least 1"));
         }
+        if like.is_none() && adversary.is_some() {
+            return Err(bad("adversary= needs like=: it does what that broker is allowed to do"));
+        }
         match like.and_then(|like| config.contradicts(like, partitions.is_some())) {
             Some(text) => Err(bad(&text)),
             None => Ok(config),
@@ -127,6 +130,7 @@ mod tests {
     fn what_the_broker_does_not_have_is_refused() {
         for (url, expected) in [
             ("memory://a?like=kafkaesque", "none of kafka, rabbitmq, jetstream, nats-core, sqs-fifo"),
+            ("memory://a?adversary=1", "adversary= needs like="),
             ("memory://a?like=sqs-fifo&partitions=4", "has no partitions"),
             ("memory://a?like=nats-core&partitions=1", "has no partitions"),
             ("memory://a?like=rabbitmq&deduplication=1s", "deduplication window: None"),

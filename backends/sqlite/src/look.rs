@@ -84,10 +84,21 @@ pub(crate) struct Found {
 const BYTES: usize = 8 << 20;
 
 /// The next messages of some partitions of a topic.
-pub(crate) fn messages(connection: &Connection, topic: i64, wants: Vec<Want>) -> Result<Vec<Found>> {
+pub(crate) fn messages(
+    connection: &Connection,
+    topic: i64,
+    wants: Vec<Want>,
+    room: usize,
+) -> Result<Vec<Found>> {
     let transaction = connection.unchecked_transaction().map_err(sql("read"))?;
-    let (mut buffer, mut bytes) = (RecordBuffer::new(), BYTES);
-    wants.into_iter().map(|want| partition(&transaction, topic, want, &mut buffer, &mut bytes)).collect()
+    let (mut buffer, mut left) = (RecordBuffer::new(), Left { messages: room, bytes: BYTES });
+    wants.into_iter().map(|want| partition(&transaction, topic, want, &mut buffer, &mut left)).collect()
+}
+
+/// What may still be read in one look.
+struct Left {
+    messages: usize,
+    bytes: usize,
 }
 
 fn partition(
@@ -95,7 +106,7 @@ fn partition(
     topic: i64,
     want: Want,
     buffer: &mut RecordBuffer,
-    bytes: &mut usize,
+    left: &mut Left,
 ) -> Result<Found> {
     let mut found = Found { number: want.number, next: want.next, messages: Vec::new(), more: false };
     let mut statement = connection
@@ -109,14 +120,15 @@ fn partition(
     let bounds = [place(want.partition, from), place(want.partition + 1, 0)];
     let mut rows = statement.query(bounds).map_err(sql("receive"))?;
     while let Some(row) = rows.next().map_err(sql("receive"))? {
-        if found.messages.len() == want.messages || *bytes == 0 {
+        if found.messages.len() == want.messages || left.messages == 0 || left.bytes == 0 {
             found.more = true;
             break;
         }
         let incoming = incoming(row, &want, buffer)?;
         found.next = incoming.native + 1;
         if !want.done.contains(&incoming.native) {
-            *bytes = bytes.saturating_sub(incoming.record.size());
+            left.bytes = left.bytes.saturating_sub(incoming.record.size());
+            left.messages -= 1;
             found.messages.push(incoming);
         }
     }

@@ -267,7 +267,7 @@ impl Task {
         let found = self
             .member
             .store
-            .read("receive", move |connection| look::messages(connection, topic, wants))
+            .read("receive", move |connection| look::messages(connection, topic, wants, room))
             .await?;
         serving.more = found.iter().any(|found| found.more);
         for found in found {

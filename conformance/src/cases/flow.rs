@@ -394,21 +394,24 @@ pub(super) async fn conclude(
 
 /// Writes that nothing more will come, and holds the history to its promises.
 pub(super) fn judge(stage: &Stage, progress: &Progress, exercised: &[Property]) -> CaseResult {
+    let mut evidence =
+        vec![format!("{} confirmed, {} unknown", progress.confirmed_count(), lock(&progress.unknown))];
+    evidence.extend(drained(stage, exercised)?);
+    Ok(Finding::Holds(evidence.join(", ")))
+}
+
+/// The same; says how often each property was exercised.
+pub(super) fn drained(stage: &Stage, exercised: &[Property]) -> std::result::Result<Vec<String>, Failure> {
     for group in &stage.groups {
         let drained = Drained { group: group.as_str().into(), topic: stage.topic.as_str().into() };
         stage.recorder.record(&Event::Drained(drained));
     }
-    verdict(stage, progress, exercised)
-}
-
-fn verdict(stage: &Stage, progress: &Progress, exercised: &[Property]) -> CaseResult {
     let report = stage.recorder.check()?;
     let kept = || save(stage);
     if !matches!(report.verdict, Verdict::Pass) {
         return failed(format!("{report}\n{}", kept()));
     }
-    let mut evidence =
-        vec![format!("{} confirmed, {} unknown", progress.confirmed_count(), lock(&progress.unknown))];
+    let mut evidence = Vec::new();
     for (property, finding) in &report.properties {
         match finding.verdict {
             Verdict::Pass => evidence.push(format!("{property} {}", finding.opportunities)),
@@ -418,7 +421,7 @@ fn verdict(stage: &Stage, progress: &Progress, exercised: &[Property]) -> CaseRe
             _ => {}
         }
     }
-    Ok(Finding::Holds(evidence.join(", ")))
+    Ok(evidence)
 }
 
 /// Keeps the history of a failed case for a person to look at.

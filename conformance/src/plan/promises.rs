@@ -54,7 +54,7 @@ pub fn promises(guarantees: &Guarantees) -> Promises {
         p11b: when(window.is_some()),
         p12: when(guarantees.delay.value.satisfies(Delay::Redelivery)),
         p13: None,
-        p14: when(guarantees.fan_out.value.satisfies(FanOut::Emulated)),
+        p14: when(at_least_once && guarantees.fan_out.value.satisfies(FanOut::Emulated)),
         p15: when(guarantees.transactions.value.satisfies(Transactions::ReadProcessWrite)),
         p16: when(positions),
         p17: at_least_once.then_some(Progress { within_ms: WITHIN_MS }),

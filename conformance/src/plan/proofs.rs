@@ -20,9 +20,12 @@ pub(super) fn ordering(value: Scope) -> &'static [Proof] {
 pub(super) fn order_after_redelivery(value: Kept) -> &'static [Proof] {
     match value {
         Kept::No => &[],
-        Kept::Yes => {
-            &[P(P7r), Case("nack_comes_before_later_messages_of_its_key"), Case("redelivery_keeps_its_place")]
-        }
+        Kept::Yes => &[
+            P(P7r),
+            Case("nack_comes_before_later_messages_of_its_key"),
+            Case("redelivery_keeps_its_place"),
+            Case("void_settlement_spares_its_siblings"),
+        ],
     }
 }
 
@@ -54,7 +57,12 @@ pub(super) fn order_after_failed_publish(value: AfterFailure) -> &'static [Proof
 
 pub(super) fn delivery(value: DeliveryLevel) -> &'static [Proof] {
     match value {
-        DeliveryLevel::AtMostOnce => &[P(P4), Witness("witness_loss")],
+        DeliveryLevel::AtMostOnce => &[
+            P(P4),
+            Case("cancelled_receive_takes_nothing"),
+            Case("nothing_comes_twice"),
+            Witness("witness_loss"),
+        ],
         DeliveryLevel::AtLeastOnce => &[
             P(P3),
             P(P3p),
@@ -63,6 +71,9 @@ pub(super) fn delivery(value: DeliveryLevel) -> &'static [Proof] {
             Case("backlog_before_the_first_member"),
             Case("close_hands_back"),
             Case("drop_hands_back"),
+            Case("cancelled_receive_takes_nothing"),
+            Case("dropped_handler_settles_nothing"),
+            Case("nothing_comes_twice"),
             Case("nacks_over_closing_members"),
             Case("publisher_killed"),
         ],

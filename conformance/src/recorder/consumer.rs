@@ -193,9 +193,13 @@ impl RecordedSettler {
             (Ok(Settled::Recorded), Verdict::Ack) => return,
             // What is put back goes back in the session itself, which is certain; a dead letter has been confirmed.
             (Ok(_), _) => Outcome::Ok,
-            (Err(error), _) => match error.error().kind() {
-                Kind::Superseded | Kind::Fenced | Kind::LeaseExpired | Kind::Closed => Outcome::Failed,
-                Kind::InvalidConfiguration => Outcome::Failed,
+            (Err(error), _) => match (error.error().kind(), verdict) {
+                // The envelope is published before the original is settled, and may be there.
+                (Kind::Superseded | Kind::Fenced | Kind::LeaseExpired, Verdict::DeadLetter { .. }) => {
+                    Outcome::Unknown
+                }
+                (Kind::Superseded | Kind::Fenced | Kind::LeaseExpired | Kind::Closed, _) => Outcome::Failed,
+                (Kind::InvalidConfiguration, _) => Outcome::Failed,
                 _ => Outcome::Unknown,
             },
         };

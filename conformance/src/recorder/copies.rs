@@ -94,7 +94,9 @@ impl Copies {
         let mut ids = self.lock();
         let Some(known) = ids.get_mut(&id) else { return id };
         if came.dead_letter {
-            return id;
+            // Only what was delivered can have been given up.
+            let seen = known.all().find(|copy| copy.position.is_some() || !copy.groups.is_empty());
+            return name(&id, seen.map_or(0, |copy| copy.number));
         }
         match known.of(came) {
             Some(number) => name(&id, number),
@@ -185,6 +187,8 @@ mod tests {
         let retry = copies.publish("x".into(), "t");
         assert_eq!(copies.confirmed(&retry, at(7).unwrap(), false), at(7));
         assert_eq!(copies.delivered("x".into(), came(at(7), false)), "x#2");
+        let letter = Came { topic: "dead", group: "reader", dead_letter: true, ..came(at(0), false) };
+        assert_eq!(copies.delivered("x".into(), letter), "x#2");
         let copies = Copies::default();
         copies.publish("y".into(), "t");
         let retry = copies.publish("y".into(), "t");

@@ -4,15 +4,16 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use anybroker::backend::memory::{Adversary, Like};
 use anybroker::{
-    Broker, Consumer, DeadLetterPolicy, Delivery, Group, Key, Kind, Message, OnFailure, Publisher,
-    PublisherOptions, Settlement, Subscription, Topic, Topology, Verdict,
+    Broker, Consumer, DeadLetterPolicy, Deduplication, Delivery, Fate, Group, Guarantees, Kind, Message,
+    OnFailure, Publisher, PublisherOptions, Settlement, Subscription, Topic, Topology, Verdict,
 };
-use anybroker_conformance::cases::promises;
-use anybroker_conformance::history::{Drained, Event, Header};
+use anybroker_conformance::history::{Drained, Event, Header, Promises};
+use anybroker_conformance::plan::{at_most_once, delivery_limit, promises, window};
 use anybroker_conformance::recorder::Recorder;
 use tokio::task::LocalSet;
 use tokio::time::{Instant, sleep, timeout};
@@ -20,12 +21,16 @@ use tokio::time::{Instant, sleep, timeout};
 use crate::beliefs::{Beliefs, Settling};
 use crate::dice::Dice;
 
-const MESSAGES: usize = 25;
+const MESSAGES: usize = 14;
 const PUBLISHERS: usize = 2;
 const MEMBERS: usize = 2;
 const KEYS: u64 = 4;
+const PREFETCH: usize = 20;
+const MAX_ATTEMPTS: u32 = 3;
 /// Longer than any stall, delay or late confirmation.
 const QUIET: Duration = Duration::from_secs(15);
+
+static NEXT: AtomicU64 = AtomicU64::new(0);
 
 /// What one seed's run gave.
 pub(crate) struct Run {
@@ -40,12 +45,46 @@ impl Run {
     }
 }
 
+/// How the service of a seed works.
+#[derive(Clone, Copy)]
+struct Manners {
+    /// A message that fails so often is given up.
+    max_attempts: Option<u32>,
+    /// It puts nothing back.
+    gentle: bool,
+    /// A publish without an answer is tried again.
+    retries: bool,
+}
+
+impl Manners {
+    fn new(guarantees: &Guarantees, dice: &mut Dice) -> Self {
+        Manners {
+            max_attempts: (dice.below(2) == 0).then_some(MAX_ATTEMPTS),
+            gentle: dice.below(3) == 0,
+            retries: guarantees.deduplication.value == Deduplication::Window && dice.below(2) == 0,
+        }
+    }
+
+    /// What the history of such a service is held to.
+    fn promises(self, guarantees: &Guarantees) -> Promises {
+        let promises = window(guarantees, PREFETCH, promises(guarantees));
+        // A delay is kept by the client: what it lets go comes again at once.
+        let promises = Promises { p12: None, ..promises };
+        // A limit counts failures, and not what was overtaken or what other sessions forgot: no history shows that.
+        let promises = match self.max_attempts {
+            Some(_) => promises,
+            None => delivery_limit(guarantees, u32::MAX, promises),
+        };
+        if self.gentle { at_most_once(guarantees, promises) } else { promises }
+    }
+}
+
 /// Everything that tasks of one run share.
 struct World {
     recorded: Broker,
     topic: Topic,
     dead: Topic,
-    max_attempts: Option<u32>,
+    manners: Manners,
     beliefs: RefCell<Beliefs>,
     /// Publishing is over, and the members settle everything at once.
     polite: Cell<bool>,
@@ -61,11 +100,10 @@ pub(crate) fn run(like: Like, seed: u64) -> Run {
 
 async fn live(like: Like, seed: u64) -> Run {
     let mut dice = Dice::new(seed ^ 0x5eed);
-    let url = format!(
-        "memory://worst-{like}-{seed}-{:?}?like={like}&adversary={seed}",
-        std::thread::current().id()
-    );
-    let broker = anybroker::connect(&url.replace(['(', ')'], "")).await.expect("it opens");
+    // One broker a run, also where the same seed runs again at the same time.
+    let unique = NEXT.fetch_add(1, Ordering::Relaxed);
+    let url = format!("memory://worst-{unique}?like={like}&adversary={seed}");
+    let broker = anybroker::connect(&url).await.expect("it opens");
     let (topic, dead) = (Topic::new("t").expect("a topic"), Topic::new("dead").expect("a topic"));
     let count = if like == Like::SqsFifo { 1 } else { 1 + dice.below(2) };
     let groups: Vec<_> = (0..count).map(|at| Group::new(format!("g{at}")).expect("a group")).collect();
@@ -75,12 +113,14 @@ async fn live(like: Like, seed: u64) -> Run {
     broker.admin().declare(&topology).await.expect("it is declared");
     broker.admin().declare(&Topology::new(dead.clone()).group(reader.clone())).await.expect("it is declared");
     let guarantees = broker.guarantees(Some(&topic), groups.first()).await.expect("they are known");
-    let recorder = Recorder::new(&Header::new(like.as_str(), promises(&guarantees))).expect("a history");
+    let manners = Manners::new(&guarantees, &mut dice);
+    let recorder =
+        Recorder::new(&Header::new(like.as_str(), manners.promises(&guarantees))).expect("a history");
     let world = Rc::new(World {
         recorded: recorder.wrap(broker.clone()),
         topic: topic.clone(),
         dead: dead.clone(),
-        max_attempts: (dice.below(2) == 0).then_some(3),
+        manners,
         beliefs: RefCell::default(),
         polite: Cell::new(false),
         moved: Cell::new(Instant::now()),
@@ -132,7 +172,7 @@ async fn publish(world: Rc<World>, number: usize, mut dice: Dice) {
         let size = (1 + dice.below(4) as usize).min(MESSAGES - sent);
         let batch: Vec<_> = (sent..sent + size).map(|at| message(number, at, &mut dice)).collect();
         sent += size;
-        portion(&world, &*publisher, batch, dice.below(2) == 0).await;
+        portion(&world, &*publisher, batch, dice.below(3) > 0).await;
         sleep(Duration::from_millis(dice.below(300))).await;
     }
     let _ = publisher.close().await;
@@ -149,17 +189,22 @@ fn message(number: usize, at: usize, dice: &mut Dice) -> Message {
 async fn portion(world: &World, publisher: &dyn Publisher, batch: Vec<Message>, wait: bool) {
     let ids: Vec<_> = batch.iter().map(|message| message.id.to_string()).collect();
     ids.iter().for_each(|id| world.beliefs.borrow_mut().publishes(id));
-    let keys: Vec<Option<Key>> = batch.iter().map(|message| message.key.clone()).collect();
     let permit = publisher.ready(batch.len(), 1_000).await.expect("room");
     let confirmations = publisher.enqueue(permit, batch);
     if !wait {
         // The outcome comes in its own time, and the history has it.
         return;
     }
-    for ((id, key), outcome) in ids.iter().zip(keys).zip(confirmations.await) {
+    for (id, outcome) in ids.iter().zip(confirmations.await) {
         world.beliefs.borrow_mut().published(id, &outcome);
-        if let (Err(_), Some(key)) = (outcome, key) {
-            publisher.resume(&key);
+        let Err(failed) = outcome else { continue };
+        if let Some(key) = &failed.message().key {
+            publisher.resume(key);
+        }
+        if world.manners.retries && failed.error().fate() == Fate::Unknown {
+            let again = failed.into_parts().1;
+            let permit = publisher.ready(1, again.size()).await.expect("room");
+            drop(publisher.enqueue(permit, vec![again]));
         }
     }
 }
@@ -168,9 +213,10 @@ async fn portion(world: &World, publisher: &dyn Publisher, batch: Vec<Message>, 
 async fn member(world: Rc<World>, group: Group, number: u64, mut dice: Dice) {
     while !world.is_over() {
         sleep(Duration::from_millis(dice.below(400))).await;
-        let policy = DeadLetterPolicy { topic: world.dead.clone(), max_attempts: world.max_attempts };
+        let policy = DeadLetterPolicy { topic: world.dead.clone(), max_attempts: world.manners.max_attempts };
         let subscription = Subscription::new(world.topic.clone(), group.clone());
-        let subscription = subscription.prefetch(1 + dice.below(20) as usize).dead_letter(policy);
+        let subscription =
+            subscription.prefetch(1 + dice.below(PREFETCH as u64) as usize).dead_letter(policy);
         let subscription = subscription.drain(Duration::from_millis(dice.below(500)));
         let Ok(consumer) = world.recorded.consumer(subscription).await else { continue };
         session(&world, (&group, number), consumer, &mut dice).await;
@@ -220,7 +266,7 @@ async fn settle(
     let mut batch = Vec::new();
     for delivery in std::mem::take(held) {
         let verdict = match dice.below(100) {
-            _ if world.polite.get() => Verdict::Ack,
+            _ if world.polite.get() || world.manners.gentle => Verdict::Ack,
             0..60 => Verdict::Ack,
             60..72 => Verdict::Nack { delay: Duration::from_millis(dice.below(500)) },
             72..80 => {

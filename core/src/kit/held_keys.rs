@@ -8,12 +8,14 @@ use crate::error::{Error, Kind};
 use crate::message::Key;
 use crate::publisher::OnFailure;
 
-/// How a key stands after a failure.
+/// Messages of a key that are refused: those after one that failed, and taken in before the application resumed the key.
+/// The latter would overtake what it sends again.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Standing {
-    Held,
-    /// Messages taken in before this number are still refused: they would overtake what the application sends again.
-    ResumedAt(u64),
+struct Refused {
+    /// The number of the message that failed. What was taken in before it goes on.
+    after: u64,
+    /// None until the key is resumed.
+    before: Option<u64>,
 }
 
 #[derive(Debug)]
@@ -23,7 +25,7 @@ pub(super) struct HeldKeys {
     next: AtomicU64,
     /// Spares the lock on the path where nothing has failed.
     any: AtomicBool,
-    keys: Mutex<HashMap<Key, Standing>>,
+    keys: Mutex<HashMap<Key, Vec<Refused>>>,
 }
 
 impl HeldKeys {
@@ -40,16 +42,20 @@ impl HeldKeys {
     pub(super) fn hold(&self, key: Option<&Key>, number: u64) {
         let (OnFailure::HoldKey, Some(key)) = (self.policy, key) else { return };
         let mut keys = self.keys();
-        if !matches!(keys.get(key), Some(Standing::ResumedAt(from)) if number < *from) {
-            keys.insert(key.clone(), Standing::Held);
+        let refused = keys.entry(key.clone()).or_default();
+        match refused.last_mut() {
+            Some(Refused { after, before: None }) => *after = number.min(*after),
+            // An old one: the application has dealt with it.
+            Some(Refused { before: Some(before), .. }) if number < *before => {}
+            _ => refused.push(Refused { after: number, before: None }),
         }
         self.any.store(true, Ordering::Release);
     }
 
     pub(super) fn resume(&self, key: &Key) {
         let mut keys = self.keys();
-        if keys.contains_key(key) {
-            keys.insert(key.clone(), Standing::ResumedAt(self.next.load(Ordering::Acquire)));
+        if let Some(refused) = keys.get_mut(key).and_then(|refused| refused.last_mut()) {
+            refused.before.get_or_insert_with(|| self.next.load(Ordering::Acquire));
         }
     }
 
@@ -57,7 +63,10 @@ impl HeldKeys {
     pub(super) fn forget_resumed(&self) {
         if self.any.load(Ordering::Acquire) {
             let mut keys = self.keys();
-            keys.retain(|_, standing| *standing == Standing::Held);
+            keys.retain(|_, refused| {
+                refused.retain(|refused| refused.before.is_none());
+                !refused.is_empty()
+            });
             self.any.store(!keys.is_empty(), Ordering::Release);
         }
     }
@@ -66,18 +75,18 @@ impl HeldKeys {
         if !self.any.load(Ordering::Acquire) {
             return None;
         }
-        match self.keys().get(key?)? {
-            Standing::ResumedAt(from) if number >= *from => None,
-            _ => {
-                let text =
-                    "an earlier message of this key failed, and sending this one would break the order";
-                let advice = "deal with the failed one, then call `resume` with the key";
-                Some(Error::new(Kind::KeyHeld, "publish", text).advice(advice))
-            }
+        let keys = self.keys();
+        let inside =
+            |refused: &Refused| number > refused.after && refused.before.is_none_or(|before| number < before);
+        if !keys.get(key?)?.iter().any(inside) {
+            return None;
         }
+        let text = "an earlier message of this key failed, and sending this one would break the order";
+        let advice = "deal with the failed one, then call `resume` with the key";
+        Some(Error::new(Kind::KeyHeld, "publish", text).advice(advice))
     }
 
-    fn keys(&self) -> MutexGuard<'_, HashMap<Key, Standing>> {
+    fn keys(&self) -> MutexGuard<'_, HashMap<Key, Vec<Refused>>> {
         self.keys.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

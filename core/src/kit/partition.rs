@@ -87,6 +87,8 @@ pub(super) struct Partition {
     pub(super) until: Option<Instant>,
     /// Records in the application's hands.
     pub(super) handed: usize,
+    /// Deliveries that are void, since an earlier one of their key comes again, until the application lets go of them.
+    overtaken: BTreeSet<(u64, u32)>,
     /// Records not acknowledged.
     pub(super) open: usize,
     /// Payload and metadata bytes of those.
@@ -119,6 +121,7 @@ impl Partition {
             draining: false,
             until: None,
             handed: 0,
+            overtaken: BTreeSet::new(),
             open: 0,
             bytes: 0,
             entries: VecDeque::new(),
@@ -145,6 +148,11 @@ impl Partition {
             state: State::Waiting,
             lost: false,
         });
+    }
+
+    /// Whether the application works on nothing of it, not even in vain.
+    pub(super) fn is_drained(&self) -> bool {
+        self.handed == 0 && self.overtaken.is_empty()
     }
 
     /// Slots in use, including acknowledged records behind an unsettled one.
@@ -359,6 +367,7 @@ impl Partition {
                 if entry.record.key() == Some(key.as_bytes()) {
                     entry.state = State::Waiting;
                     self.handed -= 1;
+                    self.overtaken.insert((self.base + later as u64, entry.handout));
                     again.push(self.base + later as u64);
                 }
             }
@@ -412,6 +421,7 @@ impl Partition {
         if token.generation != self.generation || (self.until.is_some() && self.lapsed(Instant::now())) {
             return Err(fenced());
         }
+        self.overtaken.remove(&(token.sequence, token.handout));
         if self.lost.remove(&token.sequence) {
             return Err(expired());
         }

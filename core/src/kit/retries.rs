@@ -30,7 +30,8 @@ pub(super) struct Retries {
 
 impl Retries {
     /// Puts a failed message, which is due at `due`, and the later ones of its key (in rising order), which wait only for
-    /// it, in front of their lane.
+    /// it, into their lane: in front, unless an earlier one waits there already, which came back while this one was being
+    /// acknowledged in vain.
     pub(super) fn put_back(&mut self, key: Option<Key>, due: Instant, now: Instant, sequences: &[u64]) {
         let Some(key) = key else {
             self.keyless.extend(sequences.iter().map(|sequence| (due, *sequence)));
@@ -39,7 +40,8 @@ impl Retries {
         let lane = self.keyed.entry(key).or_default();
         lane.parked = false;
         for (at, sequence) in sequences.iter().enumerate().rev() {
-            lane.waiting.push_front((*sequence, if at == 0 { due } else { now }));
+            let place = lane.waiting.partition_point(|(waiting, _)| waiting < sequence);
+            lane.waiting.insert(place, (*sequence, if at == 0 { due } else { now }));
         }
     }
 
@@ -103,5 +105,21 @@ impl Retries {
     /// When the next message falls due.
     pub(super) fn next_due(&self) -> Option<Instant> {
         self.keyed.values().filter_map(Lane::due).chain(self.keyless.iter().map(|(due, _)| *due)).min()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn one_that_comes_back_later_waits_behind_an_earlier_one_of_its_key() {
+        let (mut retries, now) = (Retries::default(), Instant::now());
+        let key = || Some(Key::from("k"));
+        let due = now + std::time::Duration::from_millis(20);
+        retries.put_back(key(), due, now, &[3]);
+        retries.put_back(key(), now, now, &[7]);
+        assert_eq!(retries.take_due(now), None);
+        assert_eq!((retries.take_due(due), retries.take_due(due)), (Some(3), Some(7)));
     }
 }

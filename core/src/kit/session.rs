@@ -138,7 +138,7 @@ impl Session {
 
     /// Whether the application holds nothing of the partition.
     pub fn is_drained(&self, partition: u32) -> bool {
-        self.ledger().partition(partition).is_none_or(|p| p.handed == 0)
+        self.ledger().partition(partition).is_none_or(|p| p.is_drained())
     }
 
     /// Waits until the application holds nothing of the partition, or for `limit`; says which it was.

@@ -3,13 +3,14 @@
 
 mod interrupted;
 mod outputs;
+mod soaked;
 mod watched;
 
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use anybroker_conformance::report::Document;
-use anybroker_conformance::run::{self, FaultLevel, Options};
+use anybroker_conformance::run::{self, FaultLevel, Options, RunReport};
 use anybroker_conformance::subject::{Open, Subject, member};
 use clap::ValueEnum;
 pub(crate) use outputs::Outputs;
@@ -35,7 +36,8 @@ the broker, which must be one that `anybroker brokers up` has started.
 Examples:
   anybroker conform memory://
   anybroker brokers up nats && anybroker conform nats://127.0.0.1:4222 --html nats.html
-  anybroker conform @staging --faults client --seed 7 --format json")]
+  anybroker conform @staging --faults client --seed 7 --format json
+  anybroker conform @test --minutes 60 --messages 1000000 --state soak.json")]
 pub(crate) struct Args {
     /// The broker: its URL, or @PROFILE.
     pub(crate) url: Place,
@@ -48,6 +50,8 @@ pub(crate) struct Args {
     /// The configuration's name in reports [default: the broker's].
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
+    #[command(flatten)]
+    soak: soaked::Soak,
     #[command(flatten)]
     outputs: Outputs,
     /// How to print.
@@ -90,17 +94,26 @@ pub(crate) async fn run(args: Args) -> Result<Done, Failure> {
     args.outputs.check()?;
     let options = Options { faults: args.faults.into(), seed: args.seed.unwrap_or(Options::default().seed) };
     let subject = subject(&args).await?;
-    let watched = Watched::new(&subject, &options);
-    let report = tokio::select! {
-        report = run::run(&subject, &options, &watched) => report,
-        () = signals.next() => return Err(interrupted::restore(&subject, &options, &watched).await),
+    let report = match args.soak.run(&subject, options, &mut signals).await {
+        Some(soaked) => soaked?,
+        None => cases(&subject, &options, &mut signals).await?,
     };
-    watched.finish();
     let holds = report.exit_code() == 0;
     let document = Document::of(report);
     args.outputs.write(&document)?;
     args.outputs.print(&document, args.format)?;
     Ok(Done::if_holds(holds))
+}
+
+/// Runs the cases. A signal ends the run, and leaves the broker as it was.
+async fn cases(subject: &Subject, options: &Options, signals: &mut Signals) -> Result<RunReport, Failure> {
+    let watched = Watched::new(subject, options);
+    let report = tokio::select! {
+        report = run::run(subject, options, &watched) => report,
+        () = signals.next() => return Err(interrupted::restore(subject, options, &watched).await),
+    };
+    watched.finish();
+    Ok(report)
 }
 
 /// The broker, once it has answered.

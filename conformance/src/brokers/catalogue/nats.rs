@@ -84,11 +84,12 @@ impl LocalBroker for Nats {
         Ok(server)
     }
 
-    /// The client port answers, which is after JetStream has recovered its streams. That it is healthy by its own account is
-    /// not asked: a stream that is deleted and created anew at once can leave a folder behind, which is called unhealthy for ever.
+    /// The client port answers, and JetStream has recovered its streams.
     async fn probe(&self, ports: &Ports) -> Result<(), String> {
         probe::nats::answers(ports.get("client")).await?;
-        probe::http::succeeds(ports.get("monitoring"), "/healthz?js-enabled-only=true", None).await
+        // Of the server, not of every stream: one that was deleted while it worked may have left a directory behind, and the
+        // whole answer is then 503 for good.
+        probe::http::succeeds(ports.get("monitoring"), "/healthz?js-server-only=true", None).await
     }
 }
 

@@ -110,8 +110,8 @@ impl<'a> Breaker<'a> {
     ) -> Result<(), Failure> {
         let Ok(spawn) = &self.context.spawn_member else { return Ok(()) };
         let name = format!("process-{number}");
-        let who = (name.as_str(), Role::Member);
-        let mut process = MemberProcess::start(spawn, stage, who, self.context.seed, progress)?;
+        let mut process =
+            MemberProcess::start(spawn, stage, (&name, Role::Member), self.context.seed, progress)?;
         // It may only wait, where one member at a time is active.
         let _ = timeout(WORKED, process.acknowledged(20)).await;
         Ok(process.kill_amid(stage, burst).await?)

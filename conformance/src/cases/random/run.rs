@@ -7,6 +7,7 @@ use std::time::Duration;
 use anybroker_core::{
     Broker, DeadLetterPolicy, DeliveryLevel, Group, Level as _, Subscription, Topic, Topology,
 };
+use futures::future::try_join_all;
 use tokio::time::{sleep, timeout};
 
 use super::super::flow::Progress;
@@ -25,8 +26,8 @@ pub(super) struct Ran {
     pub(super) recorder: Option<Arc<Recorder>>,
 }
 
-/// How long publishers may take to end once all steps are done: longer than any client waits for an answer.
-const PUBLISHED: Duration = Duration::from_secs(90);
+/// How long no outcome of a publish may come: longer than any client waits for an answer.
+const PUBLISHED: Duration = Duration::from_secs(60);
 
 pub(super) async fn run(context: &Context, workload: &Workload) -> Ran {
     let mut running = match Running::begin(context, workload).await {
@@ -84,20 +85,30 @@ impl<'a> Running<'a> {
         if self.faults > 0 {
             self.publisher(BURSTS).await?.sentinels(SENTINELS);
         }
-        let published = async {
-            for (_, publishing) in std::mem::take(&mut self.publishers) {
-                publishing.end().await?;
-            }
-            Ok::<_, Failure>(())
-        };
-        match timeout(PUBLISHED, published).await {
-            Ok(published) => published?,
-            Err(_) => return failed(format!("publishers still wait for outcomes after {PUBLISHED:?}")),
-        }
+        self.published().await?;
         self.drain().await?;
         let unknown = self.progress.unknown_count() as u64;
         let (confirmed, acknowledged) = (self.progress.confirmed_count() as u64, self.acknowledged());
         Ok(Judged { confirmed, unknown, acknowledged, faults: self.faults })
+    }
+
+    /// Waits until publishers have an outcome of everything.
+    async fn published(&mut self) -> Result<(), Failure> {
+        let publishers = std::mem::take(&mut self.publishers);
+        let mut ended = Box::pin(try_join_all(publishers.into_values().map(Publishing::end)));
+        let mut before = None;
+        loop {
+            match timeout(PUBLISHED, &mut ended).await {
+                Ok(ended) => return ended.map(|_| ()),
+                Err(_) => {
+                    let now = Some(self.progress.confirmed_count() + self.progress.unknown_count());
+                    if before == now {
+                        return failed(format!("no outcome of any publish came within {PUBLISHED:?}"));
+                    }
+                    before = now;
+                }
+            }
+        }
     }
 
     async fn step(&mut self, step: &Step) -> Result<(), Failure> {

@@ -66,6 +66,18 @@ async fn what_no_broker_takes_is_refused_alone() {
     assert_eq!(kinds, [None, Some(Kind::InvalidConfiguration), Some(Kind::TooLarge), None]);
 }
 
+#[tokio::test]
+async fn what_comes_before_the_failed_one_goes_on() {
+    let intake = Intake::new(&options(), 100);
+    let large = Message::new(vec![0; 100]).with_key("a");
+    let (pending, confirmations) = accept(&intake, vec![keyed("a"), large, keyed("a")]).await;
+    assert_eq!(pending.len(), 1, "what comes after it is held");
+    assert!(pending[0].refusal().is_none(), "it was to be sent before the one that failed");
+    pending.into_iter().for_each(|p| p.confirm(Receipt::default()));
+    let kinds: Vec<_> = confirmations.await.into_iter().map(|o| o.err().map(|e| e.error().kind())).collect();
+    assert_eq!(kinds, [None, Some(Kind::TooLarge), Some(Kind::KeyHeld)]);
+}
+
 #[tokio::test(start_paused = true)]
 async fn the_window_is_the_back_pressure() {
     let intake = Intake::new(&PublisherOptions { window_messages: 2, ..options() }, 1_000);

@@ -138,6 +138,18 @@ async fn what_is_dropped_after_the_session_keeps_its_attempt() {
 }
 
 #[tokio::test]
+async fn a_partition_is_not_drained_while_somebody_works_on_what_is_void() {
+    let (session, mut consumer) = session(&["a", "a"]);
+    let mut batch = consumer.receive(9).await.unwrap().into_iter();
+    let (first, void) = (batch.next().unwrap(), batch.next().unwrap());
+    first.nack(Duration::from_secs(60)).await.unwrap();
+    session.drain(0);
+    assert!(!session.is_drained(0));
+    drop(void);
+    assert!(session.is_drained(0));
+}
+
+#[tokio::test]
 async fn draining_hands_nothing_out_and_ends_when_everything_is_settled() {
     let (session, mut consumer) = session(&["a", "b"]);
     let held = consumer.receive(1).await.unwrap().remove(0);
