@@ -107,7 +107,8 @@ impl Subject {
     /// A cancelled call may leave a topic behind.
     pub async fn guarantees(&self) -> Result<Guarantees> {
         let broker = self.connect()().await?;
-        let topic = Topic::new(format!("guarantees-{}", std::process::id()))?;
+        // Another configuration may ask the same broker at the same time.
+        let topic = Topic::new(format!("guarantees-{}-{}", self.name, std::process::id()))?;
         let group = Group::new("g")?;
         broker.admin().declare(&Topology::new(topic.clone()).group(group.clone())).await?;
         let guarantees = broker.guarantees(Some(&topic), Some(&group)).await;
