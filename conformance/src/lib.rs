@@ -8,6 +8,7 @@
 //! - [`subject`]: a backend in one configuration, with what can be done to it; [`run`] runs the cases on it and reports
 //!   whether every promise was exercised and held; [`suite()`] is that as one test program;
 //! - [`workload`]: random workloads that shrink and are replayed by their seed;
+//! - [`liars`]: brokers that are broken on purpose, and must be named; honest ones, which must not;
 //! - [`brokers`]: real brokers, started, killed and restarted on this machine;
 //! - [`proxy`]: a TCP proxy in front of a broker, whose connections are cut, stalled and delayed.
 
@@ -15,6 +16,7 @@ pub mod brokers;
 pub mod cases;
 pub mod guarantees_table;
 pub mod history;
+pub mod liars;
 pub mod plan;
 pub mod properties;
 pub mod proxy;

@@ -4,6 +4,7 @@
 //! For delivery and order, the only judge is the history checker: a case makes something happen, records it, and
 //! hands the history over.
 
+mod afterwards;
 mod closing;
 mod content;
 mod dead_letters;
@@ -135,6 +136,7 @@ cases! {
     Nothing receiving::dropped_handler_settles_nothing,
     Nothing receiving::nothing_comes_twice,
     Nothing receiving::window_is_bounded,
+    Nothing afterwards::silence_after_the_end,
     Nothing order::order_per_key,
     Nothing order::order_across_consumers,
     Nothing order::batches_and_single_publishes,

@@ -74,6 +74,7 @@ pub(super) fn delivery(value: DeliveryLevel) -> &'static [Proof] {
             Case("cancelled_receive_takes_nothing"),
             Case("dropped_handler_settles_nothing"),
             Case("nothing_comes_twice"),
+            Case("silence_after_the_end"),
             Case("nacks_over_closing_members"),
             Case("publisher_killed"),
         ],
