@@ -86,7 +86,7 @@ impl Command {
             Command::Lag(args) => Some(&args.url),
             Command::Dlq(args) => Some(args.command.place()),
             Command::Doctor(args) => Some(&args.url),
-            Command::Conform(args) => Some(&args.url),
+            Command::Conform(args) => args.url.as_ref(),
             Command::Report(_)
             | Command::Profiles(_)
             | Command::Check(_)

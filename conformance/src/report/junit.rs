@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 
 use super::date::moment;
 use super::escape::Text;
-use super::liars::{KillMatrix, Row};
 use super::{Document, backend, words};
+use crate::liars::{KillMatrix, Row, Verdict};
 use crate::properties::Property;
 use crate::run::{CaseReport, CaseVerdict, PropertyReport, PropertyVerdict, RunReport};
 
@@ -100,9 +100,9 @@ fn of_case(case: &CaseReport) -> Ended {
 
 fn caught(row: &Row) -> Ended {
     let text = format!("{}; root {}, reported {}", row.about, row.root, row.reported.join(", "));
-    match row.verdict.as_str() {
-        "named" => Ended::Passed(text),
-        verdict => Ended::Failed { what: verdict.to_owned(), text },
+    match row.verdict {
+        Verdict::Named => Ended::Passed(text),
+        verdict => Ended::Failed { what: verdict.name().to_owned(), text },
     }
 }
 

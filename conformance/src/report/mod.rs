@@ -5,7 +5,6 @@ mod date;
 mod escape;
 mod html;
 mod junit;
-mod liars;
 mod markdown;
 mod terminal;
 
@@ -14,10 +13,10 @@ use serde::{Deserialize, Serialize};
 pub use date::day;
 pub use html::html;
 pub use junit::junit;
-pub use liars::{KillMatrix, Row};
 pub use markdown::markdown;
 pub use terminal::terminal;
 
+use crate::liars::KillMatrix;
 use crate::properties::Property;
 use crate::run::{PropertyVerdict, RunReport, RunVerdict, VERSION};
 

@@ -2,6 +2,7 @@
 //! exercised and held.
 
 mod interrupted;
+mod liars;
 mod outputs;
 mod soaked;
 mod watched;
@@ -37,10 +38,15 @@ Examples:
   anybroker conform memory://
   anybroker brokers up nats && anybroker conform nats://127.0.0.1:4222 --html nats.html
   anybroker conform @staging --faults client --seed 7 --format json
+  anybroker conform --liars --format json
   anybroker conform @test --minutes 60 --messages 1000000 --state soak.json")]
 pub(crate) struct Args {
     /// The broker: its URL, or @PROFILE.
-    pub(crate) url: Place,
+    #[arg(required_unless_present = "liars")]
+    pub(crate) url: Option<Place>,
+    /// In place of a broker: brokers that are broken on purpose, each of which has to be named, and honest ones.
+    #[arg(long, conflicts_with_all = ["url", "faults", "minutes"])]
+    liars: bool,
     /// What may be broken: nothing, connections and members, or also the broker's process.
     #[arg(long, value_enum, default_value_t)]
     faults: Faults,
@@ -92,8 +98,14 @@ fn open() -> Open {
 pub(crate) async fn run(args: Args) -> Result<Done, Failure> {
     let mut signals = Signals::catch()?;
     args.outputs.check()?;
+    let Some(url) = &args.url else {
+        return tokio::select! {
+            ended = liars::run(&args) => ended,
+            () = signals.next() => Err(Failure::new("interrupted; nothing is kept")),
+        };
+    };
     let options = Options { faults: args.faults.into(), seed: args.seed.unwrap_or(Options::default().seed) };
-    let subject = subject(&args).await?;
+    let subject = subject(&args, url).await?;
     let report = match args.soak.run(&subject, options, &mut signals).await {
         Some(soaked) => soaked?,
         None => cases(&subject, &options, &mut signals).await?,
@@ -117,8 +129,8 @@ async fn cases(subject: &Subject, options: &Options, signals: &mut Signals) -> R
 }
 
 /// The broker, once it has answered.
-async fn subject(args: &Args) -> Result<Subject, Failure> {
-    let url = args.url.url()?;
+async fn subject(args: &Args, place: &Place) -> Result<Subject, Failure> {
+    let url = place.url()?;
     anybroker::check(&url)?;
     let (mut subject, added) = Subject::at(&url, open()).await?;
     if args.faults == Faults::All {

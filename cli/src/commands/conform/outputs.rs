@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use anybroker_conformance::report::{self, Document, KillMatrix};
+use anybroker_conformance::liars::KillMatrix;
+use anybroker_conformance::report::{self, Document};
 use anybroker_conformance::run::RunReport;
 use serde::Serialize;
 

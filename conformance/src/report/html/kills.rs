@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use super::super::escape::Text;
-use super::super::liars::{KillMatrix, Row};
 use super::table;
+use crate::liars::{KillMatrix, Row, Verdict};
 
 pub(super) fn section(page: &mut String, liars: &KillMatrix) {
     let class = if liars.holds() { "good" } else { "bad" };
@@ -40,7 +40,7 @@ fn roots(page: &mut String, rows: &[Row]) {
     let mut counts = BTreeMap::<_, (usize, usize)>::new();
     for row in rows {
         let (named, of) = counts.entry(order(&row.root)).or_default();
-        *named += usize::from(row.verdict == "named");
+        *named += usize::from(row.verdict == Verdict::Named);
         *of += 1;
     }
     page.push_str("<ul class=\"chips\" aria-label=\"Named of each root\">\n");
@@ -58,12 +58,12 @@ fn order(root: &str) -> ((usize, usize), &str) {
 }
 
 fn row(row: &Row) -> Vec<String> {
-    let (class, sign) = if row.verdict == "named" { ("good", "✓") } else { ("bad", "✗") };
+    let (class, sign) = if row.verdict == Verdict::Named { ("good", "✓") } else { ("bad", "✗") };
     vec![
         Text(&row.name).to_string(),
         format!(
             "<span class=\"badge {class}\"><span aria-hidden=\"true\">{sign}</span> {}</span>",
-            Text(&row.verdict)
+            row.verdict.name()
         ),
         Text(&row.root).to_string(),
         Text(&row.reported.join(", ")).to_string(),
