@@ -26,6 +26,9 @@ use crate::subject::{Subject, member};
 /// The directory in which the suite leaves its reports, `NAME.json` for each configuration.
 pub const REPORTS: &str = "ANYBROKER_CONFORMANCE_REPORTS";
 
+/// How many cases run at a time, unless `--test-threads` says otherwise.
+const THREADS: usize = 6;
+
 /// A subject with the evidence of its cases.
 struct Tested {
     subject: Subject,
@@ -42,7 +45,9 @@ pub fn suite(subjects: Vec<Subject>) -> ExitCode {
     if let Some(ended) = member(opens) {
         return ended;
     }
-    let arguments = Arguments::from_args();
+    let mut arguments = Arguments::from_args();
+    // Cases wait for brokers more than they work.
+    arguments.test_threads.get_or_insert(THREADS);
     let tested = |subject| Arc::new(Tested { subject, evidence: Evidence::default() });
     let all: Vec<_> = subjects.into_iter().map(tested).collect();
     let options = Options { seed: seed(), ..Options::default() };

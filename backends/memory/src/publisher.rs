@@ -42,15 +42,6 @@ impl MemoryPublisher {
                 let stored = self.topic.take(inner, &self.setup, &id, record);
                 conclude(pending, stored.and_then(|_| Err(publishing::unanswered())));
             }
-            Some(Fault::StoredAfter(delay)) => {
-                pending.fail(publishing::unanswered());
-                let (topic, setup) = (self.topic.clone(), self.setup.clone());
-                self.later(delay, move || {
-                    // Whatever comes of it, nobody hears of it any more.
-                    let _ = topic.take(&mut topic.lock(), &setup, &id, record);
-                    topic.changed.notify_waiters();
-                });
-            }
             Some(Fault::ConfirmedAfter(delay)) => {
                 let stored = self.topic.take(inner, &self.setup, &id, record);
                 self.later(delay, || conclude(pending, stored));

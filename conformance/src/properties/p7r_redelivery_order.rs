@@ -3,10 +3,9 @@
 //! Let d and d2 be two deliveries of one broker record of m1 to a group, d not acknowledged. The interval between them
 //! begins when the `settled` ok of d's nack or release, the end of d's session or the end of its lease (P6's
 //! `lease_ms`, clocks being as far apart as they may) is recorded, whichever is first, and ends with d2. In it no m2 of
-//! m1's scope that comes after m1 (published later by the same publisher, unless m1's outcome came back unknown: it may
-//! have been stored at any time since; or at a higher offset of the same partition) is delivered to the group. An
-//! opportunity is such an interval. Applies where at most one message of a scope is in flight; never inconclusive.
-//! Source: guarantees §9, P7r.
+//! m1's scope that comes after m1 (published later by the same publisher, or at a higher offset of the same partition)
+//! is delivered to the group. An opportunity is such an interval. Applies where at most one message of a scope is in
+//! flight; never inconclusive. Source: guarantees §9, P7r.
 
 use std::collections::BTreeSet;
 
@@ -130,7 +129,6 @@ impl<'a> After<'a> {
         let message = self.history.message(delivery.message);
         let publish = message.publish?.index() as u64;
         let latest = self.by_publish.between((group, class, message.publisher), after, before);
-        let latest = latest.filter(|_| message.outcome != Some(Outcome::Unknown));
         let later = latest.filter(|(_, value, _)| *value > publish).map(|(_, _, id)| id);
         later.or_else(|| {
             let position = delivery.position()?;

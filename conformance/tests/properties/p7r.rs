@@ -73,11 +73,3 @@ fn of_another_publisher_the_offset_says_what_comes_after() {
     violates(&higher, Property::P7r, &["m1", "m2"], &[5, 7, 8, 9], overtaken);
     passes(&nacked.deliver_at("d2", "m2", "s", 4).deliver_at("d3", "m1", "s", 5), Property::P7r, 1);
 }
-
-#[test]
-fn what_may_have_been_stored_at_any_time_since_has_no_place_by_its_publisher() {
-    let sketch = sketch(OrderScope::Key, None).open("s").open("s2");
-    let sketch = sketch.publish_as("m1", |it| it.key = Some("k".into())).published("m1", Outcome::Unknown);
-    let sketch = sketch.keyed("m2", "k").deliver("d1", "m1", "s").close("s");
-    passes(&sketch.deliver("d2", "m2", "s2").deliver("d3", "m1", "s2"), Property::P7r, 1);
-}

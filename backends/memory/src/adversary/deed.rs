@@ -38,8 +38,6 @@ deeds! {
     PublishLost = "publish-lost", 15, |_| true;
     /// The broker has stored it, and its answer is lost: its fate is unknown.
     ConfirmationLost = "confirmation-lost", 20, |_| true;
-    /// Its fate is unknown, and the broker stores it later, behind what was published meanwhile.
-    StoredLate = "stored-late", 15, stores;
     /// The confirmation comes late.
     ConfirmedLate = "confirmed-late", 20, |_| true;
     /// Opening a consumer fails: the broker cannot be reached at this moment.

@@ -12,7 +12,6 @@ pub(crate) enum Fault {
     Refused,
     Lost,
     AnswerLost,
-    StoredAfter(Duration),
     ConfirmedAfter(Duration),
 }
 
@@ -24,8 +23,6 @@ impl Adversary {
             Some(Fault::Lost)
         } else if self.does(Deed::ConfirmationLost) {
             Some(Fault::AnswerLost)
-        } else if self.does(Deed::StoredLate) {
-            Some(Fault::StoredAfter(self.within(LATE)))
         } else if self.does(Deed::ConfirmedLate) {
             Some(Fault::ConfirmedAfter(self.within(LATE)))
         } else {
