@@ -31,8 +31,8 @@ pub(super) struct Aside {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct When {
     at: Instant,
-    /// Or after so many deliveries of the group, if that is sooner.
-    after: Option<u64>,
+    /// Or after so many deliveries of the group, if that is sooner, but not before this.
+    after: Option<(u64, Instant)>,
     from_member: u64,
     only: bool,
 }
@@ -61,7 +61,8 @@ impl When {
 
     fn is_due(&self, member: u64, delivered: u64, now: Instant) -> bool {
         let ours = if self.only { member == self.from_member } else { member >= self.from_member };
-        ours && (now >= self.at || self.after.is_some_and(|after| delivered >= after))
+        ours && (now >= self.at
+            || self.after.is_some_and(|(after, not_before)| delivered >= after && now >= not_before))
     }
 }
 
@@ -104,10 +105,10 @@ impl Aside {
         self.changed.notify_waiters();
     }
 
-    /// Sets a message aside until so many more were delivered, or nothing has come for a second.
-    pub(super) fn put_behind(&self, handed: Handed, deliveries: u64) {
-        let after = Some(self.delivered.load(Ordering::Relaxed) + deliveries);
-        self.put(handed, When { after, ..When::later(Duration::from_secs(1)) });
+    /// Sets a message aside until so many more were delivered, or a second has passed; in any case for its delay.
+    pub(super) fn put_behind(&self, handed: Handed, deliveries: u64, delay: Duration) {
+        let after = (self.delivered.load(Ordering::Relaxed) + deliveries, Instant::now() + delay);
+        self.put(handed, When { after: Some(after), ..When::later(delay + Duration::from_secs(1)) });
     }
 
     /// Sets a message aside for members that are opened from now on.
@@ -134,6 +135,11 @@ impl Aside {
             due.push(waiting.remove(at).handed);
         }
         due
+    }
+
+    /// Drops what is void.
+    pub(super) fn forget(&self, void: impl Fn(&Handed) -> bool) {
+        lock(&self.waiting).retain(|it| !void(&it.handed));
     }
 
     /// When to look again.

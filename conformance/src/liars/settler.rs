@@ -68,6 +68,7 @@ impl LyingSettler {
                 && (it.partition, it.offset) > place
         };
         lock(&self.ready).retain(|it| !void(it));
+        self.group.forget(void);
     }
 
     /// Everything that is held, in the order in which it was handed out.

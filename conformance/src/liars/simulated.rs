@@ -63,6 +63,7 @@ const LIARS: &[Simulated] = &[
         consequences: &[
             (Property::P6, "a committed acknowledgement is no cause to deliver again"),
             (Property::P6b, "a committed acknowledgement is final"),
+            (Property::P16, "the log goes back to it without a cause"),
         ],
     },
 ];

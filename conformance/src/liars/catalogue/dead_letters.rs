@@ -10,6 +10,7 @@ use super::super::handed::{Behind, Handed, at_once};
 use super::super::liar::Liar;
 use super::super::lie::{Answer, Count, Lie};
 use super::super::tell::{delivers, opens};
+use super::without_positions;
 use crate::properties::Property::*;
 
 pub(super) fn liars() -> Vec<Liar> {
@@ -22,7 +23,8 @@ pub(super) fn liars() -> Vec<Liar> {
         ),
         Liar::new("one-attempt-too-few", P10, "gives a message up one attempt too early", || {
             opens(|subscription| limit(subscription, |attempts| attempts.saturating_sub(1).max(1)))
-        }),
+        })
+        .promises(without_positions),
         Liar::new("drops-instead", P10, "drops what has used up its attempts", || Box::new(Drops::default()))
             .implies(&[(P3, "what was dropped was neither acknowledged nor dead-lettered")]),
         Liar::new(
@@ -30,7 +32,8 @@ pub(super) fn liars() -> Vec<Liar> {
             P10,
             "dead-letters every fifth message before anybody has seen it",
             || Box::new(Fresh::default()),
-        ),
+        )
+        .promises(without_positions),
         Liar::new(
             "dead-letters-twice",
             P10,

@@ -2,13 +2,15 @@
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Mutex;
-use std::time::Duration;
 
-use anybroker_core::{Deduplication, Guarantees, Receipt};
+use anybroker_core::kit::Pending;
+use anybroker_core::{Deduplication, Guarantees, Receipt, Verdict};
 
-use super::super::aside::lock;
+use super::super::aside::{Aside, lock};
+use super::super::handed::Handed;
 use super::super::liar::Liar;
-use super::super::lie::{Count, Honest, Lie};
+use super::super::lie::{Answer, Count, Honest, Lie};
+use super::super::publisher::Outlet;
 use super::super::tell::stores;
 use super::WINDOW;
 use crate::properties::Property::{self, *};
@@ -30,13 +32,9 @@ pub(super) fn liars() -> Vec<Liar> {
         Liar::new("stores-repeats", P11, "promises to store an id once, and looks at none", || {
             Box::new(Honest)
         }),
-        Liar::new(
-            "window-too-short",
-            P11,
-            "promises to know an id for two minutes, and knows it for half a second",
-            || Box::new(Honest),
-        )
-        .over(|config| config.deduplication = Some(Duration::from_millis(500))),
+        Liar::new("forgets-ids-with-the-ack", P11, "knows an id until the message is acknowledged", || {
+            Box::new(UntilAcknowledged::default())
+        }),
         Liar::new(
             "forgets-ids-with-the-publisher",
             P11,
@@ -113,4 +111,30 @@ fn suppresses(known: impl Fn(u64, &str) -> bool + Send + Sync + 'static) -> Box<
         }
         outlet.honest(pending);
     })
+}
+
+/// The ids that it knows.
+#[derive(Default)]
+struct UntilAcknowledged {
+    known: Mutex<HashSet<String>>,
+}
+
+impl Lie for UntilAcknowledged {
+    fn publish(&self, outlet: &Outlet, batch: Vec<Pending>) {
+        for pending in batch {
+            let id = pending.message().map(|message| message.id.to_string()).unwrap_or_default();
+            if lock(&self.known).insert(id) {
+                outlet.honest(pending);
+            } else {
+                pending.confirm(Receipt { position: None, duplicate: true });
+            }
+        }
+    }
+
+    fn settle(&self, _group: &Aside, handed: Handed, verdict: Verdict) -> Answer {
+        if verdict == Verdict::Ack {
+            lock(&self.known).remove(&handed.id());
+        }
+        Answer::Pass(handed, verdict)
+    }
 }

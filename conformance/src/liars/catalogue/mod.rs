@@ -84,15 +84,15 @@ const OFTEN: &[&str] = &[
 const LEASE: std::time::Duration = std::time::Duration::from_secs(10);
 const WINDOW: std::time::Duration = std::time::Duration::from_secs(120);
 
-/// It tells no positions, and so promises nothing that needs them.
+/// It tells no positions, and so promises nothing that needs them; nor can it be told who holds a partition.
 fn without_positions(promised: &mut Guarantees) {
     promised.replay.value = Replay::None;
+    promised.exclusivity.value = Exclusivity::None;
 }
 
 /// It delivers some messages by itself: to whom, and when, it does not promise.
 fn loose(promised: &mut Guarantees) {
     without_positions(promised);
-    promised.exclusivity.value = Exclusivity::None;
     promised.order_after_redelivery.value = Kept::No;
 }
 

@@ -24,11 +24,17 @@ pub(super) fn liars() -> Vec<Liar> {
         Liar::new(
             "slow-after-a-stop",
             P17,
-            "delivers what is new two minutes late once it was stopped",
-            || Box::new(Silent::new(|_| true, Duration::from_secs(120))),
+            "delivers what is new eighty seconds late once it was stopped",
+            || Box::new(Silent::new(|_| true, Duration::from_secs(80))),
         ),
     ];
-    all.into_iter().map(|liar| liar.promises(loose).needs(&["broker_paused"])).collect()
+    all.into_iter()
+        .map(|liar| {
+            liar.promises(loose)
+                .needs(&["broker_paused"])
+                .implies(&[(P3, "what never comes is lost, once drained")])
+        })
+        .collect()
 }
 
 /// Keeps some messages to itself once it was stopped.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anybroker_core::{Exclusivity, Guarantees, Settled, Verdict};
+use anybroker_core::{Settled, Verdict};
 
 use super::super::handed::Handed;
 use super::super::liar::Liar;
@@ -11,12 +11,6 @@ use super::super::tell::{ends, settles};
 use super::without_positions;
 use crate::properties::Property::*;
 
-/// It tells neither positions, nor whom it delivers to.
-fn promised(promised: &mut Guarantees) {
-    without_positions(promised);
-    promised.exclusivity.value = Exclusivity::None;
-}
-
 /// How many messages overtake it.
 const BEHIND: u64 = 20;
 
@@ -24,13 +18,13 @@ pub(super) fn liars() -> Vec<Liar> {
     let all = vec![
         Liar::new("requeues-at-the-tail", P7r, "puts what failed behind what waits", || {
             settles(|group, mut handed, verdict| {
-                if !matches!(verdict, Verdict::Nack { .. }) {
+                let Verdict::Nack { delay } = verdict else {
                     return Answer::Pass(handed, verdict);
-                }
+                };
                 if !handed.take_over() {
                     return Answer::superseded();
                 }
-                group.put_behind(counted(handed), BEHIND);
+                group.put_behind(counted(handed), BEHIND, delay);
                 Answer::Say(Settled::Confirmed)
             })
         }),
@@ -40,13 +34,16 @@ pub(super) fn liars() -> Vec<Liar> {
             "puts what failed twice behind what waits",
             || {
                 settles(|group, mut handed, verdict| {
-                    if !matches!(verdict, Verdict::Nack { .. }) || handed.attempt < 2 {
+                    let Verdict::Nack { delay } = verdict else {
+                        return Answer::Pass(handed, verdict);
+                    };
+                    if handed.attempt < 2 {
                         return Answer::Pass(handed, verdict);
                     }
                     if !handed.take_over() {
                         return Answer::superseded();
                     }
-                    group.put_behind(counted(handed), BEHIND);
+                    group.put_behind(counted(handed), BEHIND, delay);
                     Answer::Say(Settled::Confirmed)
                 })
             },
@@ -74,7 +71,7 @@ pub(super) fn liars() -> Vec<Liar> {
                 ends(|group, held| {
                     for mut handed in held {
                         if handed.take_over() {
-                            group.put_behind(counted(handed), BEHIND);
+                            group.put_behind(counted(handed), BEHIND, Duration::ZERO);
                         }
                     }
                     Vec::new()
@@ -83,7 +80,9 @@ pub(super) fn liars() -> Vec<Liar> {
         ),
     ];
     all.into_iter()
-        .map(|liar| liar.promises(promised).or_needs(&["order_per_key", "redelivery_keeps_its_place"]))
+        .map(|liar| {
+            liar.promises(without_positions).or_needs(&["order_per_key", "redelivery_keeps_its_place"])
+        })
         .collect()
 }
 
