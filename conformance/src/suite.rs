@@ -54,10 +54,11 @@ pub fn suite(subjects: Vec<Subject>) -> ExitCode {
     let of = |tested: &Arc<Tested>, case: &Case| {
         tested.subject.runs(case).then(|| trial(tested.clone(), *case, options))
     };
-    let beside = all.iter().flat_map(|tested| CASES.iter().filter_map(|case| of(tested, case)));
-    // By case, so that those that wait for each other's turn on one broker come apart.
-    let disturbing = DISTURBING.iter().flat_map(|case| all.iter().filter_map(|tested| of(tested, case)));
-    let conclusion = libtest_mimic::run(&arguments, beside.chain(disturbing).collect());
+    // By case, so that those that run at a time are on different brokers, and wait for no turn on the same one.
+    let of = &of;
+    let cases = CASES.iter().chain(DISTURBING);
+    let trials = cases.flat_map(|case| all.iter().filter_map(move |tested| of(tested, case)));
+    let conclusion = libtest_mimic::run(&arguments, trials.collect());
     if arguments.list {
         return ExitCode::SUCCESS;
     }
