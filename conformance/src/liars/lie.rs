@@ -77,6 +77,7 @@ pub(super) trait Lie: Send + Sync {
 }
 
 /// What a liar does when a message is settled.
+#[expect(clippy::large_enum_variant, reason = "taken apart at once")]
 pub(super) enum Answer {
     /// Settles it like this.
     Pass(Handed, Verdict),

@@ -36,7 +36,7 @@ pub(super) fn liars() -> Vec<Liar> {
             })
         }),
         Liar::new("shuffles-within-a-key", P7, "delivers the messages of a key in any order", || {
-            delivers(|_, batch| fresh(batch, shuffle))
+            delivers(|_, batch| fresh(batch, |batch| shuffle(batch)))
         }),
         Liar::new(
             "shuffles-across-calls",
@@ -67,7 +67,7 @@ fn fresh(batch: Vec<Handed>, change: impl FnOnce(&mut Vec<Handed>)) -> Vec<Hande
 }
 
 /// Exchanges messages with earlier ones of their keys.
-fn shuffle(batch: &mut Vec<Handed>) {
+fn shuffle(batch: &mut [Handed]) {
     for at in 1..batch.len() {
         let same = |it: &Handed| it.record.key() == batch[at].record.key();
         let before: Vec<_> = (0..at).filter(|other| same(&batch[*other])).collect();
