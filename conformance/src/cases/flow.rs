@@ -42,13 +42,11 @@ pub(super) struct Work {
     pub(super) manners: Manners,
     /// The most that it takes for what it received at once: meanwhile that is in flight.
     pub(super) at_most: Duration,
-    /// Whether its connection may be broken when it leaves.
-    pub(super) cut_off: bool,
 }
 
 impl From<Manners> for Work {
     fn from(manners: Manners) -> Self {
-        Work { manners, at_most: Duration::ZERO, cut_off: false }
+        Work { manners, at_most: Duration::ZERO }
     }
 }
 
@@ -328,7 +326,7 @@ impl Member {
 
 async fn consume(
     mut consumer: Box<dyn anybroker_core::Consumer>,
-    Work { manners, at_most, cut_off }: Work,
+    Work { manners, at_most }: Work,
     mut chance: Chance,
     progress: Arc<Progress>,
     mut stopped: watch::Receiver<bool>,
@@ -359,7 +357,7 @@ async fn consume(
     let flushed = settler.flush().await;
     match flushed.and(consumer.close().await) {
         // What it could not tell the broker any more comes again, to others; the history shows whether it does.
-        Err(error) if cut_off && error.is_retryable() => Ok(()),
+        Err(error) if error.is_retryable() => Ok(()),
         ended => ended,
     }
 }

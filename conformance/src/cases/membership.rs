@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use anybroker_core::{Guarantees, Lease};
+
 use super::flow::{self, Chance, Member, Progress};
 use super::member::{MemberProcess, Role};
 use super::stream::{self, EXERCISED, Moments};
@@ -44,7 +46,7 @@ pub(super) async fn member_paused(context: Context) -> CaseResult {
         Ok(spawn) => spawn,
         Err(reason) => return Ok(Finding::NotApplicable(reason.into())),
     };
-    let stage = context.stage_held_to("member-paused", 1, unmarked).await?;
+    let stage = context.stage_promising("member-paused", 1, stopped).await?;
     let progress = Arc::new(Progress::default());
     let mut chance = Chance::new(context.seed);
     let pause = async {
@@ -73,8 +75,17 @@ pub(super) async fn member_paused(context: Context) -> CaseResult {
 
 /// What a stopped member hands out once it goes on was sent to it before others got it, which no history shows: neither the
 /// mark of a redelivery nor what comes after an acknowledgement can be judged.
-fn unmarked(promises: Promises) -> Promises {
-    Promises { p6b: None, p9: None, ..promises }
+fn stopped(given: &Guarantees, promises: Promises) -> Promises {
+    silent(given, Promises { p6b: None, p9: None, ..promises })
+}
+
+/// Where a broker lends for a time, that time begins when it sends. A member that was silent takes what it then reads for
+/// just sent: it holds it together with whoever has it by now (P8), and loses it sooner than it knows (P6).
+pub(super) fn silent(given: &Guarantees, promises: Promises) -> Promises {
+    match given.lease.value {
+        Lease::Session => promises,
+        Lease::Fixed | Lease::Extendable => Promises { p6: None, p8: None, ..promises },
+    }
 }
 
 /// How long a member process has for its part.

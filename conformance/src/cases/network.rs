@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::flow::{self, Chance, Member, Progress, Work};
+use super::flow::{self, Chance, Member, Progress};
 use super::stream::{self, EXERCISED, Moments};
 use super::{CaseResult, Context, Failure, Finding, ensure};
 
@@ -46,12 +46,11 @@ pub(super) async fn connection_half_open(context: Context) -> CaseResult {
         Ok(detour) => detour().await?,
         Err(reason) => return Ok(Finding::NotApplicable((*reason).into())),
     };
-    let stage = context.stage("half-open", 1).await?;
+    let stage = context.stage_promising("half-open", 1, super::membership::silent).await?;
     let aside = stage.recorder.wrap(connect().await?);
     let progress = Arc::new(Progress::default());
-    let cut_off = Work { cut_off: true, ..stream::work(&stage) };
     let members = [
-        Member::join_by(&aside, &stage, 0, cut_off, context.seed, &progress).await?,
+        Member::join_by(&aside, &stage, 0, stream::work(&stage), context.seed, &progress).await?,
         Member::join_by(&stage.recorded, &stage, 0, stream::work(&stage), context.seed + 1, &progress)
             .await?,
     ];

@@ -32,11 +32,8 @@ pub(super) fn work(stage: &Stage) -> Work {
     if stage.one_at_a_time() { Work { at_most: Duration::ZERO, ..WORK } } else { WORK }
 }
 
-const WORK: Work = Work {
-    manners: Manners { nack: 3, release: 2, prefetch: 50 },
-    at_most: Duration::from_millis(10),
-    cut_off: false,
-};
+const WORK: Work =
+    Work { manners: Manners { nack: 3, release: 2, prefetch: 50 }, at_most: Duration::from_millis(10) };
 
 /// What a stream that was disturbed must have exercised.
 pub(super) const EXERCISED: [Property; 3] = [Property::P3, Property::P6, Property::P7];

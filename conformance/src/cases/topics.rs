@@ -3,12 +3,13 @@
 use anybroker_core::{Message, PublisherExt as _, PublisherOptions, Subscription, Topic, Topology};
 use futures::future::try_join_all;
 
-use super::steps::{numbered, take};
+use super::flow::next;
+use super::steps::numbered;
 use super::{CaseResult, Context, Failure, Finding, Stage, ensure, step};
 use crate::history::{Drained, Event};
 use crate::properties::Verdict;
 
-const TOPICS: usize = 10;
+const TOPICS: usize = 6;
 const MESSAGES: usize = 20;
 
 /// Several topics with a group of the same name and the same keys, all at once on one connection: each gets its own.
@@ -42,7 +43,9 @@ async fn one(stage: &Stage, number: usize, topic: &Topic) -> Result<(), Failure>
     for outcome in step("publish", async { Ok(publisher.publish_batch(messages).await) }).await? {
         outcome?;
     }
-    for delivery in take(&mut consumer, MESSAGES).await? {
+    for _ in 0..MESSAGES {
+        // Each is done before the next: some brokers have no more of a key under way.
+        let delivery = next(&mut consumer).await?;
         let id = super::steps::id(&delivery);
         ensure(id.starts_with(&prefix), || format!("{id} came from topic {number}"))?;
         super::steps::ack(delivery).await?;

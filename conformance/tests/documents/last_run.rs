@@ -38,7 +38,7 @@ pub(crate) fn in_short(root: &Path) -> String {
     let last = document.runs.iter().map(|run| run.began).max().unwrap_or(0);
     format!(
         "\n[Last conformance run](docs/guarantees.md#last-conformance-run), {}: {passed} of {} configurations kept every promise, \
-         each exercised under faults.\n",
+         each exercised often enough, under every fault that can be done to it.\n",
         day(last),
         document.runs.len()
     )

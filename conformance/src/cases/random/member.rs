@@ -27,13 +27,11 @@ pub(super) struct Member {
 }
 
 impl Member {
-    /// `cut_off`: its connection may be broken when it leaves.
     pub(super) fn start(
         consumer: Box<dyn Consumer>,
         manners: Manners,
         seed: u64,
         progress: &Arc<Progress>,
-        cut_off: bool,
     ) -> Self {
         // Never more than a workload has steps.
         let (orders, given) = mpsc::unbounded_channel();
@@ -41,7 +39,7 @@ impl Member {
         let group = settler.group().clone();
         let (chance, progress) = (Chance::new(seed), progress.clone());
         let work = Work { settler, manners, chance, progress, held: BTreeMap::new(), number: 0 };
-        Member { group, orders, task: tokio::spawn(work.until_told(consumer, given, cut_off)) }
+        Member { group, orders, task: tokio::spawn(work.until_told(consumer, given)) }
     }
 
     pub(super) fn group(&self) -> &Group {
@@ -85,7 +83,6 @@ impl Work {
         mut self,
         mut consumer: Box<dyn Consumer>,
         mut given: mpsc::UnboundedReceiver<Order>,
-        cut_off: bool,
     ) -> anybroker_core::Result<()> {
         loop {
             let due = self.held.keys().next().map(|(due, _)| *due);
@@ -107,7 +104,7 @@ impl Work {
         let flushed = self.settler.flush().await;
         match flushed.and(consumer.close().await) {
             // What it could not tell the broker any more comes again, to others; the history shows whether it does.
-            Err(error) if cut_off && error.is_retryable() => Ok(()),
+            Err(error) if error.is_retryable() => Ok(()),
             ended => ended,
         }
     }

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anybroker_core::{
-    Broker, DeadLetterPolicy, DeliveryLevel, Group, Level as _, Subscription, Topic, Topology,
+    Broker, DeadLetterPolicy, DeliveryLevel, Group, Guarantees, Level as _, Subscription, Topic, Topology,
 };
 use futures::future::try_join_all;
 use tokio::time::{sleep, timeout};
 
 use super::super::flow::Progress;
+use super::super::membership::silent;
 use super::super::{Context, Failure, Stage, failed};
 use super::Judged;
 use super::faults::Breaker;
@@ -59,7 +60,12 @@ impl<'a> Running<'a> {
         let breaker = Breaker::new(context, workload).await?;
         // A history of its own: it becomes evidence only if the caller says so.
         let own = Context { histories: Default::default(), ..context.clone() };
-        let stage = own.stage_held_to("workload", workload.groups, kept_without_members).await?;
+        let breaks = breaker.breaks();
+        let held_to = |given: &Guarantees, promises| {
+            let promises = kept_without_members(promises);
+            if breaks { silent(given, promises) } else { promises }
+        };
+        let stage = own.stage_promising("workload", workload.groups, held_to).await?;
         let way = match breaker.way() {
             Some(connect) => stage.recorder.wrap(connect().await?),
             None => stage.recorded.clone(),
@@ -159,8 +165,7 @@ impl<'a> Running<'a> {
         }
         let consumer = self.way.consumer(subscription).await?;
         let seed = self.seed.wrapping_add(number as u64);
-        let cut_off = self.breaker.breaks();
-        self.members.insert(number, Member::start(consumer, manners, seed, &self.progress, cut_off));
+        self.members.insert(number, Member::start(consumer, manners, seed, &self.progress));
         Ok(())
     }
 
