@@ -199,25 +199,31 @@ impl MemberProcess {
     }
 
     /// Kills it with SIGKILL, in the middle of what it does.
-    pub(super) async fn kill(self, stage: &Stage) -> std::result::Result<(), Failure> {
-        self.kill_amid(stage, std::future::ready(())).await
-    }
-
-    /// Kills it at the moment at which `amid` is done.
-    pub(super) async fn kill_amid(
-        mut self,
-        stage: &Stage,
-        amid: impl Future<Output = ()>,
-    ) -> std::result::Result<(), Failure> {
+    pub(super) async fn kill(mut self, stage: &Stage) -> std::result::Result<(), Failure> {
         match self.role {
-            // What others get because of its death must not be recorded before what it did.
             Role::Member => {
+                // What others get because of its death must not be recorded before what it did.
                 self.stop().await?;
-                amid.await;
                 stream::in_flight(stage, "member_kill", &self.name).await?;
             }
             Role::Publisher(_) => stream::in_flight(stage, "publisher_kill", &self.name).await?,
         }
+        Ok(self.end(stage).await?)
+    }
+
+    /// Kills a member at the moment at which `amid` is done, whatever is in flight.
+    pub(super) async fn kill_amid(
+        mut self,
+        stage: &Stage,
+        amid: impl Future<Output = ()>,
+    ) -> std::io::Result<()> {
+        self.stop().await?;
+        amid.await;
+        stream::soon_in_flight(stage, "member_kill", &self.name).await;
+        self.end(stage).await
+    }
+
+    async fn end(mut self, stage: &Stage) -> std::io::Result<()> {
         self.child.kill().await?;
         self.relay.await??;
         for session in &self.relayed.borrow().sessions {

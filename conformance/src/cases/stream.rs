@@ -99,6 +99,17 @@ pub(super) async fn in_flight(stage: &Stage, kind: &str, target: &str) -> std::r
     }
 }
 
+/// Records what is done as soon as enough is in flight, or after a while whatever is.
+pub(super) async fn soon_in_flight(stage: &Stage, kind: &str, target: &str) {
+    let recorded = stage.recorder.fault_in_flight(kind, target, IN_FLIGHT as usize);
+    if tokio::time::timeout(SOON, recorded).await.is_err() {
+        stage.recorder.fault(kind, target);
+    }
+}
+
+/// How long members may take to get something in hand.
+const SOON: Duration = Duration::from_secs(2);
+
 /// Records that nothing is broken any more, and publishes one message of every key, by which it shows that everything
 /// moves again. A publish that fails is done again under another id.
 pub(super) async fn heal(stage: &Stage, progress: &Progress) -> std::result::Result<(), Failure> {

@@ -168,7 +168,7 @@ impl RunReport {
                 self.unmet.push(format!("{property} was exercised {got} times, and {least} is the least"));
             }
         }
-        for fault in self.fault_list.iter().filter(|fault| fault.breaks() && fault.in_flight < IN_FLIGHT) {
+        for fault in self.fault_list.iter().filter(|fault| fault.counts() && fault.in_flight < IN_FLIGHT) {
             let (kind, case, found) = (&fault.kind, &fault.case, fault.in_flight);
             self.unmet.push(format!(
                 "{kind} in {case} found {found} messages in flight, and {IN_FLIGHT} is the least"

@@ -7,9 +7,9 @@ use tokio::time::{sleep, timeout};
 
 use super::super::flow::Progress;
 use super::super::member::{MemberProcess, Role};
+use super::super::stream::soon_in_flight;
 use super::super::{Connect, Context, Failure, Stage};
 use crate::proxy::Proxy;
-use crate::run::IN_FLIGHT;
 use crate::workload::{FaultKind, Step, Workload};
 
 /// What can be broken in a run.
@@ -21,8 +21,6 @@ pub(super) struct Breaker<'a> {
 
 /// How long a member process has to get going.
 const WORKED: Duration = Duration::from_secs(6);
-/// How long a fault waits until it finds messages in flight.
-const SOON: Duration = Duration::from_secs(2);
 
 impl<'a> Breaker<'a> {
     pub(super) async fn new(context: &'a Context, workload: &Workload) -> Result<Self, Failure> {
@@ -59,12 +57,12 @@ impl<'a> Breaker<'a> {
         match (kind, &self.detour, &self.context.faults) {
             (FaultKind::Cut, Some((proxy, _)), _) => {
                 burst.await;
-                now(stage, "cut", target).await;
+                soon_in_flight(stage, "cut", target).await;
                 proxy.cut();
             }
             (FaultKind::Stall { ms }, Some((proxy, _)), _) => {
                 burst.await;
-                now(stage, "stall", target).await;
+                soon_in_flight(stage, "stall", target).await;
                 proxy.stall();
                 wait(ms).await;
                 proxy.resume();
@@ -72,7 +70,7 @@ impl<'a> Breaker<'a> {
             }
             (FaultKind::DropReplies { ms }, Some((proxy, _)), _) => {
                 burst.await;
-                now(stage, "drop_replies", target).await;
+                soon_in_flight(stage, "drop_replies", target).await;
                 proxy.drop_replies();
                 wait(ms).await;
                 stage.recorder.fault("cut", target);
@@ -81,7 +79,7 @@ impl<'a> Breaker<'a> {
             }
             (FaultKind::PauseBroker { ms }, _, Ok(faults)) => {
                 burst.await;
-                now(stage, "pause", target).await;
+                soon_in_flight(stage, "pause", target).await;
                 faults.pause().await?;
                 wait(ms).await;
                 faults.resume().await?;
@@ -89,7 +87,7 @@ impl<'a> Breaker<'a> {
             }
             (FaultKind::KillBroker, _, Ok(faults)) => {
                 burst.await;
-                now(stage, "kill", target).await;
+                soon_in_flight(stage, "kill", target).await;
                 faults.kill().await?;
                 faults.restart().await?;
                 stage.recorder.fault("restart", target);
@@ -114,14 +112,7 @@ impl<'a> Breaker<'a> {
             MemberProcess::start(spawn, stage, (&name, Role::Member), self.context.seed, progress)?;
         // It may only wait, where one member at a time is active.
         let _ = timeout(WORKED, process.acknowledged(20)).await;
-        process.kill_amid(stage, burst).await
-    }
-}
-
-/// Records a fault that finds messages in flight: at once if it does, soon if members are about to get some.
-async fn now(stage: &Stage, kind: &str, target: &str) {
-    if timeout(SOON, stage.recorder.fault_in_flight(kind, target, IN_FLIGHT as usize)).await.is_err() {
-        stage.recorder.fault(kind, target);
+        Ok(process.kill_amid(stage, burst).await?)
     }
 }
 
