@@ -14,7 +14,7 @@ fn wrong_usage_is_exit_code_2_and_says_what_is_right() {
         (&["pub", "memory://"], "<TOPIC>"),
         (&["pub", "kafak://h", "t"], "kafka://"),
         (&["pub", "memory", "t"], "no scheme"),
-        (&["pub", "memory://?partitons=2", "t"], "known are: partitions"),
+        (&["pub", "memory://?partitons=2", "t"], "known are: like"),
         (&["pub", "memory://", "a b"], "letters, digits"),
         (&["pub", "memory://", "t", "/no/such/file"], "/no/such/file"),
         (&["pub", "memory://", "t", "/"], "directory"),
