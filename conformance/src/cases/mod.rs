@@ -317,7 +317,7 @@ impl Context {
         let groups = (0..groups).map(|at| Group::new(format!("group-{at}"))).collect::<Result<Vec<_>>>()?;
         let mut topology = Topology::new(topic.clone());
         topology.groups = groups.clone();
-        broker.admin().declare(&topology).await?;
+        declare(&broker, &topology).await?;
         let guarantees = broker.guarantees(Some(&topic), groups.first()).await?;
         let promises = held_to(&guarantees, promises(&guarantees));
         let recorder = Recorder::new(&Header::new(self.name.clone(), promises)).map_err(|e| {
@@ -325,6 +325,18 @@ impl Context {
         })?;
         Ok(Stage { recorded: recorder.wrap(broker.clone()), broker, topic, groups, guarantees, recorder })
     }
+}
+
+/// Declares, and again after a failure that may pass: a busy server is not what a case is about, and declaring twice is
+/// declaring once.
+async fn declare(broker: &Broker, topology: &Topology) -> Result<()> {
+    for _ in 0..2 {
+        match broker.admin().declare(topology).await {
+            Err(error) if error.is_retryable() => tracing::warn!(%error, "declaring again"),
+            ended => return ended,
+        }
+    }
+    broker.admin().declare(topology).await
 }
 
 /// A topic with its groups, and the recorder of what happens on it.
