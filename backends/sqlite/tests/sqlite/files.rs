@@ -51,6 +51,17 @@ async fn missing_files_and_directories_are_told_apart() {
     assert!(error.to_string().contains("create the directory"), "{error}");
 }
 
+/// Waits until the last connection, which a thread of its own closes, has put its journal into the file.
+async fn left(place: &Place) {
+    let journal = place.path().with_extension("db-wal");
+    let gone = async {
+        while journal.exists() {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(10), gone).await.unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_damaged_file_is_said_to_be_damaged() {
     let place = Place::new();
@@ -58,6 +69,7 @@ async fn a_damaged_file_is_said_to_be_damaged() {
     publisher(&broker).await.publish_batch(messages(0, 2_000)).await;
     broker.close().await.unwrap();
     drop(broker);
+    left(&place).await;
     let mut bytes = std::fs::read(place.path()).unwrap();
     let (from, upto) = (bytes.len() / 4, bytes.len() - 8_192);
     bytes[from..upto].fill(0xAA);
@@ -86,6 +98,7 @@ async fn everything_is_there_after_the_last_one_left() {
         take(&mut consumer, 1).await.remove(0).ack().await.unwrap();
         broker.close().await.unwrap();
         drop((consumer, broker));
+        left(&place).await;
         let beside = std::fs::read_dir(place.path().parent().unwrap()).unwrap().count();
         assert_eq!(beside, 2, "the database and one directory are left");
     }
