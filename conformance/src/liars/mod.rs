@@ -1,7 +1,7 @@
 //! The suite of liars: brokers that are broken on purpose, each in one way, and must be named by the shared cases and the
 //! checkers; and honest ones, which must not.
 //!
-//! A liar is the in-memory broker behind a wrapper that tells one [lie](lie::Lie): about what is published, delivered or
+//! A liar is the in-memory broker behind a wrapper that tells one lie: about what is published, delivered or
 //! settled, or when a member comes or goes. It declares what it promises, the property that it breaks, its *root*, and
 //! what cannot but break with it. It is *named* if the root is reported and nothing else that was not foreseen. Time is
 //! tokio's and paused, so that minutes of silence pass at once.
