@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
 
+use crate::dead_letter::Reason;
 use crate::error::{Error, Kind, Result};
 use crate::message::Record;
 use crate::topic::{Group, Position, Topic};
@@ -107,6 +108,11 @@ impl Delivery {
         self.has_position.then_some(Position { partition: self.token.partition, offset: self.offset })
     }
 
+    /// Milliseconds since 1970 at which the broker took it; 0 if it does not say.
+    pub(crate) fn stored(&self) -> i64 {
+        self.stored
+    }
+
     /// The time on the message, or that at which the broker took it.
     pub fn time(&self) -> Option<SystemTime> {
         let stored = (self.stored > 0).then(|| UNIX_EPOCH + Duration::from_millis(self.stored as u64));
@@ -144,7 +150,7 @@ impl Delivery {
     ///
     /// # Cancel safety
     /// A cancelled call may have published the envelope; the message then comes again.
-    pub async fn dead_letter(self, reason: impl Into<String>) -> Result<Settled, SettleError> {
+    pub async fn dead_letter(self, reason: impl Into<Reason>) -> Result<Settled, SettleError> {
         self.settle(Verdict::DeadLetter { reason: reason.into() }).await
     }
 
@@ -227,7 +233,7 @@ pub enum Verdict {
     /// Hopeless: to the dead letter topic.
     DeadLetter {
         /// Why, for the person who looks at it.
-        reason: String,
+        reason: Reason,
     },
     /// Untouched: again at once, not counted as an attempt. What dropping does.
     Release,
@@ -364,5 +370,6 @@ mod tests {
     fn a_delivery_is_small() {
         assert!(size_of::<Delivery>() <= 128, "{} bytes", size_of::<Delivery>());
         assert!(size_of::<Result<Settled, SettleError>>() <= 16);
+        assert!(size_of::<Verdict>() <= 24, "{} bytes", size_of::<Verdict>());
     }
 }

@@ -68,7 +68,7 @@ impl Handed {
 
     /// Whether it is a dead letter.
     pub(super) fn is_dead_letter(&self) -> bool {
-        self.record.header(anybroker_core::kit::DEAD_LETTER_HEADERS[0]).is_some()
+        self.record.header(anybroker_core::dead_letter::HEADERS[0]).is_some()
     }
 
     /// The same message once more, marked as a redelivery; with nothing behind it.

@@ -14,6 +14,7 @@ use super::ledger::{Ledger, Room};
 use super::link::{Ack, Link};
 use super::partition::{AckPlan, Handout, Incoming, Returned};
 use crate::consumer::{Consumer, Subscription};
+use crate::dead_letter::{Reason, ReasonClass};
 use crate::delivery::{Delivery, Held, SettleError, Settled, Settlement, Settler, Token, Verdict};
 use crate::error::{Error, Kind, Result};
 use crate::publisher::Publisher;
@@ -283,7 +284,8 @@ impl Session {
 
     /// Dead-letters a message that has used up its attempts. While that fails, the message and its key wait.
     async fn give_up(self: &Arc<Self>, delivery: Delivery, failures: u32) {
-        let reason = format!("it failed {failures} times, and the subscription allows no more");
+        let text = format!("it failed {failures} times, and the subscription allows no more");
+        let reason = Reason::new(ReasonClass::Retryable, text);
         let (token, key) = (delivery.token(), delivery.to_key());
         let settlement = Settlement { delivery, verdict: Verdict::DeadLetter { reason } };
         match self.settle(vec![settlement]).await.pop() {

@@ -125,7 +125,7 @@ fn header_value(value: &[u8]) -> Value {
     }
 }
 
-fn rfc3339(time: SystemTime) -> String {
+pub(in crate::commands) fn rfc3339(time: SystemTime) -> String {
     humantime::format_rfc3339_millis(time).to_string()
 }
 
