@@ -3,17 +3,24 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use anybroker_core::{Error, Key, Settler, Topic, Verdict};
-use tokio::sync::{Notify, watch};
+use anybroker_core::{Error, Key, Kind, Settler, Topic, Verdict};
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::delays::Delays;
 use super::lanes::{Lanes, Task};
 use super::settling::Verdicts;
-use crate::failure::Failure;
+use crate::failure::{BoxError, Failure};
 use crate::handling::{Handling, Hopeless};
 use crate::observe::{Happening, Observer, Outcome};
 use crate::retry::Decision;
+
+/// The error that ends the worker.
+#[derive(Default)]
+struct Fatal {
+    error: Mutex<Option<Error>>,
+    raised: Notify,
+}
 
 /// The shared state of one subscription.
 pub(super) struct Desk {
@@ -23,8 +30,7 @@ pub(super) struct Desk {
     pub(super) dead_letters: Option<Topic>,
     pub(super) verdicts: Verdicts,
     pub(super) delays: Delays,
-    /// The error that ends the worker.
-    pub(super) fatal: watch::Sender<Option<Arc<Error>>>,
+    fatal: Fatal,
     observers: Arc<[Arc<dyn Observer>]>,
     lanes: Mutex<Lanes>,
     work: Notify,
@@ -44,7 +50,7 @@ impl Desk {
             dead_letters,
             verdicts: Verdicts::default(),
             delays: Delays::default(),
-            fatal: watch::Sender::new(None),
+            fatal: Fatal::default(),
             observers,
             lanes: Mutex::default(),
             work: Notify::new(),
@@ -155,7 +161,7 @@ impl Desk {
                 self.done(key.as_ref());
             }
             Decision::GiveUp => self.give_up(task, &failure),
-            Decision::End => self.end(task, Failure::text(failure.to_string())),
+            Decision::End => self.end(task, failure.into_source()),
         }
     }
 
@@ -165,15 +171,15 @@ impl Desk {
         tracing::warn!(error = %failure, class = failure.class().as_str(), attempt, "a message is hopeless");
         match (&self.dead_letters, self.handling.hopeless) {
             (Some(_), _) => {
-                let reason = format!("{}: {}", failure.class().as_str(), failure.chain().join(": "));
+                let reason = failure.reason();
                 self.verdicts.push(task, Verdict::DeadLetter { reason }, Outcome::DeadLettered);
             }
             (None, Hopeless::Discard) => self.acknowledge(task, Outcome::Discarded),
             (None, Hopeless::Stop) => {
                 let text = format!(
-                    "a message is hopeless ({failure}), and the subscription names no dead letter topic; it was handed back"
+                    "a message is hopeless ({failure}), and there is no dead letter topic for it; it was handed back"
                 );
-                self.end(task, Failure::text(text));
+                self.end(task, text.into());
             }
         }
     }
@@ -185,13 +191,26 @@ impl Desk {
     }
 
     /// The worker cannot go on; the message is handed back.
-    fn end(&self, task: Task, source: crate::failure::BoxError) {
-        use anybroker_core::Kind;
-        let error = Error::new(Kind::Unexpected, "handle", "the worker cannot go on").with_source(source);
+    fn end(&self, task: Task, source: BoxError) {
+        let error = Error::new(Kind::Unexpected, "handle", format!("the worker cannot go on: {source}"));
         let error = error.on(format!("topic `{}`, group `{}`", self.settler.topic(), self.settler.group()));
         self.fatal
-            .send_if_modified(|fatal| fatal.is_none().then(|| *fatal = Some(Arc::new(error))).is_some());
+            .error
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get_or_insert(error.with_source(source));
+        self.fatal.raised.notify_one();
         drop(task);
+    }
+
+    /// Waits for the error that ends the worker.
+    pub(super) async fn fatal(&self) -> Error {
+        loop {
+            if let Some(error) = self.fatal.error.lock().unwrap_or_else(PoisonError::into_inner).take() {
+                return error;
+            }
+            self.fatal.raised.notified().await;
+        }
     }
 
     /// Nothing more begins; what waits is handed back, in order.

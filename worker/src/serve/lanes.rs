@@ -20,9 +20,9 @@ impl Task {
         Task { key: delivery.to_key(), delivery, failed_here: 0 }
     }
 
-    /// 1 for the first attempt.
+    /// 1 for the first attempt; to be delivered again for an earlier message's sake is none.
     pub(super) fn attempt(&self) -> u32 {
-        self.delivery.attempt().saturating_add(self.failed_here)
+        self.delivery.failures().saturating_add(self.failed_here).saturating_add(1)
     }
 }
 

@@ -80,14 +80,11 @@ impl Serving {
     }
 
     async fn serve(&mut self, desk: &Desk) -> Result<()> {
-        let mut fatal = desk.fatal.subscribe();
         loop {
             tokio::select! {
                 biased;
                 _ = self.ending.wait_for(|ending| *ending != Ending::No) => return Ok(()),
-                Ok(error) = fatal.wait_for(Option::is_some) => {
-                    return Err(error.as_ref().map_or_else(ended, |error| error.duplicate()));
-                }
+                error = desk.fatal() => return Err(error),
                 due = desk.delays.due() => desk.push(due),
                 received = self.consumer.receive(BATCH) => {
                     let received = received?;
@@ -136,10 +133,6 @@ impl Serving {
             }
         }
     }
-}
-
-fn ended() -> Error {
-    Error::new(Kind::Unexpected, "handle", "the worker cannot go on")
 }
 
 /// Runs `future` for as long as the worker's ending allows.

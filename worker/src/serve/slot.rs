@@ -38,11 +38,11 @@ where
     /// Until the desk is closed.
     pub(super) async fn run(mut self) {
         while let Some(task) = self.desk.next().await {
-            let attempts = task.delivery.attempt();
-            if self.desk.handling.retry.is_over(attempts) {
+            let deliveries = task.delivery.attempt();
+            if self.desk.handling.retry.is_over(deliveries) {
                 let text = format!(
                     "{} deliveries did not come to an end: the process died, or lost the message",
-                    attempts - 1
+                    deliveries - 1
                 );
                 self.desk.give_up(task, &Failure::retryable(text));
                 continue;
