@@ -2,6 +2,7 @@
 
 mod delays;
 mod desk;
+mod guard;
 mod lanes;
 mod settling;
 mod slot;
