@@ -1,5 +1,6 @@
 //! A received message in the hands of the application, and how it is settled.
 
+use std::any::Any;
 use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
@@ -168,6 +169,24 @@ impl Delivery {
         self.settler.take()
     }
 
+    /// A second delivery of the same record, settled by `settler`; this one stays as it is.
+    ///
+    /// # For implementors
+    /// For wrappers that keep the delivery and let somebody else read it.
+    pub fn view(&self, attempt: u32, settler: Arc<dyn Settler>) -> Self {
+        Delivery {
+            record: self.record.clone(),
+            token: Token { attempt, ..self.token },
+            settler: Some(settler),
+            ..*self
+        }
+    }
+
+    /// What settles it; none once it has been settled.
+    pub fn settler(&self) -> Option<&Arc<dyn Settler>> {
+        self.settler.as_ref()
+    }
+
     /// The same delivery, settled by `settler`.
     pub fn with_settler(mut self, settler: Arc<dyn Settler>) -> Self {
         self.settler = Some(settler);
@@ -324,6 +343,17 @@ pub trait Settler: Send + Sync {
 
     /// What dropping a delivery calls: makes it available again. Never waits.
     fn release(&self, token: Token);
+
+    /// Whether it is still worth beginning with the delivery: it is neither void nor about to be taken away. One that is
+    /// not is to be dropped. Never waits.
+    fn is_current(&self, _token: Token) -> bool {
+        true
+    }
+
+    /// What the settler lends to those who read its deliveries, by type.
+    fn context(&self) -> Option<&(dyn Any + Send + Sync)> {
+        None
+    }
 
     /// The topic.
     fn topic(&self) -> &Topic;

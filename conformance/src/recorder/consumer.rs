@@ -256,6 +256,10 @@ impl Settler for RecordedSettler {
         }
     }
 
+    fn is_current(&self, token: Token) -> bool {
+        self.inner().as_ref().is_none_or(|inner| inner.is_current(token))
+    }
+
     fn topic(&self) -> &Topic {
         &self.subscription.topic
     }

@@ -220,6 +220,12 @@ impl Partition {
         ours && entry.is_some()
     }
 
+    /// Whether it is still worth beginning with the record of this token.
+    pub(super) fn is_current(&mut self, token: Token) -> bool {
+        let lapsed = self.until.is_some() && self.lapsed(Instant::now());
+        !self.draining && !lapsed && self.holds(token)
+    }
+
     /// The broker is asked to acknowledge the record of `token`: nobody else may settle it meanwhile.
     pub(super) fn begin_ack(&mut self, token: Token) -> Result<u64> {
         let entry = self.held(token)?;

@@ -355,6 +355,10 @@ impl Settler for Session {
         self.wake();
     }
 
+    fn is_current(&self, token: Token) -> bool {
+        self.ended.get().is_none() && self.ledger().is_current(token)
+    }
+
     fn topic(&self) -> &Topic {
         &self.subscription.topic
     }

@@ -1,0 +1,222 @@
+//! Where receiving, handling and settling meet: what waits for a handler, and what waits to be settled.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use anybroker_core::{Error, Key, Settler, Topic, Verdict};
+use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
+
+use super::delays::Delays;
+use super::lanes::{Lanes, Task};
+use super::settling::Verdicts;
+use crate::failure::Failure;
+use crate::handling::{Handling, Hopeless};
+use crate::observe::{Happening, Observer, Outcome};
+use crate::retry::Decision;
+
+/// The shared state of one subscription.
+pub(super) struct Desk {
+    pub(super) handling: Handling,
+    pub(super) settler: Arc<dyn Settler>,
+    /// Where hopeless messages go, if anywhere.
+    pub(super) dead_letters: Option<Topic>,
+    pub(super) verdicts: Verdicts,
+    pub(super) delays: Delays,
+    /// The error that ends the worker.
+    pub(super) fatal: watch::Sender<Option<Arc<Error>>>,
+    observers: Arc<[Arc<dyn Observer>]>,
+    lanes: Mutex<Lanes>,
+    work: Notify,
+    closed: AtomicBool,
+}
+
+impl Desk {
+    pub(super) fn new(
+        handling: Handling,
+        settler: Arc<dyn Settler>,
+        dead_letters: Option<Topic>,
+        observers: Arc<[Arc<dyn Observer>]>,
+    ) -> Self {
+        Desk {
+            handling,
+            settler,
+            dead_letters,
+            verdicts: Verdicts::default(),
+            delays: Delays::default(),
+            fatal: watch::Sender::new(None),
+            observers,
+            lanes: Mutex::default(),
+            work: Notify::new(),
+            closed: AtomicBool::new(false),
+        }
+    }
+
+    fn lanes(&self) -> MutexGuard<'_, Lanes> {
+        self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes messages in.
+    pub(super) fn push(&self, tasks: impl IntoIterator<Item = Task>) {
+        let mut lanes = self.lanes();
+        tasks.into_iter().for_each(|task| lanes.push(task));
+        drop(lanes);
+        self.work.notify_one();
+    }
+
+    /// The next message that is worth beginning with; none once the desk is closed.
+    ///
+    /// # Cancel safety
+    /// Cancel safe: a message leaves only when it is returned.
+    pub(super) async fn next(&self) -> Option<Task> {
+        loop {
+            if self.closed.load(Ordering::Acquire) {
+                // The wake-up is passed on: others wait for it too.
+                self.work.notify_one();
+                return None;
+            }
+            match self.try_next() {
+                Some(task) => return Some(task),
+                None => self.work.notified().await,
+            }
+        }
+    }
+
+    /// The next message that is worth beginning with, if there is one now.
+    pub(super) fn try_next(&self) -> Option<Task> {
+        loop {
+            let mut lanes = self.lanes();
+            let task = lanes.take()?;
+            let more = lanes.is_ready();
+            drop(lanes);
+            if more {
+                self.work.notify_one();
+            }
+            match self.current(task) {
+                Some(task) => return Some(task),
+                None => continue,
+            }
+        }
+    }
+
+    /// What waits directly behind a message of this key that is in work, if it is worth beginning with.
+    pub(super) fn try_behind(&self, key: &Key) -> Option<Task> {
+        let task = self.lanes().take_behind(key)?;
+        if self.settler.is_current(task.delivery.token()) {
+            return Some(task);
+        }
+        self.observe(&Happening::Void);
+        None
+    }
+
+    fn current(&self, task: Task) -> Option<Task> {
+        if self.settler.is_current(task.delivery.token()) {
+            return Some(task);
+        }
+        let key = task.key.clone();
+        // Released before the next one of its key begins.
+        drop(task);
+        self.done(key.as_ref());
+        self.observe(&Happening::Void);
+        None
+    }
+
+    /// The work on a message of this key has ended.
+    pub(super) fn done(&self, key: Option<&Key>) {
+        if key.is_none() {
+            return;
+        }
+        let mut lanes = self.lanes();
+        lanes.done(key);
+        let ready = lanes.is_ready();
+        drop(lanes);
+        if ready {
+            self.work.notify_one();
+        }
+    }
+
+    /// Decides what becomes of a message whose handler has ended.
+    pub(super) fn finish(&self, task: Task, result: Result<(), Failure>) {
+        let failure = match result {
+            Ok(()) => return self.acknowledge(task, Outcome::Acknowledged),
+            Err(failure) => failure,
+        };
+        let decision = self.handling.retry.decide(&failure, &task.delivery, task.attempt(), random());
+        match decision {
+            Decision::Again(delay) if self.handling.retry.in_order => {
+                tracing::debug!(error = %failure, attempt = task.attempt(), ?delay, "a handler failed; the message comes again");
+                self.verdicts.push(task, Verdict::Nack { delay }, Outcome::Retried);
+            }
+            Decision::Again(delay) => {
+                tracing::debug!(error = %failure, attempt = task.attempt(), ?delay, "a handler failed; the message waits aside");
+                self.observe(&Happening::Waits(&task.delivery));
+                let key = task.key.clone();
+                self.delays.push(Instant::now() + delay, Task { failed_here: task.failed_here + 1, ..task });
+                self.done(key.as_ref());
+            }
+            Decision::GiveUp => self.give_up(task, &failure),
+            Decision::End => self.end(task, Failure::text(failure.to_string())),
+        }
+    }
+
+    /// A message that no attempt can help.
+    pub(super) fn give_up(&self, task: Task, failure: &Failure) {
+        let attempt = task.attempt();
+        tracing::warn!(error = %failure, class = failure.class().as_str(), attempt, "a message is hopeless");
+        match (&self.dead_letters, self.handling.hopeless) {
+            (Some(_), _) => {
+                let reason = format!("{}: {}", failure.class().as_str(), failure.chain().join(": "));
+                self.verdicts.push(task, Verdict::DeadLetter { reason }, Outcome::DeadLettered);
+            }
+            (None, Hopeless::Discard) => self.acknowledge(task, Outcome::Discarded),
+            (None, Hopeless::Stop) => {
+                let text = format!(
+                    "a message is hopeless ({failure}), and the subscription names no dead letter topic; it was handed back"
+                );
+                self.end(task, Failure::text(text));
+            }
+        }
+    }
+
+    fn acknowledge(&self, task: Task, outcome: Outcome) {
+        let key = task.key.clone();
+        self.verdicts.push(task, Verdict::Ack, outcome);
+        self.done(key.as_ref());
+    }
+
+    /// The worker cannot go on; the message is handed back.
+    fn end(&self, task: Task, source: crate::failure::BoxError) {
+        use anybroker_core::Kind;
+        let error = Error::new(Kind::Unexpected, "handle", "the worker cannot go on").with_source(source);
+        let error = error.on(format!("topic `{}`, group `{}`", self.settler.topic(), self.settler.group()));
+        self.fatal
+            .send_if_modified(|fatal| fatal.is_none().then(|| *fatal = Some(Arc::new(error))).is_some());
+        drop(task);
+    }
+
+    /// Nothing more begins; what waits is handed back, in order.
+    pub(super) fn close(&self) -> usize {
+        self.closed.store(true, Ordering::Release);
+        let waiting = self.lanes().clear();
+        self.work.notify_one();
+        waiting.len() + self.delays.clear()
+    }
+
+    /// Tells the observers.
+    pub(super) fn observe(&self, happening: &Happening<'_>) {
+        for observer in &*self.observers {
+            observer.observe(self.settler.topic(), self.settler.group(), happening);
+        }
+    }
+
+    /// Whether anybody watches.
+    pub(super) fn is_observed(&self) -> bool {
+        !self.observers.is_empty()
+    }
+}
+
+/// Below 1; good enough for jitter.
+fn random() -> f64 {
+    use std::hash::{BuildHasher, RandomState};
+    (RandomState::new().hash_one(0) >> 11) as f64 / (1_u64 << 53) as f64
+}
