@@ -193,7 +193,7 @@ impl Replay {
     async fn publish(&mut self, attempts: &mut [Attempt]) {
         let mut topics: Vec<(Topic, Vec<&mut Attempt>)> = Vec::new();
         for attempt in attempts {
-            match self.target(attempt.lane.topic.as_ref()) {
+            match self.target(attempt) {
                 Ok(topic) => match topics.iter_mut().find(|(other, _)| *other == topic) {
                     Some((_, of_topic)) => of_topic.push(attempt),
                     None => topics.push((topic, vec![attempt])),
@@ -237,9 +237,14 @@ impl Replay {
         all
     }
 
-    fn target(&self, topic: Option<&Topic>) -> Result<Topic> {
+    /// Where it is to be published, if it is.
+    fn target(&self, attempt: &Attempt) -> Result<Topic> {
+        if !self.settler.0.is_current(attempt.letter.delivery().token()) {
+            let text = "it is no longer ours: another member of the group is given it";
+            return Err(Error::new(Kind::Fenced, "replay", text));
+        }
         let bad = |text: String| Error::new(Kind::InvalidConfiguration, "replay", text);
-        match topic {
+        match &attempt.lane.topic {
             Some(topic) if *topic == self.dead_letters => {
                 Err(bad(format!("it would go into `{topic}`, where it is a dead letter"))
                     .advice("name another topic to replay to"))

@@ -137,6 +137,31 @@ async fn letters_that_the_broker_lends_for_a_time_are_not_replayed_when_it_is_ov
 }
 
 #[tokio::test(start_paused = true)]
+async fn two_operators_at_once_replay_nothing_twice() {
+    let place = Place::new("memory://two-at-once").await;
+    let keys = (0..60).map(|at| Message::new("x").with_id(format!("m-{at}")).with_key(format!("k-{at}")));
+    place.give_up(keys.collect(), |_| "bad".into()).await;
+    let mut first = place.letters().await;
+    let options = ReplayOptions { rate: NonZeroU32::new(10), ..Default::default() };
+    let replay = first.replay(&Filter::default(), options.clone()).unwrap();
+    let second = async {
+        let mut letters = place.letters().await;
+        let replay = letters.replay(&Filter::default(), options.clone()).unwrap();
+        let ended = to_the_end(replay).await;
+        letters.close().await.unwrap();
+        ended.0
+    };
+    let ((of_first, errors), of_second) = tokio::join!(to_the_end(replay), second);
+    first.close().await.unwrap();
+    assert!(errors.iter().all(|kind| *kind == Kind::Fenced) && !errors.is_empty(), "{errors:?}");
+    assert!(of_second.done > 0 && of_first.again + of_second.again == 0, "{of_first:?} {of_second:?}");
+    let received = place.received().await;
+    let ids: HashSet<_> = received.iter().map(|message| message.id.to_string()).collect();
+    assert_eq!((received.len(), ids.len()), (of_first.done + of_second.done, received.len()));
+    assert_eq!(place.left().await.len(), 60 - received.len());
+}
+
+#[tokio::test(start_paused = true)]
 async fn another_group_has_a_view_of_its_own() {
     let place = Place::new("memory://two").await;
     place.give_up(three_keys(4), |_| "bad".into()).await;
