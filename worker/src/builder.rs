@@ -8,8 +8,8 @@ use std::time::Duration;
 use anybroker_core::{Broker, Consumer, Error, Kind, Result, Subscription};
 use futures::future::BoxFuture;
 
-use crate::handler::{Context, IntoService, States};
-use crate::handling::Handling;
+use crate::handler::{Context, IntoBatchService, IntoService, States};
+use crate::handling::{Batches, Handling};
 use crate::observe::Observer;
 use crate::publishers::Publishers;
 use crate::serve::Serving;
@@ -95,7 +95,7 @@ impl Builder {
         self.add(subscription, Some(handling), handler)
     }
 
-    fn add<M, H>(mut self, subscription: Subscription, handling: Option<Handling>, handler: H) -> Self
+    fn add<M, H>(self, subscription: Subscription, handling: Option<Handling>, handler: H) -> Self
     where
         H: IntoService<M> + Send + 'static,
     {
@@ -103,7 +103,54 @@ impl Builder {
             let service = handler.into_service(context)?;
             Ok(Box::new(move |serving: Serving, context| Box::pin(serving.run(context, service))))
         };
-        self.subscribed.push(Subscribed { subscription, handling, prepare: Box::new(prepare) });
+        self.prepare(subscription, handling, Box::new(prepare))
+    }
+
+    /// Handles the messages of a subscription in batches: with an async function over events of one type, or any
+    /// `tower::Service<Vec<Delivery>>`. Messages of a key are in order, within a batch and from one to the next; when one of
+    /// them is to come again, what was said of the later ones of its key in the batch is void, and they come again after it.
+    pub fn subscribe_batch<M, H>(self, subscription: Subscription, batches: Batches, handler: H) -> Self
+    where
+        H: IntoBatchService<M> + Send + 'static,
+    {
+        self.add_batch(subscription, None, batches, handler)
+    }
+
+    /// The same, with a handling of its own.
+    pub fn subscribe_batch_with<M, H>(
+        self,
+        subscription: Subscription,
+        handling: Handling,
+        batches: Batches,
+        handler: H,
+    ) -> Self
+    where
+        H: IntoBatchService<M> + Send + 'static,
+    {
+        self.add_batch(subscription, Some(handling), batches, handler)
+    }
+
+    fn add_batch<M, H>(
+        self,
+        subscription: Subscription,
+        handling: Option<Handling>,
+        batches: Batches,
+        handler: H,
+    ) -> Self
+    where
+        H: IntoBatchService<M> + Send + 'static,
+    {
+        let prepare = move |context: &Context| -> Result<Serve> {
+            let service = handler.into_batch_service(context)?;
+            Ok(Box::new(move |serving: Serving, context| {
+                Box::pin(serving.run_batches(context, service, batches))
+            }))
+        };
+        self.prepare(subscription, handling, Box::new(prepare))
+    }
+
+    fn prepare(mut self, subscription: Subscription, handling: Option<Handling>, prepare: Prepare) -> Self {
+        self.subscribed.push(Subscribed { subscription, handling, prepare });
         self
     }
 

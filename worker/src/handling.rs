@@ -74,3 +74,23 @@ pub enum Hopeless {
     /// It is acknowledged and gone; an error is logged and counted.
     Discard,
 }
+
+/// How messages are put together for a handler of batches.
+#[derive(Clone, Copy, Debug)]
+pub struct Batches {
+    pub(crate) most: usize,
+    pub(crate) linger: Duration,
+}
+
+impl Batches {
+    /// Batches of up to so many messages, of what is there.
+    pub fn of(most: usize) -> Self {
+        Batches { most: most.max(1), linger: Duration::ZERO }
+    }
+
+    /// Waits so long for a batch to fill up.
+    pub fn linger(mut self, limit: Duration) -> Self {
+        self.linger = limit;
+        self
+    }
+}

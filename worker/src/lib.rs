@@ -69,10 +69,10 @@ mod worker;
 pub use builder::Builder;
 pub use failure::{BoxError, Class, Failure, HandlerError};
 pub use handler::{
-    Attempt, ByFunction, ByService, Context, Deadline, Extract, Handler, IntoResult, IntoService, Router,
-    State, Unknown,
+    Attempt, BatchHandler, Batched, ByFunction, ByService, Context, Deadline, Extract, FromWorker, Handler,
+    IntoBatchService, IntoResult, IntoService, Item, Outcomes, Router, State, Unknown,
 };
-pub use handling::{Handling, Hopeless};
+pub use handling::{Batches, Handling, Hopeless};
 pub use observe::{Happening, Observer, Outcome};
 pub use publishers::Publishers;
 pub use retry::Retry;

@@ -88,6 +88,17 @@ impl Desk {
         }
     }
 
+    /// Waits until something may have come in; others who wait may hear of it instead. Says whether the desk is open.
+    pub(super) async fn changed(&self) -> bool {
+        self.work.notified().await;
+        let open = !*self.closed.borrow();
+        if !open {
+            // The wake-up is passed on, as in `next`.
+            self.work.notify_one();
+        }
+        open
+    }
+
     /// The next message that is worth beginning with, if there is one now.
     pub(super) fn try_next(&self) -> Option<Task> {
         loop {
@@ -136,7 +147,7 @@ impl Desk {
     }
 
     /// Gives a message up that was delivered too often without its handler having come to an end.
-    pub(super) fn admit(&self, task: Task) -> Option<Task> {
+    pub(super) async fn admit(&self, task: Task) -> Option<Task> {
         let deliveries = task.delivery.attempt();
         if !self.handling.retry.is_over(deliveries) {
             return Some(task);

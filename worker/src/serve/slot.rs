@@ -29,7 +29,7 @@ where
     /// Until the desk is closed.
     pub(super) async fn run(mut self) {
         while let Some(task) = self.desk.next().await {
-            let Some(task) = self.desk.admit(task) else { continue };
+            let Some(task) = self.desk.admit(task).await else { continue };
             let Some(result) = self.handle(&task).await else { return };
             self.desk.finish(task, result, |_| Vec::new());
         }

@@ -1,5 +1,6 @@
 //! The worker over the in-memory broker, in virtual time.
 
+mod batches;
 mod common;
 mod hopeless;
 mod lanes;
