@@ -157,7 +157,8 @@ impl Builder {
     /// The worker, checked as far as it can be without a broker.
     ///
     /// # Errors
-    /// `InvalidConfiguration`: no subscription; a handler asks for a state that is not there; the subscription's own limit of
+    /// `InvalidConfiguration`: no subscription; a handler asks for a state that is not there; messages are to be
+    /// parked without a dead letter topic; the subscription's own limit of
     /// attempts and the worker's contradict each other.
     pub fn build(self) -> Result<Worker> {
         let invalid = |text: &str| Error::new(Kind::InvalidConfiguration, "build the worker", text);
@@ -176,6 +177,11 @@ impl Builder {
             }
             let serve = prepare(&context)?;
             let handling = handling.unwrap_or_else(|| self.handling.clone());
+            if handling.parking.is_some() && subscription.dead_letter.is_none() {
+                let error =
+                    invalid("messages are to be parked, and the subscription names no dead letter topic");
+                return Err(error.advice("name one: Subscription::dead_letter"));
+            }
             prepared.push(Prepared { subscription, handling, serve });
         }
         Ok(Worker {

@@ -59,11 +59,13 @@ mod builder;
 mod failure;
 mod handler;
 mod handling;
+mod layers;
 mod observe;
 mod publishers;
 mod retry;
 mod serve;
 mod signals;
+mod store;
 mod worker;
 
 pub use builder::Builder;
@@ -73,7 +75,11 @@ pub use handler::{
     IntoBatchService, IntoResult, IntoService, Item, Outcomes, Router, State, Unknown,
 };
 pub use handling::{Batches, Handling, Hopeless};
+pub use layers::{CircuitBreaker, CircuitBroken, Idempotency, Idempotent};
 pub use observe::{Happening, Observer, Outcome};
 pub use publishers::Publishers;
 pub use retry::Retry;
+#[cfg(feature = "sqlite")]
+pub use store::SqliteStore;
+pub use store::{Admission, Begin, IdempotencyStore, Lot, MemoryStore, ParkingStore};
 pub use worker::Worker;

@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use super::delays::Delays;
 use super::lanes::{Lanes, Task};
+use super::parking;
 use super::settling::Verdicts;
 use crate::failure::{BoxError, Failure};
 use crate::handling::{Handling, Hopeless};
@@ -146,16 +147,20 @@ impl Desk {
         }
     }
 
-    /// Gives a message up that was delivered too often without its handler having come to an end.
+    /// Lets a message through to its handler, unless it was delivered too often without its handler having come to an end,
+    /// or is to be parked. None also if the desk was closed meanwhile.
     pub(super) async fn admit(&self, task: Task) -> Option<Task> {
         let deliveries = task.delivery.attempt();
-        if !self.handling.retry.is_over(deliveries) {
-            return Some(task);
+        if self.handling.retry.is_over(deliveries) {
+            let text =
+                format!("{} deliveries did not come to an end: the process died, or lost it", deliveries - 1);
+            self.give_up(task, &Failure::retryable(text));
+            return None;
         }
-        let text =
-            format!("{} deliveries did not come to an end: the process died, or lost it", deliveries - 1);
-        self.give_up(task, &Failure::retryable(text));
-        None
+        match self.handling.parking {
+            Some(_) => parking::admit(self, task).await,
+            None => Some(task),
+        }
     }
 
     /// A handler begins.
@@ -167,7 +172,7 @@ impl Desk {
 
     /// A handler has ended.
     pub(super) fn ended(&self, task: &Task, result: &Result<(), Failure>, took: Duration) {
-        let result = result.as_ref().map(|()| ());
+        let result = result.as_ref().copied();
         self.observe(&Happening::Ended { delivery: &task.delivery, result, took });
     }
 
@@ -222,6 +227,10 @@ impl Desk {
     }
 
     fn acknowledge(&self, task: Task, outcome: Outcome) {
+        if task.parked {
+            // Its key goes on when it has left the parked ones.
+            return self.verdicts.push(task, Verdict::Ack, outcome);
+        }
         let key = task.key.clone();
         self.verdicts.push(task, Verdict::Ack, outcome);
         self.done(key.as_ref());

@@ -13,11 +13,13 @@ pub(super) struct Task {
     pub(super) key: Option<Key>,
     /// Attempts that failed in this process without the broker's knowledge.
     pub(super) failed_here: u32,
+    /// It is the first of its key's parked messages, and leaves them when it is done.
+    pub(super) parked: bool,
 }
 
 impl Task {
     pub(super) fn new(delivery: Delivery) -> Self {
-        Task { key: delivery.to_key(), delivery, failed_here: 0 }
+        Task { key: delivery.to_key(), delivery, failed_here: 0, parked: false }
     }
 
     /// 1 for the first attempt; to be delivered again for an earlier message's sake is none.

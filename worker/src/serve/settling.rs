@@ -12,6 +12,7 @@ use tokio::sync::Notify;
 
 use super::desk::Desk;
 use super::lanes::Task;
+use super::parking;
 use crate::observe::{Happening, Outcome};
 
 /// A message with what is said of it.
@@ -53,7 +54,8 @@ impl Verdicts {
     pub(super) fn push_with(&self, task: Task, verdict: Verdict, outcome: Outcome, later: Vec<Task>) {
         self.open.fetch_add(1, Ordering::AcqRel);
         let mut queue = self.queue();
-        let kind = if verdict == Verdict::Ack { &mut queue.acks } else { &mut queue.others };
+        let plain = verdict == Verdict::Ack && !task.parked;
+        let kind = if plain { &mut queue.acks } else { &mut queue.others };
         kind.push(Decided { task, verdict, outcome, later });
         drop(queue);
         self.arrived.notify_one();
@@ -137,6 +139,9 @@ async fn acknowledge(desk: &Desk, decided: Vec<Decided>) {
 
 /// Puts back or dead-letters a message; its key goes on afterwards.
 async fn settle_one(desk: &Desk, decided: Decided) {
+    if desk.handling.parking.is_some() {
+        parking::note(desk, &decided.task, decided.outcome).await;
+    }
     let Decided { task: Task { mut delivery, key, .. }, verdict, mut outcome, later } = decided;
     let seen = view(desk, &delivery);
     let mut wait = REFUSED.0;
