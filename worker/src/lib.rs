@@ -66,6 +66,7 @@ mod retry;
 mod serve;
 mod signals;
 mod store;
+pub mod testing;
 mod worker;
 
 pub use builder::Builder;

@@ -1,5 +1,7 @@
 //! The worker over the in-memory broker, in virtual time.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking, and so do their helpers")]
+
 mod batches;
 mod circuit;
 mod common;
@@ -8,4 +10,5 @@ mod lanes;
 mod lifecycle;
 mod retries;
 mod stores;
+mod testing;
 mod typed;
