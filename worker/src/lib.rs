@@ -56,24 +56,32 @@
 //! A dead letter that cannot be published is tried again for as long as it takes; its key waits, unacknowledged.
 
 mod builder;
+#[cfg(feature = "endpoint")]
+mod endpoint;
 mod failure;
 mod handler;
 mod handling;
+mod health;
 mod observe;
 mod publishers;
 mod retry;
 mod serve;
 mod signals;
+mod telemetry;
 mod worker;
 
 pub use builder::Builder;
+#[cfg(feature = "endpoint")]
+pub use endpoint::Endpoint;
 pub use failure::{BoxError, Class, Failure, HandlerError};
 pub use handler::{
     Attempt, ByFunction, ByService, Context, Deadline, Extract, Handler, IntoResult, IntoService, Router,
     State, Unknown,
 };
 pub use handling::{Handling, Hopeless};
-pub use observe::{Happening, Observer, Outcome};
+pub use health::{BrokerHealth, Health, LastError, Phase, Report, Status, SubscriptionHealth};
+pub use observe::{Happening, Loop, Observer, Outcome, Wants};
 pub use publishers::Publishers;
 pub use retry::Retry;
+pub use telemetry::Metrics;
 pub use worker::Worker;

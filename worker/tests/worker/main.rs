@@ -1,8 +1,13 @@
 //! The worker over the in-memory broker, in virtual time.
 
 mod common;
+#[cfg(feature = "endpoint")]
+mod endpoint;
+mod health;
 mod hopeless;
 mod lanes;
 mod lifecycle;
+mod metrics;
+mod mute;
 mod retries;
 mod typed;
