@@ -125,6 +125,12 @@ impl Failure {
         Failure { class, after: error.retry_after(), source }
     }
 
+    /// The same failure for another message; of the causes only the texts remain.
+    pub(crate) fn again(&self) -> Self {
+        let chain = self.reason().to_string();
+        Failure { class: self.class, after: self.after, source: chain.into() }
+    }
+
     pub(crate) fn into_source(self) -> BoxError {
         self.source
     }

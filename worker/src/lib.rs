@@ -62,11 +62,13 @@ mod failure;
 mod handler;
 mod handling;
 mod health;
+mod layers;
 mod observe;
 mod publishers;
 mod retry;
 mod serve;
 mod signals;
+mod store;
 mod telemetry;
 mod worker;
 
@@ -75,13 +77,17 @@ pub use builder::Builder;
 pub use endpoint::Endpoint;
 pub use failure::{BoxError, Class, Failure, HandlerError};
 pub use handler::{
-    Attempt, ByFunction, ByService, Context, Deadline, Extract, Handler, IntoResult, IntoService, Router,
-    State, Unknown,
+    Attempt, BatchHandler, Batched, ByFunction, ByService, Context, Deadline, Extract, FromWorker, Handler,
+    IntoBatchService, IntoResult, IntoService, Item, Outcomes, Router, State, Unknown,
 };
-pub use handling::{Handling, Hopeless};
+pub use handling::{Batches, Handling, Hopeless};
 pub use health::{BrokerHealth, Health, LastError, Phase, Report, Status, SubscriptionHealth};
+pub use layers::{CircuitBreaker, CircuitBroken, Idempotency, Idempotent};
 pub use observe::{Happening, Loop, Observer, Outcome, Wants};
 pub use publishers::Publishers;
 pub use retry::Retry;
+#[cfg(feature = "sqlite")]
+pub use store::SqliteStore;
+pub use store::{Admission, Begin, IdempotencyStore, Lot, MemoryStore, ParkingStore};
 pub use telemetry::Metrics;
 pub use worker::Worker;

@@ -1,5 +1,7 @@
 //! The worker over the in-memory broker, in virtual time.
 
+mod batches;
+mod circuit;
 mod common;
 #[cfg(feature = "endpoint")]
 mod endpoint;
@@ -10,4 +12,5 @@ mod lifecycle;
 mod metrics;
 mod mute;
 mod retries;
+mod stores;
 mod typed;
