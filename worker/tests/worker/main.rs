@@ -1,5 +1,7 @@
 //! The worker over the in-memory broker, in virtual time.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may panic")]
+
 mod batches;
 mod circuit;
 mod common;
