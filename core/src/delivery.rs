@@ -46,6 +46,7 @@ pub struct Delivery {
     offset: u64,
     stored: i64,
     settler: Option<Arc<dyn Settler>>,
+    failures: u32,
     has_position: bool,
     redelivered: bool,
 }
@@ -57,6 +58,8 @@ pub struct Provenance {
     pub position: Option<Position>,
     /// Milliseconds since 1970 at which the broker took it; 0 if it does not say.
     pub stored: i64,
+    /// How often it failed before: see [`Delivery::failures`].
+    pub failures: u32,
     /// The broker or the session has handed it out before.
     pub redelivered: bool,
 }
@@ -73,6 +76,7 @@ impl Delivery {
             offset: provenance.position.map_or(0, |p| p.offset),
             stored: provenance.stored,
             settler: Some(settler),
+            failures: provenance.failures,
             has_position: provenance.position.is_some(),
             redelivered: provenance.redelivered,
         }
@@ -96,6 +100,12 @@ impl Delivery {
     /// 1 for the first delivery, 2 for the second; releases are not counted where avoidable.
     pub fn attempt(&self) -> u32 {
         self.token.attempt
+    }
+
+    /// How often it failed before: negative acknowledgements and lapsed leases, and every hand-out that the broker counted for
+    /// earlier holders. To be released, or overtaken by an earlier message of the key that comes again, is no failure.
+    pub fn failures(&self) -> u32 {
+        self.failures
     }
 
     /// Whether it was handed out before, to anybody.

@@ -8,8 +8,8 @@ use std::time::Duration;
 use anybroker_core::{Broker, Consumer, Error, Kind, Result, Subscription};
 use futures::future::BoxFuture;
 
-use crate::handler::{Context, IntoService, States};
-use crate::handling::Handling;
+use crate::handler::{Context, IntoBatchService, IntoService, States};
+use crate::handling::{Batches, Handling};
 use crate::observe::Observer;
 use crate::publishers::Publishers;
 use crate::serve::Serving;
@@ -95,7 +95,7 @@ impl Builder {
         self.add(subscription, Some(handling), handler)
     }
 
-    fn add<M, H>(mut self, subscription: Subscription, handling: Option<Handling>, handler: H) -> Self
+    fn add<M, H>(self, subscription: Subscription, handling: Option<Handling>, handler: H) -> Self
     where
         H: IntoService<M> + Send + 'static,
     {
@@ -103,14 +103,62 @@ impl Builder {
             let service = handler.into_service(context)?;
             Ok(Box::new(move |serving: Serving, context| Box::pin(serving.run(context, service))))
         };
-        self.subscribed.push(Subscribed { subscription, handling, prepare: Box::new(prepare) });
+        self.prepare(subscription, handling, Box::new(prepare))
+    }
+
+    /// Handles the messages of a subscription in batches: with an async function over events of one type, or any
+    /// `tower::Service<Vec<Delivery>>`. Messages of a key are in order, within a batch and from one to the next; when one of
+    /// them is to come again, what was said of the later ones of its key in the batch is void, and they come again after it.
+    pub fn subscribe_batch<M, H>(self, subscription: Subscription, batches: Batches, handler: H) -> Self
+    where
+        H: IntoBatchService<M> + Send + 'static,
+    {
+        self.add_batch(subscription, None, batches, handler)
+    }
+
+    /// The same, with a handling of its own.
+    pub fn subscribe_batch_with<M, H>(
+        self,
+        subscription: Subscription,
+        handling: Handling,
+        batches: Batches,
+        handler: H,
+    ) -> Self
+    where
+        H: IntoBatchService<M> + Send + 'static,
+    {
+        self.add_batch(subscription, Some(handling), batches, handler)
+    }
+
+    fn add_batch<M, H>(
+        self,
+        subscription: Subscription,
+        handling: Option<Handling>,
+        batches: Batches,
+        handler: H,
+    ) -> Self
+    where
+        H: IntoBatchService<M> + Send + 'static,
+    {
+        let prepare = move |context: &Context| -> Result<Serve> {
+            let service = handler.into_batch_service(context)?;
+            Ok(Box::new(move |serving: Serving, context| {
+                Box::pin(serving.run_batches(context, service, batches))
+            }))
+        };
+        self.prepare(subscription, handling, Box::new(prepare))
+    }
+
+    fn prepare(mut self, subscription: Subscription, handling: Option<Handling>, prepare: Prepare) -> Self {
+        self.subscribed.push(Subscribed { subscription, handling, prepare });
         self
     }
 
     /// The worker, checked as far as it can be without a broker.
     ///
     /// # Errors
-    /// `InvalidConfiguration`: no subscription; a handler asks for a state that is not there; the subscription's own limit of
+    /// `InvalidConfiguration`: no subscription; a handler asks for a state that is not there; messages are to be
+    /// parked without a dead letter topic; the subscription's own limit of
     /// attempts and the worker's contradict each other.
     pub fn build(self) -> Result<Worker> {
         let invalid = |text: &str| Error::new(Kind::InvalidConfiguration, "build the worker", text);
@@ -129,6 +177,11 @@ impl Builder {
             }
             let serve = prepare(&context)?;
             let handling = handling.unwrap_or_else(|| self.handling.clone());
+            if handling.parking.is_some() && subscription.dead_letter.is_none() {
+                let error =
+                    invalid("messages are to be parked, and the subscription names no dead letter topic");
+                return Err(error.advice("name one: Subscription::dead_letter"));
+            }
             prepared.push(Prepared { subscription, handling, serve });
         }
         Ok(Worker {

@@ -1,11 +1,10 @@
 //! Why a handler failed, and what that means for the message.
 
-use std::borrow::Cow;
 use std::error::Error as StdError;
 use std::fmt;
 use std::time::Duration;
 
-use anybroker_core::{Error, Kind};
+use anybroker_core::{Error, Kind, Reason, ReasonClass};
 
 /// An error of any kind.
 pub type BoxError = Box<dyn StdError + Send + Sync>;
@@ -95,15 +94,14 @@ impl Failure {
         &*self.source
     }
 
-    /// The error and what caused it, outermost first.
-    pub fn chain(&self) -> Vec<String> {
-        let mut chain = vec![self.source.to_string()];
-        let mut cause = self.source.source();
-        while let Some(error) = cause.filter(|_| chain.len() < DEEPEST) {
-            chain.push(error.to_string());
-            cause = error.source();
-        }
-        chain
+    /// What a dead letter says of it.
+    pub fn reason(&self) -> Reason {
+        let class = match self.class {
+            Class::Retryable => ReasonClass::Retryable,
+            Class::Poison => ReasonClass::Poison,
+            Class::Permanent | Class::Fatal => ReasonClass::Permanent,
+        };
+        Reason::of(class, &*self.source)
     }
 
     /// The failure that `error` stands for: a [`HandlerError`]'s own, otherwise one whose class follows from the error.
@@ -124,13 +122,16 @@ impl Failure {
         Failure { class, after: error.retry_after(), source }
     }
 
-    pub(crate) fn text(text: impl Into<Cow<'static, str>>) -> BoxError {
-        BoxError::from(text.into())
+    /// The same failure for another message; of the causes only the texts remain.
+    pub(crate) fn again(&self) -> Self {
+        let chain = self.reason().to_string();
+        Failure { class: self.class, after: self.after, source: chain.into() }
+    }
+
+    pub(crate) fn into_source(self) -> BoxError {
+        self.source
     }
 }
-
-/// The most errors of a chain that are kept.
-const DEEPEST: usize = 16;
 
 impl<E: StdError + Send + Sync + 'static> From<E> for Failure {
     fn from(error: E) -> Self {
@@ -187,11 +188,10 @@ mod tests {
     }
 
     #[test]
-    fn the_chain_goes_from_outside_in() {
+    fn the_reason_tells_the_causes() {
         let inner = Error::new(Kind::TimedOut, "connect", "no answer");
         let outer = Error::new(Kind::Unexpected, "load", "the order").with_source(inner);
-        let chain = Failure::permanent(outer).chain();
-        assert_eq!(chain.len(), 2, "{chain:?}");
-        assert!(chain[1].contains("no answer"), "{chain:?}");
+        let reason = Failure::permanent(outer).reason();
+        assert!(reason.text().contains("the order") && reason.chain()[0].contains("no answer"), "{reason}");
     }
 }

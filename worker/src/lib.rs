@@ -59,21 +59,28 @@ mod builder;
 mod failure;
 mod handler;
 mod handling;
+mod layers;
 mod observe;
 mod publishers;
 mod retry;
 mod serve;
 mod signals;
+mod store;
+pub mod testing;
 mod worker;
 
 pub use builder::Builder;
 pub use failure::{BoxError, Class, Failure, HandlerError};
 pub use handler::{
-    Attempt, ByFunction, ByService, Context, Deadline, Extract, Handler, IntoResult, IntoService, Router,
-    State, Unknown,
+    Attempt, BatchHandler, Batched, ByFunction, ByService, Context, Deadline, Extract, FromWorker, Handler,
+    IntoBatchService, IntoResult, IntoService, Item, Outcomes, Router, State, Unknown,
 };
-pub use handling::{Handling, Hopeless};
+pub use handling::{Batches, Handling, Hopeless};
+pub use layers::{CircuitBreaker, CircuitBroken, Idempotency, Idempotent};
 pub use observe::{Happening, Observer, Outcome};
 pub use publishers::Publishers;
 pub use retry::Retry;
+#[cfg(feature = "sqlite")]
+pub use store::SqliteStore;
+pub use store::{Admission, Begin, IdempotencyStore, Lot, MemoryStore, ParkingStore};
 pub use worker::Worker;

@@ -52,6 +52,7 @@ impl Handed {
         Provenance {
             position: positions.then_some(position),
             stored: self.stored,
+            failures: self.attempt.saturating_sub(1),
             redelivered: self.redelivered,
         }
     }

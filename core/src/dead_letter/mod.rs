@@ -43,4 +43,4 @@ pub use filter::Filter;
 pub use handled::{Handled, Summary};
 pub use queue::{Letter, Letters, Queue};
 pub use reason::{Reason, ReasonClass};
-pub use replay::{Replay, ReplayOptions};
+pub use replay::{ORIGINAL_ID, Replay, ReplayOptions};

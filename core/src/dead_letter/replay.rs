@@ -20,7 +20,7 @@ const KEYS: usize = 256;
 /// With a rate, so many steps are made a second at most.
 const STEPS_PER_SECOND: u32 = 10;
 /// Where a message that is replayed under another id keeps its own, as dead letters of foreign messages do.
-const ORIGINAL_ID: &str = "original-id";
+pub const ORIGINAL_ID: &str = "original-id";
 
 /// How letters are replayed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -111,7 +111,6 @@ pub(super) struct Handout {
     pub(super) record: Record,
     pub(super) token: Token,
     pub(super) provenance: Provenance,
-    pub(super) failures: u32,
 }
 
 impl Partition {
@@ -188,9 +187,9 @@ impl Partition {
             provenance: Provenance {
                 position: entry.offset.map(|offset| Position { partition: number, offset }),
                 stored: entry.stored,
+                failures: entry.failures,
                 redelivered,
             },
-            failures: entry.failures,
         };
         self.handed += 1;
         Some(handout)

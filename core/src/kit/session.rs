@@ -244,7 +244,7 @@ impl Session {
         let mut ledger = self.ledger();
         while batch.len() < max {
             let Some(mut handout) = ledger.next(now) else { break };
-            let failures = handout.failures;
+            let failures = handout.provenance.failures;
             if limit.is_some_and(|limit| failures >= limit) {
                 ledger.park(handout.token);
                 // Nobody tries it: this is no attempt.

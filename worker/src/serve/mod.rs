@@ -1,8 +1,11 @@
 //! One subscription in work: receives, hands to the handlers, settles, and drains at the end.
 
+mod batch_slot;
 mod delays;
 mod desk;
+mod guard;
 mod lanes;
+mod parking;
 mod settling;
 mod slot;
 
@@ -17,9 +20,10 @@ use tokio::time::Instant;
 use tower::Service;
 
 use crate::failure::BoxError;
-use crate::handler::Context;
-use crate::handling::Handling;
+use crate::handler::{Context, Outcomes};
+use crate::handling::{Batches, Handling};
 use crate::observe::{Happening, Observer};
+use batch_slot::BatchSlot;
 use desk::Desk;
 use lanes::Task;
 use slot::Slot;
@@ -54,9 +58,27 @@ const LEAVING: Duration = Duration::from_secs(5);
 
 impl Serving {
     /// Serves until the worker ends, or this can't go on.
-    pub(crate) async fn run<S>(mut self, context: Context, service: S) -> Result<()>
+    pub(crate) async fn run<S>(self, context: Context, service: S) -> Result<()>
     where
         S: Service<Delivery, Error: Into<BoxError>, Future: Send> + Clone + Send + 'static,
+    {
+        self.with(|desk| Slot::new(desk, context.fork(), service.clone()).run()).await
+    }
+
+    /// The same in batches.
+    pub(crate) async fn run_batches<S>(self, context: Context, service: S, batches: Batches) -> Result<()>
+    where
+        S: Service<Vec<Delivery>, Response: Into<Outcomes>, Error: Into<BoxError>, Future: Send>
+            + Clone
+            + Send
+            + 'static,
+    {
+        self.with(|desk| BatchSlot::new(desk, context.fork(), service.clone(), batches).run()).await
+    }
+
+    async fn with<F>(mut self, slot: impl Fn(Arc<Desk>) -> F) -> Result<()>
+    where
+        F: Future<Output = ()> + Send + 'static,
     {
         let settler = self.consumer.settler();
         let desk =
@@ -65,7 +87,7 @@ impl Serving {
         desk.observe(&Happening::Opened);
         let mut slots = JoinSet::new();
         for _ in 0..self.handling.concurrency {
-            slots.spawn(Slot::new(desk.clone(), context.fork(), service.clone()).run());
+            slots.spawn(slot(desk.clone()));
         }
         let settling = tokio::spawn(settling::settle(desk.clone()));
         let served = self.serve(&desk).await;
@@ -80,14 +102,11 @@ impl Serving {
     }
 
     async fn serve(&mut self, desk: &Desk) -> Result<()> {
-        let mut fatal = desk.fatal.subscribe();
         loop {
             tokio::select! {
                 biased;
                 _ = self.ending.wait_for(|ending| *ending != Ending::No) => return Ok(()),
-                Ok(error) = fatal.wait_for(Option::is_some) => {
-                    return Err(error.as_ref().map_or_else(ended, |error| error.duplicate()));
-                }
+                error = desk.fatal() => return Err(error),
                 due = desk.delays.due() => desk.push(due),
                 received = self.consumer.receive(BATCH) => {
                     let received = received?;
@@ -136,10 +155,6 @@ impl Serving {
             }
         }
     }
-}
-
-fn ended() -> Error {
-    Error::new(Kind::Unexpected, "handle", "the worker cannot go on")
 }
 
 /// Runs `future` for as long as the worker's ending allows.

@@ -12,6 +12,7 @@ use tokio::sync::Notify;
 
 use super::desk::Desk;
 use super::lanes::Task;
+use super::parking;
 use crate::observe::{Happening, Outcome};
 
 /// A message with what is said of it.
@@ -20,6 +21,8 @@ struct Decided {
     task: Task,
     verdict: Verdict,
     outcome: Outcome,
+    /// Void once it is settled.
+    later: Vec<Task>,
 }
 
 /// What waits to be settled.
@@ -44,10 +47,16 @@ impl Verdicts {
     }
 
     pub(super) fn push(&self, task: Task, verdict: Verdict, outcome: Outcome) {
+        self.push_with(task, verdict, outcome, Vec::new());
+    }
+
+    /// `later` are dropped, and their key goes on, when the message is settled.
+    pub(super) fn push_with(&self, task: Task, verdict: Verdict, outcome: Outcome, later: Vec<Task>) {
         self.open.fetch_add(1, Ordering::AcqRel);
         let mut queue = self.queue();
-        let kind = if verdict == Verdict::Ack { &mut queue.acks } else { &mut queue.others };
-        kind.push(Decided { task, verdict, outcome });
+        let plain = verdict == Verdict::Ack && !task.parked;
+        let kind = if plain { &mut queue.acks } else { &mut queue.others };
+        kind.push(Decided { task, verdict, outcome, later });
         drop(queue);
         self.arrived.notify_one();
     }
@@ -130,7 +139,10 @@ async fn acknowledge(desk: &Desk, decided: Vec<Decided>) {
 
 /// Puts back or dead-letters a message; its key goes on afterwards.
 async fn settle_one(desk: &Desk, decided: Decided) {
-    let Decided { task: Task { mut delivery, key, .. }, verdict, mut outcome } = decided;
+    if desk.handling.parking.is_some() {
+        parking::note(desk, &decided.task, decided.outcome).await;
+    }
+    let Decided { task: Task { mut delivery, key, .. }, verdict, mut outcome, later } = decided;
     let seen = view(desk, &delivery);
     let mut wait = REFUSED.0;
     let result = loop {
@@ -157,6 +169,11 @@ async fn settle_one(desk: &Desk, decided: Decided) {
     let told = result.as_ref().map(|settled| *settled).map_err(SettleError::error);
     desk.observe(&Happening::Settled { delivery: &seen, outcome, result: told });
     drop(result);
+    for task in later {
+        let key = task.key.clone();
+        drop(task);
+        desk.done(key.as_ref());
+    }
     desk.done(key.as_ref());
     desk.verdicts.settled(1);
 }
