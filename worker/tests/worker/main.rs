@@ -13,6 +13,9 @@ mod lanes;
 mod lifecycle;
 mod metrics;
 mod mute;
+#[cfg(feature = "otel")]
+mod otel;
 mod retries;
+mod spans;
 mod stores;
 mod typed;
