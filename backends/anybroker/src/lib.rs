@@ -42,7 +42,8 @@
 //! | `nats` | NATS 2.10 or later: JetStream, and core NATS | `nats://host:4222`, `tls://`, `nats+core://` | a C compiler |
 //! | `sqs` | Amazon SQS FIFO | `sqs://region` | a C compiler |
 //!
-//! Of the [`worker`]: `endpoint` answers `/livez`, `/readyz` and `/metrics` over HTTP.
+//! Of the [`worker`]: `endpoint` answers `/livez`, `/readyz` and `/metrics` over HTTP; `otel` sends spans and metrics to
+//! OpenTelemetry, and lets traces travel with the messages.
 //!
 //! [`backend`] has one module for each that is built in, with its typed configuration, whose fields are the URL's
 //! parameters. An unknown parameter is an error.
