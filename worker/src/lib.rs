@@ -70,6 +70,7 @@ mod serve;
 mod signals;
 mod store;
 mod telemetry;
+pub mod testing;
 mod worker;
 
 pub use builder::Builder;

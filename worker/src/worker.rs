@@ -5,7 +5,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anybroker_core::{Broker, Error, Kind, Result};
+use anybroker_core::{Broker, Error, Kind, Result, Subscription};
 use futures::StreamExt;
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
@@ -37,6 +37,11 @@ impl Worker {
     /// Begins a worker over this broker.
     pub fn builder(broker: Broker) -> Builder {
         Builder::new(broker)
+    }
+
+    /// What it will receive.
+    pub fn subscriptions(&self) -> impl Iterator<Item = &Subscription> {
+        self.prepared.iter().map(|prepared| &prepared.subscription)
     }
 
     /// Runs until SIGTERM or SIGINT comes, then drains: handlers that run may end, what they leave is settled, everything
@@ -174,7 +179,7 @@ fn panicked(panic: tokio::task::JoinError) -> Error {
 
 impl fmt::Debug for Worker {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let subscriptions: Vec<_> = self.prepared.iter().map(|it| &it.subscription).collect();
+        let subscriptions: Vec<_> = self.subscriptions().collect();
         f.debug_struct("Worker").field("subscriptions", &subscriptions).finish_non_exhaustive()
     }
 }

@@ -53,13 +53,15 @@
 //! - Publishing: [`Message`], [`PublisherOptions`], [`Publisher`], [`PublisherExt`]; what a failure means: [`Fate`].
 //! - Consuming: [`Subscription`], [`Consumer`], [`ConsumerExt`], [`Delivery`].
 //! - Typed payloads: [`Event`].
-//! - A service of handlers, with keyed concurrency, retries and shutdown: [`worker`].
+//! - A service of handlers, with keyed concurrency, retries and shutdown: [`worker`]; tested in virtual time: [`testing`].
 //! - Topics and groups: [`Topology`], [`Admin`].
 //! - Your own backend: [`Backend`] and the parts in [`kit`].
 
 mod backends;
 mod connect;
 mod crypto;
+#[cfg(feature = "memory")]
+pub mod testing;
 
 pub use anybroker_core::*;
 pub use anybroker_worker as worker;

@@ -1,6 +1,5 @@
 //! The worker over the in-memory broker, in virtual time.
-
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may panic")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking, and so do their helpers")]
 
 mod batches;
 mod circuit;
@@ -18,4 +17,5 @@ mod otel;
 mod retries;
 mod spans;
 mod stores;
+mod testing;
 mod typed;
