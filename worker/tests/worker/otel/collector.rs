@@ -39,7 +39,8 @@ impl Collector {
         let (into_spans, into_metrics) = (spans.clone(), metrics.clone());
         std::thread::spawn(move || {
             for stream in listener.incoming() {
-                let (path, body) = take(stream.unwrap());
+                let mut stream = stream.unwrap();
+                let (path, body) = take(&stream);
                 match path.as_str() {
                     "/v1/traces" => {
                         let all = ExportTraceServiceRequest::decode(&body[..]).unwrap().resource_spans;
@@ -53,6 +54,7 @@ impl Collector {
                     }
                     other => panic!("{other}"),
                 }
+                stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").unwrap();
             }
         });
         let client = Client(address);
@@ -129,9 +131,9 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Reads one request and answers it.
-fn take(mut stream: TcpStream) -> (String, Vec<u8>) {
-    let mut reader = BufReader::new(stream.try_clone().unwrap());
+/// Reads one request.
+fn take(stream: &TcpStream) -> (String, Vec<u8>) {
+    let mut reader = BufReader::new(stream);
     let mut line = String::new();
     reader.read_line(&mut line).unwrap();
     let path = line.split(' ').nth(1).unwrap().to_owned();
@@ -148,7 +150,6 @@ fn take(mut stream: TcpStream) -> (String, Vec<u8>) {
     }
     let mut body = vec![0; length];
     reader.read_exact(&mut body).unwrap();
-    stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").unwrap();
     (path, body)
 }
 
