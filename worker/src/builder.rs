@@ -88,7 +88,6 @@ impl Builder {
     /// Sends spans and metrics to OpenTelemetry, and lets traces travel with the messages.
     #[cfg(feature = "otel")]
     pub fn telemetry(mut self, telemetry: crate::Telemetry) -> Self {
-        self.observers.push(telemetry.observer(&self.broker));
         self.telemetry = Some(telemetry);
         self
     }
@@ -188,9 +187,15 @@ impl Builder {
         if self.subscribed.is_empty() {
             return Err(invalid("it has no subscription").advice("add one: Builder::subscribe"));
         }
-        let spans = Spans::new(&self.broker);
+        let (spans, observers) = (Spans::new(&self.broker), self.observers);
         #[cfg(feature = "otel")]
-        let spans = spans.with_telemetry(self.telemetry);
+        let (spans, observers) = match self.telemetry {
+            Some(telemetry) => {
+                let measuring = telemetry.observer(&self.broker);
+                (spans.with_telemetry(telemetry), observers.into_iter().chain([measuring]).collect())
+            }
+            None => (spans, observers),
+        };
         let context = Context::new(Arc::new(self.states), Publishers::with(self.broker.clone(), spans));
         let mut prepared = Vec::new();
         for Subscribed { subscription, handling, prepare } in self.subscribed {
@@ -214,7 +219,7 @@ impl Builder {
             broker: self.broker,
             context,
             prepared,
-            observers: self.observers.into(),
+            observers: observers.into(),
             beside: self.beside,
             shutdown: self.shutdown,
         })

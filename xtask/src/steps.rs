@@ -17,7 +17,7 @@ use crate::system;
 pub(crate) type Environment = BTreeMap<String, String>;
 
 /// The features of `anybroker` that must each build alone.
-const FEATURES: [&str; 6] = ["memory", "sqlite", "kafka", "nats", "rabbitmq", "sqs"];
+const FEATURES: [&str; 8] = ["memory", "sqlite", "kafka", "nats", "rabbitmq", "sqs", "endpoint", "otel"];
 
 pub(crate) fn test(options: &TestOptions) -> ExitCode {
     let mut summary = Summary::new(options.only.clone());

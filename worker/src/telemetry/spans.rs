@@ -36,8 +36,8 @@ impl Spans {
     }
 
     #[cfg(feature = "otel")]
-    pub(crate) fn with_telemetry(self, telemetry: Option<super::Telemetry>) -> Self {
-        Spans { otel: telemetry.map(|it| it.of_system(self.system)), ..self }
+    pub(crate) fn with_telemetry(self, telemetry: super::Telemetry) -> Self {
+        Spans { otel: Some(telemetry.of_system(self.system)), ..self }
     }
 
     /// A handler's work on a message, or on a batch.
