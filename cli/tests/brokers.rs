@@ -71,6 +71,7 @@ on_broker! { rabbitmq, "ANYBROKER_RABBITMQ_URL", "amqp://guest:guest@127.0.0.1:5
     dead_letters_are_chosen_and_a_dry_run_changes_nothing,
     some_dead_letters_are_discarded_and_some_replayed,
     an_interrupted_replay_loses_nothing,
+    what_waits_behind_a_discarded_letter_waits_no_longer,
     a_doctor_finds_a_healthy_broker_and_leaves_nothing_behind,
     a_doctor_finds_what_a_topic_lacks,
 }

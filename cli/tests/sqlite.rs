@@ -46,6 +46,7 @@ on_a_file! {
     dead_letters_are_chosen_and_a_dry_run_changes_nothing,
     some_dead_letters_are_discarded_and_some_replayed,
     an_interrupted_replay_loses_nothing,
+    what_waits_behind_a_discarded_letter_waits_no_longer,
 }
 
 /// Asks until it is so.

@@ -5,6 +5,7 @@ use std::io::{BufRead, BufReader};
 use std::process::Command;
 use std::time::Duration;
 
+use anybroker::worker::{Admission, Lot, ParkingStore, SqliteStore};
 use anybroker::{
     Acknowledgement, Broker, ConsumerExt, DeadLetterPolicy, Deduplication, Exclusivity, Group, Message,
     PublisherExt, PublisherOptions, Reason, ReasonClass, Subscription, Topic,
@@ -343,4 +344,29 @@ pub(crate) fn an_interrupted_replay_loses_nothing(url: &str) {
         shop.is_as_it_died(&received);
     }
     assert!(shop.listed(&[]).is_empty());
+}
+
+pub(crate) fn what_waits_behind_a_discarded_letter_waits_no_longer(url: &str) {
+    let shop = Shop::open(url);
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("worker.db");
+    let store = SqliteStore::open(&file, Duration::from_secs(3_600)).unwrap();
+    let (topic, group) = (Topic::new(&shop.topic.name).unwrap(), Group::new(&shop.topic.group).unwrap());
+    let (a, b) = ("a".into(), "b".into());
+    let lot = |key| Lot { topic: &topic, group: &group, key };
+    block_on(url, async |_| {
+        store.park(&lot(&a), &"a-0".into()).await.unwrap();
+        store.park(&lot(&b), &"b-0".into()).await.unwrap();
+    });
+    let options = ["--key", "a", "--yes", "--parking", "/no/such/file"];
+    let missing = shop.dlq("discard", &options);
+    assert_eq!(missing.code, Some(2), "{}", missing.err);
+    assert!(missing.err.contains("/no/such/file"), "{}", missing.err);
+    let ran = shop.dlq("discard", &["--key", "a", "--yes", "--parking", file.to_str().unwrap()]);
+    assert_eq!(ran.code, Some(0), "{}", ran.err);
+    let admitted = block_on(url, async |_| {
+        let new = "new".into();
+        (store.admit(&lot(&a), &new).await.unwrap(), store.admit(&lot(&b), &new).await.unwrap())
+    });
+    assert_eq!(admitted, (Admission::Free, Admission::Behind("b-0".into())));
 }

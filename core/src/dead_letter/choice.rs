@@ -32,7 +32,9 @@ impl Letters {
             match staying.get(&lane) {
                 Some(earlier) if filter.matches(letter) => {
                     let (one, before) = (name(letter), name(earlier));
-                    let text = format!("{one} would overtake {before} of the key `{}`, which stays", lane.1);
+                    let key = lane.1.to_string();
+                    let key = key.escape_debug();
+                    let text = format!("{one} would overtake {before} of the key `{key}`, which stays");
                     let advice = "choose the earlier letters of the key too, discard them, or give up the order (--allow-gaps)";
                     return Err(Error::new(Kind::InvalidConfiguration, "replay", text).advice(advice));
                 }
@@ -79,5 +81,8 @@ impl Letters {
 }
 
 fn name(letter: &Letter) -> String {
-    letter.id().map_or_else(|| "a letter without an id".to_owned(), |id| format!("`{id}`"))
+    letter.id().map_or_else(
+        || "a letter without an id".to_owned(),
+        |id| format!("`{}`", id.to_string().escape_debug()),
+    )
 }

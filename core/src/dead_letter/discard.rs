@@ -39,6 +39,11 @@ impl Letters {
 }
 
 impl Discard {
+    /// The letters that the next [`step`](Self::step) discards.
+    pub fn next(&self) -> impl Iterator<Item = &Letter> {
+        self.letters.iter().take(STEP)
+    }
+
     /// Discards some more; says what became of them. Nothing is left when that is nothing.
     ///
     /// # Cancel safety

@@ -4,6 +4,7 @@ mod choice;
 mod letter;
 mod look;
 mod outcome;
+mod parking;
 mod settle;
 mod work;
 
@@ -22,7 +23,7 @@ use crate::place::Place;
 use crate::signals::Signals;
 use choice::Choice;
 use letter::Row;
-use settle::{Replaying, Settling, Task};
+use settle::{Discarding, Replaying, Task};
 
 /// Arguments of `dlq`.
 #[derive(Debug, clap::Args)]
@@ -88,7 +89,7 @@ pub(crate) enum Dlq {
         #[command(flatten)]
         which: Which,
         #[command(flatten)]
-        settling: Settling,
+        discarding: Discarding,
         #[command(flatten)]
         choice: Choice,
     },
@@ -111,7 +112,8 @@ Examples:
 Exit code 1 if a letter that was meant is not replayed, or a letter named by --id is not there.";
 
 const DISCARD: &str = "\
-On a terminal it asks before; elsewhere it needs --yes.
+On a terminal it asks before; elsewhere it needs --yes. Where a worker parks messages behind a dead
+letter, --parking names its store, so that they wait for a discarded one no longer; replay them.
 
 Examples:
   anybroker dlq discard @prod orders.dead --class poison --dry-run
@@ -186,7 +188,7 @@ async fn work(broker: &Broker, command: &Dlq, signals: &mut Signals) -> Result<O
     let read = look::read(&mut letters, which, &choice, signals).await;
     let task = match command {
         Dlq::Replay { replaying, .. } => Task::Replay(replaying),
-        Dlq::Discard { settling, .. } => Task::Discard(settling),
+        Dlq::Discard { discarding, .. } => Task::Discard(discarding),
         Dlq::List { .. } | Dlq::Show { .. } => {
             let printed = read.and_then(|_| print(command, &letters, &choice));
             let closed = within("close", letters.close()).await;

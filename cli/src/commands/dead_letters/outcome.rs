@@ -5,6 +5,7 @@ use serde::Serialize;
 
 use super::work::Ended;
 use crate::args::Format;
+use crate::commands::subscribe::render::printable;
 use crate::failure::{Done, Failure};
 use crate::output;
 
@@ -70,7 +71,8 @@ impl Outcomes {
         if let Some(error) = &error {
             self.explained += 1;
             if self.explained <= EXPLAINED {
-                let name = id.as_deref().unwrap_or("a letter without an id");
+                let name =
+                    id.as_deref().map_or("a letter without an id".into(), |id| printable(id.as_bytes()));
                 let but = if handled.done { ": done, and comes again" } else { "" };
                 output::note(&format!("{name}{but}: {error}"));
             }

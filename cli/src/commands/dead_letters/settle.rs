@@ -2,11 +2,13 @@
 
 use std::io::{IsTerminal, stdin, stdout};
 use std::num::NonZeroU32;
+use std::path::PathBuf;
 
 use anybroker::Topic;
 use anybroker::dead_letter::{Allowed, Filter, Letters, ReplayOptions};
 
 use super::outcome::{End, Outcomes};
+use super::parking::Parking;
 use super::work::{Ended, Work};
 use super::{Which, choice::Choice, list};
 use crate::args::Format;
@@ -36,6 +38,17 @@ pub(crate) struct Replaying {
     settling: Settling,
 }
 
+/// What `discard` takes besides.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Discarding {
+    /// The SQLite file in which a worker parks later messages of a key: what waits there behind a discarded letter waits for it
+    /// no longer.
+    #[arg(long, value_name = "FILE")]
+    parking: Option<PathBuf>,
+    #[command(flatten)]
+    settling: Settling,
+}
+
 /// What `replay` and `discard` take.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Settling {
@@ -51,17 +64,27 @@ pub(crate) struct Settling {
     yes: bool,
 }
 
+/// What came of a task before its first step.
+enum Begun {
+    /// It is to be done.
+    Work(Box<Work>),
+    /// It was only to be shown.
+    Shown,
+    /// The person does not mean it.
+    NotMeant,
+}
+
 /// What is to be done with the letters.
 pub(super) enum Task<'a> {
     Replay(&'a Replaying),
-    Discard(&'a Settling),
+    Discard(&'a Discarding),
 }
 
 impl Task<'_> {
     fn settling(&self) -> &Settling {
         match self {
             Task::Replay(replaying) => &replaying.settling,
-            Task::Discard(settling) => settling,
+            Task::Discard(discarding) => &discarding.settling,
         }
     }
 
@@ -79,9 +102,10 @@ impl Task<'_> {
                 let options = ReplayOptions { to: to.clone(), rate: *rate, new_ids: *new_id, allowed };
                 Ok(Work::Replay(letters.replay(filter, options)?))
             }
-            Task::Discard(settling) => {
+            Task::Discard(Discarding { parking, settling }) => {
+                let parking = parking.as_deref().map(Parking::open).transpose()?;
                 let allowed = Allowed { repeats: settling.allow_repeats, ..Allowed::default() };
-                Ok(Work::Discard(letters.discard(filter, allowed)?))
+                Ok(Work::Discard(letters.discard(filter, allowed)?, parking))
             }
         }
     }
@@ -122,11 +146,17 @@ pub(super) async fn run(
 ) -> Result<Option<Done>, Failure> {
     let all_there = choice.complain(&letters);
     let begun = begin(&mut letters, which, choice, task, signals).await;
-    let Ok(Some(mut work)) = begun else {
-        let closed = within("close", letters.close()).await;
-        begun?;
-        closed?;
-        return Ok(Some(Done::if_holds(all_there)));
+    let mut work = match begun {
+        Ok(Begun::Work(work)) => *work,
+        begun => {
+            let closed = within("close", letters.close()).await;
+            let shown = matches!(begun?, Begun::Shown);
+            closed?;
+            if !shown {
+                output::note("nothing has been done");
+            }
+            return Ok(Some(Done::if_holds(shown && all_there)));
+        }
     };
     let bar = if which.format == Format::Json && stdout().is_terminal() {
         indicatif::ProgressBar::hidden()
@@ -151,23 +181,23 @@ pub(super) async fn run(
     Ok(Some(Done::if_holds(done == Done::Holds && all_there)))
 }
 
-/// Begins what is meant; none if it is only to be shown, or was not meant after all.
+/// Begins what is meant, or shows it.
 async fn begin(
     letters: &mut Letters,
     which: &Which,
     choice: &Choice,
     task: &Task<'_>,
     signals: &mut Signals,
-) -> Result<Option<Work>, Failure> {
+) -> Result<Begun, Failure> {
     let filter = choice.filter();
     if task.settling().dry_run {
         list(which, letters, &filter)?;
         // What would be refused is refused here too. Nothing is published or settled before a step.
         let work = task.begin(letters, &filter)?;
         output::note(&format!("{} letters would be {}", work.summary().matched, task.verb().1));
-        return Ok(None);
+        return Ok(Begun::Shown);
     }
     let count = letters.matching(&filter).count();
     let work = task.begin(letters, &filter)?;
-    Ok(if task.is_meant(count, signals).await? { Some(work) } else { None })
+    Ok(if task.is_meant(count, signals).await? { Begun::Work(Box::new(work)) } else { Begun::NotMeant })
 }

@@ -4,6 +4,7 @@ use anybroker::dead_letter::{Discard, Handled, Letters, Replay, Summary};
 use indicatif::ProgressBar;
 
 use super::outcome::Outcomes;
+use super::parking::Parking;
 use crate::connect::within;
 use crate::failure::Failure;
 use crate::output;
@@ -12,7 +13,8 @@ use crate::signals::Signals;
 /// What is done with letters.
 pub(super) enum Work {
     Replay(Replay),
-    Discard(Discard),
+    /// With the store that a worker parks messages in.
+    Discard(Discard, Option<Parking>),
 }
 
 /// How it ended.
@@ -33,10 +35,17 @@ impl Work {
         }
     }
 
-    async fn step(&mut self) -> Vec<Handled> {
+    async fn step(&mut self) -> Result<Vec<Handled>, Failure> {
         match self {
-            Work::Replay(replay) => replay.step().await,
-            Work::Discard(discard) => discard.step().await,
+            Work::Replay(replay) => Ok(replay.step().await),
+            Work::Discard(discard, parking) => {
+                if let Some(parking) = parking {
+                    for letter in discard.next() {
+                        parking.leave(letter).await?;
+                    }
+                }
+                Ok(discard.step().await)
+            }
         }
     }
 
@@ -44,7 +53,7 @@ impl Work {
     pub(super) fn summary(&self) -> Summary {
         match self {
             Work::Replay(replay) => replay.summary(),
-            Work::Discard(discard) => discard.summary(),
+            Work::Discard(discard, _) => discard.summary(),
         }
     }
 
@@ -57,7 +66,7 @@ impl Work {
     async fn read_on(&mut self, letters: &mut Letters) -> anybroker::Result<bool> {
         match self {
             Work::Replay(replay) => replay.read_on(letters).await,
-            Work::Discard(discard) => discard.read_on(letters).await,
+            Work::Discard(discard, _) => discard.read_on(letters).await,
         }
     }
 
@@ -98,7 +107,7 @@ impl Work {
                 () = self.ready() => {}
             }
             let (handled, interrupted) = match self.step_or_give_up(bar, signals).await {
-                Some(step) => step,
+                Some((handled, interrupted)) => (handled?, interrupted),
                 None => return Ok(Ended::GivenUp),
             };
             bar.inc(handled.len() as u64);
@@ -118,7 +127,7 @@ impl Work {
         &mut self,
         bar: &ProgressBar,
         signals: &mut Signals,
-    ) -> Option<(Vec<Handled>, bool)> {
+    ) -> Option<(Result<Vec<Handled>, Failure>, bool)> {
         let mut step = std::pin::pin!(self.step());
         tokio::select! {
             handled = &mut step => return Some((handled, false)),
@@ -136,7 +145,7 @@ impl Work {
     pub(super) async fn close(self) -> Result<(), Failure> {
         match self {
             Work::Replay(replay) => Ok(within("close", replay.close()).await?),
-            Work::Discard(_) => Ok(()),
+            Work::Discard(..) => Ok(()),
         }
     }
 }
