@@ -8,11 +8,12 @@ use std::time::Duration;
 use anybroker_core::{Broker, Consumer, Error, Kind, Result, Subscription};
 use futures::future::BoxFuture;
 
-use crate::handler::{Context, IntoService, States};
-use crate::handling::Handling;
+use crate::handler::{Context, IntoBatchService, IntoService, States};
+use crate::handling::{Batches, Handling};
 use crate::observe::Observer;
 use crate::publishers::Publishers;
 use crate::serve::Serving;
+use crate::telemetry::Spans;
 use crate::worker::Worker;
 
 /// Makes a [`Worker`].
@@ -22,6 +23,9 @@ pub struct Builder {
     handling: Handling,
     shutdown: Duration,
     observers: Vec<Arc<dyn Observer>>,
+    beside: Vec<BoxFuture<'static, ()>>,
+    #[cfg(feature = "otel")]
+    telemetry: Option<crate::Telemetry>,
     subscribed: Vec<Subscribed>,
 }
 
@@ -50,6 +54,9 @@ impl Builder {
             handling: Handling::default(),
             shutdown: Duration::from_secs(25),
             observers: Vec::new(),
+            beside: Vec::new(),
+            #[cfg(feature = "otel")]
+            telemetry: None,
             subscribed: Vec::new(),
         }
     }
@@ -78,6 +85,22 @@ impl Builder {
         self
     }
 
+    /// Sends spans and metrics to OpenTelemetry, and lets traces travel with the messages.
+    #[cfg(feature = "otel")]
+    pub fn telemetry(mut self, telemetry: crate::Telemetry) -> Self {
+        self.observers.push(telemetry.observer(&self.broker));
+        self.telemetry = Some(telemetry);
+        self
+    }
+
+    /// Answers `/livez`, `/readyz` and `/metrics` over HTTP while the worker runs.
+    #[cfg(feature = "endpoint")]
+    pub fn endpoint(mut self, endpoint: crate::Endpoint) -> Self {
+        self.observers.extend([endpoint.health().clone() as Arc<dyn Observer>, endpoint.metrics().clone()]);
+        self.beside.push(Box::pin(endpoint.serve()));
+        self
+    }
+
     /// Handles the messages of a subscription: with an async function, a [`Router`](crate::Router) or any
     /// `tower::Service<Delivery>`.
     pub fn subscribe<M, H>(self, subscription: Subscription, handler: H) -> Self
@@ -95,7 +118,7 @@ impl Builder {
         self.add(subscription, Some(handling), handler)
     }
 
-    fn add<M, H>(mut self, subscription: Subscription, handling: Option<Handling>, handler: H) -> Self
+    fn add<M, H>(self, subscription: Subscription, handling: Option<Handling>, handler: H) -> Self
     where
         H: IntoService<M> + Send + 'static,
     {
@@ -103,21 +126,72 @@ impl Builder {
             let service = handler.into_service(context)?;
             Ok(Box::new(move |serving: Serving, context| Box::pin(serving.run(context, service))))
         };
-        self.subscribed.push(Subscribed { subscription, handling, prepare: Box::new(prepare) });
+        self.prepare(subscription, handling, Box::new(prepare))
+    }
+
+    /// Handles the messages of a subscription in batches: with an async function over events of one type, or any
+    /// `tower::Service<Vec<Delivery>>`. Messages of a key are in order, within a batch and from one to the next; when one of
+    /// them is to come again, what was said of the later ones of its key in the batch is void, and they come again after it.
+    pub fn subscribe_batch<M, H>(self, subscription: Subscription, batches: Batches, handler: H) -> Self
+    where
+        H: IntoBatchService<M> + Send + 'static,
+    {
+        self.add_batch(subscription, None, batches, handler)
+    }
+
+    /// The same, with a handling of its own.
+    pub fn subscribe_batch_with<M, H>(
+        self,
+        subscription: Subscription,
+        handling: Handling,
+        batches: Batches,
+        handler: H,
+    ) -> Self
+    where
+        H: IntoBatchService<M> + Send + 'static,
+    {
+        self.add_batch(subscription, Some(handling), batches, handler)
+    }
+
+    fn add_batch<M, H>(
+        self,
+        subscription: Subscription,
+        handling: Option<Handling>,
+        batches: Batches,
+        handler: H,
+    ) -> Self
+    where
+        H: IntoBatchService<M> + Send + 'static,
+    {
+        let prepare = move |context: &Context| -> Result<Serve> {
+            let service = handler.into_batch_service(context)?;
+            Ok(Box::new(move |serving: Serving, context| {
+                Box::pin(serving.run_batches(context, service, batches))
+            }))
+        };
+        self.prepare(subscription, handling, Box::new(prepare))
+    }
+
+    fn prepare(mut self, subscription: Subscription, handling: Option<Handling>, prepare: Prepare) -> Self {
+        self.subscribed.push(Subscribed { subscription, handling, prepare });
         self
     }
 
     /// The worker, checked as far as it can be without a broker.
     ///
     /// # Errors
-    /// `InvalidConfiguration`: no subscription; a handler asks for a state that is not there; the subscription's own limit of
+    /// `InvalidConfiguration`: no subscription; a handler asks for a state that is not there; messages are to be
+    /// parked without a dead letter topic; the subscription's own limit of
     /// attempts and the worker's contradict each other.
     pub fn build(self) -> Result<Worker> {
         let invalid = |text: &str| Error::new(Kind::InvalidConfiguration, "build the worker", text);
         if self.subscribed.is_empty() {
             return Err(invalid("it has no subscription").advice("add one: Builder::subscribe"));
         }
-        let context = Context::new(Arc::new(self.states), Publishers::new(self.broker.clone()));
+        let spans = Spans::new(&self.broker);
+        #[cfg(feature = "otel")]
+        let spans = spans.with_telemetry(self.telemetry);
+        let context = Context::new(Arc::new(self.states), Publishers::with(self.broker.clone(), spans));
         let mut prepared = Vec::new();
         for Subscribed { subscription, handling, prepare } in self.subscribed {
             if subscription.dead_letter.as_ref().is_some_and(|policy| policy.max_attempts.is_some()) {
@@ -129,6 +203,11 @@ impl Builder {
             }
             let serve = prepare(&context)?;
             let handling = handling.unwrap_or_else(|| self.handling.clone());
+            if handling.parking.is_some() && subscription.dead_letter.is_none() {
+                let error =
+                    invalid("messages are to be parked, and the subscription names no dead letter topic");
+                return Err(error.advice("name one: Subscription::dead_letter"));
+            }
             prepared.push(Prepared { subscription, handling, serve });
         }
         Ok(Worker {
@@ -136,6 +215,7 @@ impl Builder {
             context,
             prepared,
             observers: self.observers.into(),
+            beside: self.beside,
             shutdown: self.shutdown,
         })
     }

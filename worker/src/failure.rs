@@ -23,6 +23,9 @@ pub enum Class {
 }
 
 impl Class {
+    /// All there are.
+    pub(crate) const ALL: [Class; 4] = [Class::Retryable, Class::Permanent, Class::Poison, Class::Fatal];
+
     /// The class in one word.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -120,6 +123,12 @@ impl Failure {
             _ => Class::Permanent,
         };
         Failure { class, after: error.retry_after(), source }
+    }
+
+    /// The same failure for another message; of the causes only the texts remain.
+    pub(crate) fn again(&self) -> Self {
+        let chain = self.reason().to_string();
+        Failure { class: self.class, after: self.after, source: chain.into() }
     }
 
     pub(crate) fn into_source(self) -> BoxError {

@@ -1,8 +1,11 @@
 //! How the messages of a subscription are handled.
 
+use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::retry::Retry;
+use crate::store::ParkingStore;
 
 /// Concurrency, time-out and retries of a subscription's handler.
 ///
@@ -11,12 +14,13 @@ use crate::retry::Retry;
 /// use anybroker_worker::{Handling, Retry};
 /// let handling = Handling::default().concurrency(64).timeout(Duration::from_secs(5)).retry(Retry::default().attempts(3));
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Handling {
     pub(crate) concurrency: usize,
     pub(crate) timeout: Option<Duration>,
     pub(crate) retry: Retry,
     pub(crate) hopeless: Hopeless,
+    pub(crate) parking: Option<Arc<dyn ParkingStore>>,
 }
 
 impl Default for Handling {
@@ -27,6 +31,7 @@ impl Default for Handling {
             timeout: Some(Duration::from_secs(60)),
             retry: Retry::default(),
             hopeless: Hopeless::default(),
+            parking: None,
         }
     }
 }
@@ -63,6 +68,26 @@ impl Handling {
         self.hopeless = hopeless;
         self
     }
+
+    /// Keeps order also after a hopeless message: the later ones of its key are parked behind it in the dead letter topic,
+    /// in order and untried, until it was replayed and handled, or was discarded. `store` says which keys that are; all
+    /// members of the group share it. Every message with a key costs a look into it.
+    pub fn park(mut self, store: Arc<dyn ParkingStore>) -> Self {
+        self.parking = Some(store);
+        self
+    }
+}
+
+impl fmt::Debug for Handling {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Handling")
+            .field("concurrency", &self.concurrency)
+            .field("timeout", &self.timeout)
+            .field("retry", &self.retry)
+            .field("hopeless", &self.hopeless)
+            .field("parking", &self.parking.is_some())
+            .finish()
+    }
 }
 
 /// What becomes of a hopeless message where no dead letter topic is named.
@@ -73,4 +98,24 @@ pub enum Hopeless {
     Stop,
     /// It is acknowledged and gone; an error is logged and counted.
     Discard,
+}
+
+/// How messages are put together for a handler of batches.
+#[derive(Clone, Copy, Debug)]
+pub struct Batches {
+    pub(crate) most: usize,
+    pub(crate) linger: Duration,
+}
+
+impl Batches {
+    /// Batches of up to so many messages, of what is there.
+    pub fn of(most: usize) -> Self {
+        Batches { most: most.max(1), linger: Duration::ZERO }
+    }
+
+    /// Waits so long for a batch to fill up.
+    pub fn linger(mut self, limit: Duration) -> Self {
+        self.linger = limit;
+        self
+    }
 }

@@ -42,6 +42,9 @@
 //! | `nats` | NATS 2.10 or later: JetStream, and core NATS | `nats://host:4222`, `tls://`, `nats+core://` | a C compiler |
 //! | `sqs` | Amazon SQS FIFO | `sqs://region` | a C compiler |
 //!
+//! Of the [`worker`]: `endpoint` answers `/livez`, `/readyz` and `/metrics` over HTTP; `otel` sends spans and metrics to
+//! OpenTelemetry, and lets traces travel with the messages.
+//!
 //! [`backend`] has one module for each that is built in, with its typed configuration, whose fields are the URL's
 //! parameters. An unknown parameter is an error.
 //!
@@ -50,13 +53,15 @@
 //! - Publishing: [`Message`], [`PublisherOptions`], [`Publisher`], [`PublisherExt`]; what a failure means: [`Fate`].
 //! - Consuming: [`Subscription`], [`Consumer`], [`ConsumerExt`], [`Delivery`].
 //! - Typed payloads: [`Event`].
-//! - A service of handlers, with keyed concurrency, retries and shutdown: [`worker`].
+//! - A service of handlers, with keyed concurrency, retries and shutdown: [`worker`]; tested in virtual time: [`testing`].
 //! - Topics and groups: [`Topology`], [`Admin`].
 //! - Your own backend: [`Backend`] and the parts in [`kit`].
 
 mod backends;
 mod connect;
 mod crypto;
+#[cfg(feature = "memory")]
+pub mod testing;
 
 pub use anybroker_core::*;
 pub use anybroker_worker as worker;

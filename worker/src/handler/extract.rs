@@ -27,13 +27,51 @@ pub trait Extract: Sized + Send {
     }
 }
 
+/// What the worker itself lends, whatever the message: what handlers of batches may ask for.
+///
+/// # For implementors
+/// The worker's own types implement it; there is nothing else to take.
+pub trait FromWorker: Sized + Send {
+    /// Takes it from the context.
+    ///
+    /// # Errors
+    /// Fatal, if it is not there.
+    fn from_worker(context: Option<&Context>) -> Result<Self, Failure>;
+
+    /// As [`Extract::check`].
+    ///
+    /// # Errors
+    /// `InvalidConfiguration`, with what is missing.
+    fn check(_context: &Context) -> Result<(), Error> {
+        Ok(())
+    }
+}
+
+macro_rules! extract_from_worker {
+    ([$($generics:tt)*] $type:ty) => {
+        impl<$($generics)*> Extract for $type {
+            fn extract(delivery: &Delivery) -> Result<Self, Failure> {
+                Self::from_worker(Context::of(delivery))
+            }
+
+            fn check(context: &Context) -> Result<(), Error> {
+                <Self as FromWorker>::check(context)
+            }
+        }
+    };
+}
+
+extract_from_worker!([T: Clone + Send + Sync + 'static] State<T>);
+extract_from_worker!([] Deadline);
+extract_from_worker!([] Publishers);
+
 /// The application's value of type `T`, given to the worker by [`Builder::state`](crate::Builder::state).
 #[derive(Clone, Debug)]
 pub struct State<T>(pub T);
 
-impl<T: Clone + Send + Sync + 'static> Extract for State<T> {
-    fn extract(delivery: &Delivery) -> Result<Self, Failure> {
-        let state = Context::of(delivery).and_then(Context::state);
+impl<T: Clone + Send + Sync + 'static> FromWorker for State<T> {
+    fn from_worker(context: Option<&Context>) -> Result<Self, Failure> {
+        let state = context.and_then(Context::state);
         state.map(State).ok_or_else(|| Failure::fatal(missing::<T>()))
     }
 
@@ -104,16 +142,15 @@ impl Extract for Attempt {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Deadline(pub Option<Instant>);
 
-impl Extract for Deadline {
-    fn extract(delivery: &Delivery) -> Result<Self, Failure> {
-        Ok(Deadline(Context::of(delivery).and_then(Context::deadline)))
+impl FromWorker for Deadline {
+    fn from_worker(context: Option<&Context>) -> Result<Self, Failure> {
+        Ok(Deadline(context.and_then(Context::deadline)))
     }
 }
 
-impl Extract for Publishers {
-    fn extract(delivery: &Delivery) -> Result<Self, Failure> {
-        let context =
-            Context::of(delivery).ok_or_else(|| Failure::fatal("the handler runs outside of a worker"))?;
+impl FromWorker for Publishers {
+    fn from_worker(context: Option<&Context>) -> Result<Self, Failure> {
+        let context = context.ok_or_else(|| Failure::fatal("the handler runs outside of a worker"))?;
         Ok(context.publishers().clone())
     }
 }

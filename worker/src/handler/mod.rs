@@ -1,5 +1,6 @@
 //! Handlers: async functions over typed events, routers, and any `tower` service.
 
+mod batch;
 mod context;
 mod extract;
 mod router;
@@ -8,9 +9,10 @@ mod typed;
 use anybroker_core::{Delivery, Error};
 use tower::Service;
 
+pub use batch::{BatchHandler, Batched, IntoBatchService, Item, Outcomes};
 pub use context::Context;
 pub(crate) use context::{HandlerSettler, States};
-pub use extract::{Attempt, Deadline, Extract, State};
+pub use extract::{Attempt, Deadline, Extract, FromWorker, State};
 pub use router::{Router, Unknown};
 pub use typed::{Handler, IntoResult};
 

@@ -16,10 +16,12 @@ use crate::failure::{Failure, HandlerError};
 /// Calls the handler of a message's event type and version. A `tower` service, so that layers can be put around it.
 #[derive(Clone, Default)]
 pub struct Router {
-    /// By type, then by version.
-    routes: Arc<BTreeMap<&'static str, BTreeMap<u32, Arc<dyn Route>>>>,
+    routes: Arc<Routes>,
     unknown: Unknown,
 }
+
+/// By type, then by version.
+type Routes = BTreeMap<&'static str, BTreeMap<u32, Arc<dyn Route>>>;
 
 /// What becomes of a message whose type and version no handler takes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

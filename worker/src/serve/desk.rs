@@ -1,19 +1,21 @@
 //! Where receiving, handling and settling meet: what waits for a handler, and what waits to be settled.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use anybroker_core::{Error, Key, Kind, Settler, Topic, Verdict};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
 use super::delays::Delays;
 use super::lanes::{Lanes, Task};
+use super::parking;
 use super::settling::Verdicts;
 use crate::failure::{BoxError, Failure};
 use crate::handling::{Handling, Hopeless};
-use crate::observe::{Happening, Observer, Outcome};
+use crate::observe::{Happening, Observer, Outcome, Wants};
 use crate::retry::Decision;
+use crate::telemetry::{Operation, Spans};
 
 /// The error that ends the worker.
 #[derive(Default)]
@@ -32,9 +34,10 @@ pub(super) struct Desk {
     pub(super) delays: Delays,
     fatal: Fatal,
     observers: Arc<[Arc<dyn Observer>]>,
+    pub(super) spans: Spans,
     lanes: Mutex<Lanes>,
     work: Notify,
-    closed: AtomicBool,
+    closed: watch::Sender<bool>,
 }
 
 impl Desk {
@@ -43,6 +46,7 @@ impl Desk {
         settler: Arc<dyn Settler>,
         dead_letters: Option<Topic>,
         observers: Arc<[Arc<dyn Observer>]>,
+        spans: Spans,
     ) -> Self {
         Desk {
             handling,
@@ -52,9 +56,10 @@ impl Desk {
             delays: Delays::default(),
             fatal: Fatal::default(),
             observers,
+            spans,
             lanes: Mutex::default(),
             work: Notify::new(),
-            closed: AtomicBool::new(false),
+            closed: watch::Sender::new(false),
         }
     }
 
@@ -76,7 +81,7 @@ impl Desk {
     /// Cancel safe: a message leaves only when it is returned.
     pub(super) async fn next(&self) -> Option<Task> {
         loop {
-            if self.closed.load(Ordering::Acquire) {
+            if *self.closed.borrow() {
                 // The wake-up is passed on: others wait for it too.
                 self.work.notify_one();
                 return None;
@@ -86,6 +91,17 @@ impl Desk {
                 None => self.work.notified().await,
             }
         }
+    }
+
+    /// Waits until something may have come in; others who wait may hear of it instead. Says whether the desk is open.
+    pub(super) async fn changed(&self) -> bool {
+        self.work.notified().await;
+        let open = !*self.closed.borrow();
+        if !open {
+            // The wake-up is passed on, as in `next`.
+            self.work.notify_one();
+        }
+        open
     }
 
     /// The next message that is worth beginning with, if there is one now.
@@ -108,11 +124,7 @@ impl Desk {
     /// What waits directly behind a message of this key that is in work, if it is worth beginning with.
     pub(super) fn try_behind(&self, key: &Key) -> Option<Task> {
         let task = self.lanes().take_behind(key)?;
-        if self.settler.is_current(task.delivery.token()) {
-            return Some(task);
-        }
-        self.observe(&Happening::Void);
-        None
+        self.current(task)
     }
 
     fn current(&self, task: Task) -> Option<Task> {
@@ -129,9 +141,7 @@ impl Desk {
 
     /// The work on a message of this key has ended.
     pub(super) fn done(&self, key: Option<&Key>) {
-        if key.is_none() {
-            return;
-        }
+        let Some(key) = key else { return };
         let mut lanes = self.lanes();
         lanes.done(key);
         let ready = lanes.is_ready();
@@ -141,8 +151,43 @@ impl Desk {
         }
     }
 
-    /// Decides what becomes of a message whose handler has ended.
-    pub(super) fn finish(&self, task: Task, result: Result<(), Failure>) {
+    /// Lets a message through to its handler, unless it was delivered too often without its handler having come to an end,
+    /// or is to be parked. None also if the desk was closed meanwhile.
+    pub(super) async fn admit(&self, task: Task) -> Option<Task> {
+        let deliveries = task.delivery.attempt();
+        if self.handling.retry.is_over(deliveries) {
+            let text =
+                format!("{} deliveries did not come to an end: the process died, or lost it", deliveries - 1);
+            self.give_up(task, &Failure::retryable(text));
+            return None;
+        }
+        match self.handling.parking {
+            Some(_) => parking::admit(self, task).await,
+            None => Some(task),
+        }
+    }
+
+    /// A handler begins.
+    pub(super) fn begins(&self, task: &Task) {
+        if self.is_observed() {
+            self.observe(&Happening::Begins(&task.delivery));
+        }
+    }
+
+    /// A handler has ended.
+    pub(super) fn ended(&self, task: &Task, result: &Result<(), Failure>, took: Duration) {
+        let result = result.as_ref().copied();
+        self.observe(&Happening::Ended { delivery: &task.delivery, result, took });
+    }
+
+    /// Decides what becomes of a message whose handler has ended. `later` takes out what was handled together with it and
+    /// comes after it in its key: if it comes again, they are void.
+    pub(super) fn finish(
+        &self,
+        task: Task,
+        result: Result<(), Failure>,
+        later: impl FnOnce(Option<&Key>) -> Vec<Task>,
+    ) {
         let failure = match result {
             Ok(()) => return self.acknowledge(task, Outcome::Acknowledged),
             Err(failure) => failure,
@@ -151,7 +196,8 @@ impl Desk {
         match decision {
             Decision::Again(delay) if self.handling.retry.in_order => {
                 tracing::debug!(error = %failure, attempt = task.attempt(), ?delay, "a handler failed; the message comes again");
-                self.verdicts.push(task, Verdict::Nack { delay }, Outcome::Retried);
+                let later = later(task.key.as_ref());
+                self.verdicts.push_with(task, Verdict::Nack { delay }, Outcome::Retried, later);
             }
             Decision::Again(delay) => {
                 tracing::debug!(error = %failure, attempt = task.attempt(), ?delay, "a handler failed; the message waits aside");
@@ -185,6 +231,10 @@ impl Desk {
     }
 
     fn acknowledge(&self, task: Task, outcome: Outcome) {
+        if task.parked {
+            // Its key goes on when it has left the parked ones.
+            return self.verdicts.push(task, Verdict::Ack, outcome);
+        }
         let key = task.key.clone();
         self.verdicts.push(task, Verdict::Ack, outcome);
         self.done(key.as_ref());
@@ -215,10 +265,16 @@ impl Desk {
 
     /// Nothing more begins; what waits is handed back, in order.
     pub(super) fn close(&self) -> usize {
-        self.closed.store(true, Ordering::Release);
+        self.closed.send_replace(true);
         let waiting = self.lanes().clear();
         self.work.notify_one();
         waiting.len() + self.delays.clear()
+    }
+
+    /// Waits until nothing more is to begin.
+    pub(super) async fn closed(&self) {
+        // The sender is here: it cannot go first.
+        let _ = self.closed.subscribe().wait_for(|closed| *closed).await;
     }
 
     /// Tells the observers.
@@ -226,6 +282,17 @@ impl Desk {
         for observer in &*self.observers {
             observer.observe(self.settler.topic(), self.settler.group(), happening);
         }
+    }
+
+    /// A handler's work on these begins.
+    pub(super) fn process(&self, tasks: &[Task]) -> Operation {
+        let attempt = tasks.first().map_or(1, Task::attempt);
+        self.spans.process(&*self.settler, tasks.iter().map(|task| &task.delivery), attempt)
+    }
+
+    /// What the observers want to hear besides.
+    pub(super) fn wants(&self) -> Wants {
+        Wants::of(&self.observers)
     }
 
     /// Whether anybody watches.

@@ -1,8 +1,11 @@
 //! One subscription in work: receives, hands to the handlers, settles, and drains at the end.
 
+mod batch_slot;
 mod delays;
 mod desk;
+mod guard;
 mod lanes;
+mod parking;
 mod settling;
 mod slot;
 
@@ -17,11 +20,14 @@ use tokio::time::Instant;
 use tower::Service;
 
 use crate::failure::BoxError;
-use crate::handler::Context;
-use crate::handling::Handling;
-use crate::observe::{Happening, Observer};
+use crate::handler::{Context, Outcomes};
+use crate::handling::{Batches, Handling};
+use crate::health::Heart;
+use crate::observe::{Happening, Loop, Observer};
+use batch_slot::BatchSlot;
 use desk::Desk;
 use lanes::Task;
+pub(crate) use settling::is_gone;
 use slot::Slot;
 
 /// How far a worker is in ending.
@@ -54,18 +60,37 @@ const LEAVING: Duration = Duration::from_secs(5);
 
 impl Serving {
     /// Serves until the worker ends, or this can't go on.
-    pub(crate) async fn run<S>(mut self, context: Context, service: S) -> Result<()>
+    pub(crate) async fn run<S>(self, context: Context, service: S) -> Result<()>
     where
         S: Service<Delivery, Error: Into<BoxError>, Future: Send> + Clone + Send + 'static,
     {
+        self.with(&context, |desk| Slot::new(desk, context.fork(), service.clone()).run()).await
+    }
+
+    /// The same in batches.
+    pub(crate) async fn run_batches<S>(self, context: Context, service: S, batches: Batches) -> Result<()>
+    where
+        S: Service<Vec<Delivery>, Response: Into<Outcomes>, Error: Into<BoxError>, Future: Send>
+            + Clone
+            + Send
+            + 'static,
+    {
+        self.with(&context, |desk| BatchSlot::new(desk, context.fork(), service.clone(), batches).run()).await
+    }
+
+    async fn with<F>(mut self, context: &Context, slot: impl Fn(Arc<Desk>) -> F) -> Result<()>
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
         let settler = self.consumer.settler();
-        let desk =
-            Desk::new(self.handling.clone(), settler, self.dead_letters.take(), self.observers.clone());
+        let spans = context.publishers().spans().clone();
+        let (dead_letters, observers) = (self.dead_letters.take(), self.observers.clone());
+        let desk = Desk::new(self.handling.clone(), settler, dead_letters, observers, spans);
         let desk = Arc::new(desk);
         desk.observe(&Happening::Opened);
         let mut slots = JoinSet::new();
         for _ in 0..self.handling.concurrency {
-            slots.spawn(Slot::new(desk.clone(), context.fork(), service.clone()).run());
+            slots.spawn(slot(desk.clone()));
         }
         let settling = tokio::spawn(settling::settle(desk.clone()));
         let served = self.serve(&desk).await;
@@ -80,13 +105,15 @@ impl Serving {
     }
 
     async fn serve(&mut self, desk: &Desk) -> Result<()> {
+        let mut heart = Heart::new(desk.wants().heartbeat);
         loop {
             tokio::select! {
                 biased;
                 _ = self.ending.wait_for(|ending| *ending != Ending::No) => return Ok(()),
                 error = desk.fatal() => return Err(error),
                 due = desk.delays.due() => desk.push(due),
-                received = self.consumer.receive(BATCH) => {
+                () = heart.beat() => desk.observe(&Happening::Beats(Loop::Receiving)),
+                received = desk.spans.receive(&mut *self.consumer, &*desk.settler, BATCH) => {
                     let received = received?;
                     desk.observe(&Happening::Received(received.len()));
                     desk.push(received.into_iter().map(Task::new));

@@ -12,7 +12,9 @@ use tokio::sync::Notify;
 
 use super::desk::Desk;
 use super::lanes::Task;
-use crate::observe::{Happening, Outcome};
+use super::parking;
+use crate::health::Heart;
+use crate::observe::{Happening, Loop, Outcome};
 
 /// A message with what is said of it.
 #[derive(Debug)]
@@ -20,6 +22,8 @@ struct Decided {
     task: Task,
     verdict: Verdict,
     outcome: Outcome,
+    /// Void once it is settled.
+    later: Vec<Task>,
 }
 
 /// What waits to be settled.
@@ -44,10 +48,16 @@ impl Verdicts {
     }
 
     pub(super) fn push(&self, task: Task, verdict: Verdict, outcome: Outcome) {
+        self.push_with(task, verdict, outcome, Vec::new());
+    }
+
+    /// `later` are dropped, and their key goes on, when the message is settled.
+    pub(super) fn push_with(&self, task: Task, verdict: Verdict, outcome: Outcome, later: Vec<Task>) {
         self.open.fetch_add(1, Ordering::AcqRel);
         let mut queue = self.queue();
-        let kind = if verdict == Verdict::Ack { &mut queue.acks } else { &mut queue.others };
-        kind.push(Decided { task, verdict, outcome });
+        let plain = verdict == Verdict::Ack && !task.parked;
+        let kind = if plain { &mut queue.acks } else { &mut queue.others };
+        kind.push(Decided { task, verdict, outcome, later });
         drop(queue);
         self.arrived.notify_one();
     }
@@ -88,6 +98,7 @@ pub(super) async fn settle(desk: Arc<Desk>) {
     let mut batches: FuturesUnordered<BoxFuture<'_, ()>> = FuturesUnordered::new();
     let mut others: FuturesUnordered<BoxFuture<'_, ()>> = FuturesUnordered::new();
     let mut acks = Vec::new();
+    let mut heart = Heart::new(desk.wants().heartbeat);
     loop {
         let queue = desk.verdicts.take();
         acks.extend(queue.acks);
@@ -101,6 +112,7 @@ pub(super) async fn settle(desk: Arc<Desk>) {
             Some(()) = batches.next() => {}
             Some(()) = others.next() => {}
             () = desk.verdicts.arrived.notified() => {}
+            () = heart.beat() => desk.observe(&Happening::Beats(Loop::Settling)),
         }
     }
 }
@@ -113,7 +125,7 @@ async fn acknowledge(desk: &Desk, decided: Vec<Decided>) {
         false => Vec::new(),
     };
     let batch = decided.into_iter().map(|one| Settlement::ack(one.task.delivery)).collect();
-    let results = desk.settler.settle(batch).await;
+    let results = desk.spans.settle(&*desk.settler, batch).await;
     for (at, result) in results.iter().enumerate() {
         if let Err(refused) = result {
             note_refused(refused.error());
@@ -130,12 +142,16 @@ async fn acknowledge(desk: &Desk, decided: Vec<Decided>) {
 
 /// Puts back or dead-letters a message; its key goes on afterwards.
 async fn settle_one(desk: &Desk, decided: Decided) {
-    let Decided { task: Task { mut delivery, key, .. }, verdict, mut outcome } = decided;
+    if desk.handling.parking.is_some() {
+        parking::note(desk, &decided.task, decided.outcome).await;
+    }
+    let Decided { task: Task { mut delivery, key, .. }, verdict, mut outcome, later } = decided;
     let seen = view(desk, &delivery);
     let mut wait = REFUSED.0;
     let result = loop {
         let settlement = Settlement { delivery, verdict: verdict.clone() };
-        let result = desk.settler.settle(vec![settlement]).await.pop().unwrap_or(Ok(Settled::Recorded));
+        let mut results = desk.spans.settle(&*desk.settler, vec![settlement]).await;
+        let result = results.pop().unwrap_or(Ok(Settled::Recorded));
         match result {
             Err(refused) if is_dead_letter(&verdict) && !is_gone(refused.error()) => {
                 let (error, back) = refused.into_parts();
@@ -157,6 +173,11 @@ async fn settle_one(desk: &Desk, decided: Decided) {
     let told = result.as_ref().map(|settled| *settled).map_err(SettleError::error);
     desk.observe(&Happening::Settled { delivery: &seen, outcome, result: told });
     drop(result);
+    for task in later {
+        let key = task.key.clone();
+        drop(task);
+        desk.done(key.as_ref());
+    }
     desk.done(key.as_ref());
     desk.verdicts.settled(1);
 }
@@ -174,7 +195,7 @@ fn is_dead_letter(verdict: &Verdict) -> bool {
 }
 
 /// The message had been taken away, or comes again: settling it means nothing any more.
-fn is_gone(error: &Error) -> bool {
+pub(crate) fn is_gone(error: &Error) -> bool {
     matches!(error.kind(), Kind::Superseded | Kind::Fenced | Kind::LeaseExpired | Kind::Closed)
 }
 

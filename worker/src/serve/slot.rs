@@ -1,101 +1,55 @@
 //! One of the concurrent handlers of a subscription.
 
-use std::any::Any;
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use anybroker_core::Delivery;
-use futures::FutureExt;
 use tokio::time::Instant;
-use tower::{Service, ServiceExt};
+use tower::Service;
+use tracing::Span;
 
 use super::desk::Desk;
+use super::guard::Guarded;
 use super::lanes::Task;
 use crate::failure::{BoxError, Failure};
-use crate::handler::{Context, HandlerSettler};
-use crate::observe::Happening;
+use crate::handler::Context;
 
 /// Handles one message after another with a service of its own.
 pub(super) struct Slot<S> {
     desk: Arc<Desk>,
-    settler: Arc<HandlerSettler>,
-    service: S,
-    /// A service that panicked is not used again.
-    pristine: S,
+    service: Guarded<S>,
 }
 
 impl<S> Slot<S>
 where
-    S: Service<Delivery> + Clone + Send + 'static,
-    S::Error: Into<BoxError>,
-    S::Future: Send,
+    S: Service<Delivery, Error: Into<BoxError>, Future: Send> + Clone + Send + 'static,
 {
     pub(super) fn new(desk: Arc<Desk>, context: Context, service: S) -> Self {
-        let settler = Arc::new(HandlerSettler::new(desk.settler.clone(), context));
-        Slot { desk, settler, pristine: service.clone(), service }
+        Slot { service: Guarded::new(desk.clone(), context, service), desk }
     }
 
     /// Until the desk is closed.
     pub(super) async fn run(mut self) {
         while let Some(task) = self.desk.next().await {
-            let deliveries = task.delivery.attempt();
-            if self.desk.handling.retry.is_over(deliveries) {
-                let text = format!(
-                    "{} deliveries did not come to an end: the process died, or lost the message",
-                    deliveries - 1
-                );
-                self.desk.give_up(task, &Failure::retryable(text));
-                continue;
-            }
-            let result = self.handle(&task).await;
-            self.desk.finish(task, result);
+            let Some(task) = self.desk.admit(task).await else { continue };
+            let Some((result, span)) = self.handle(&task).await else { return };
+            span.in_scope(|| self.desk.finish(task, result, |_| Vec::new()));
         }
     }
 
-    async fn handle(&mut self, task: &Task) -> Result<(), Failure> {
-        let observed = self.desk.is_observed();
-        let began = observed.then(Instant::now);
-        if observed {
-            self.desk.observe(&Happening::Begins(&task.delivery));
+    /// None if the desk was closed before it began: dropped, the task is handed back.
+    async fn handle(&mut self, task: &Task) -> Option<(Result<(), Failure>, Span)> {
+        if let Err(failure) = self.service.ready().await? {
+            return Some((Err(failure), Span::none()));
         }
-        let result = self.within_limit(task.delivery.view(task.attempt(), self.settler.clone())).await;
+        let began = self.desk.is_observed().then(Instant::now);
+        self.desk.begins(task);
+        let view = task.delivery.view(task.attempt(), self.service.settler.clone());
+        let operation = self.desk.process(std::slice::from_ref(task));
+        let result = operation.run(self.service.call(view)).await.map(drop);
         if let Some(began) = began {
-            let told = result.as_ref().map(|()| ());
-            let ended = Happening::Ended { delivery: &task.delivery, result: told, took: began.elapsed() };
-            self.desk.observe(&ended);
+            self.desk.ended(task, &result, began.elapsed());
         }
-        result
+        let span = operation.end(result.as_ref().err());
+        Some((result, span))
     }
-
-    async fn within_limit(&mut self, delivery: Delivery) -> Result<(), Failure> {
-        let Some(limit) = self.desk.handling.timeout else { return self.caught(delivery).await };
-        self.settler.context.set_deadline(Instant::now() + limit);
-        match tokio::time::timeout(limit, self.caught(delivery)).await {
-            Ok(result) => result,
-            Err(_) => {
-                Err(Failure::retryable(format!("the handler took longer than {limit:?} and was dropped")))
-            }
-        }
-    }
-
-    /// A panic is an error of this message.
-    async fn caught(&mut self, delivery: Delivery) -> Result<(), Failure> {
-        let service = &mut self.service;
-        let call = async move {
-            let service = service.ready().await.map_err(Into::into)?;
-            service.call(delivery).await.map_err(Into::into)
-        };
-        match AssertUnwindSafe(call).catch_unwind().await {
-            Ok(result) => result.map(drop).map_err(Failure::of),
-            Err(panic) => {
-                self.service = self.pristine.clone();
-                Err(Failure::retryable(format!("the handler panicked: {}", message(&*panic))))
-            }
-        }
-    }
-}
-
-fn message(panic: &(dyn Any + Send)) -> &str {
-    let text = panic.downcast_ref::<&str>().copied();
-    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("without a message")
 }
