@@ -24,8 +24,8 @@ struct Options {
     /// So many messages, disturbed.
     #[arg(long, default_value_t = 100_000)]
     messages: usize,
-    /// So many a second.
-    #[arg(long, default_value_t = 800.0)]
+    /// So many a second. Every line of a worker process waits until it has been read, so that it can do fewer than undisturbed.
+    #[arg(long, default_value_t = 400.0)]
     rate: f64,
     /// Seconds between kills.
     #[arg(long, default_value_t = 20.0)]
