@@ -293,6 +293,11 @@ impl SettleError {
         &self.0.0
     }
 
+    /// The delivery, as it comes back: without a settler if it is no longer ours.
+    pub fn delivery(&self) -> &Delivery {
+        &self.0.1
+    }
+
     /// Takes both apart.
     pub fn into_parts(self) -> (Error, Delivery) {
         *self.0

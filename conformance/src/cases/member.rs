@@ -15,6 +15,7 @@ use tokio::task::JoinHandle;
 
 use super::flow::{Chance, Progress, publish_one};
 use super::stream::{self, LOAD};
+use super::worker::{HandlerWork, handle};
 use super::{Failure, SpawnMember, Stage};
 use crate::history::{Close, CloseCause, Event, Header, Promises};
 use crate::recorder::Recorder;
@@ -27,6 +28,8 @@ pub const MEMBER_VARIABLE: &str = "ANYBROKER_CONFORMANCE_MEMBER";
 pub(super) enum Role {
     /// It receives and acknowledges.
     Member,
+    /// It runs a worker.
+    Worker(HandlerWork),
     /// It publishes; its messages are numbered from here.
     Publisher(usize),
 }
@@ -60,14 +63,20 @@ pub async fn run_member(broker: Broker, orders: &str) -> Result<()> {
     let group = Group::new(&orders.group)?;
     let topic = Topic::new(&orders.topic)?;
     recorder.group_exists(&topic, &group);
-    let recorded = recorder.wrap(broker);
-    if let Role::Publisher(first) = orders.role {
-        return publish(&recorded, topic, first, orders.seed).await;
+    let recorded = recorder.wrap(broker.clone());
+    let subscription = Subscription::new(topic.clone(), group).prefetch(orders.prefetch);
+    match orders.role {
+        Role::Publisher(first) => publish(&recorded, topic, first, orders.seed).await,
+        Role::Worker(work) => handle(&recorder, broker, subscription, work, orders.seed).await,
+        Role::Member => receive(&recorded, subscription, orders.seed).await,
     }
-    let subscription = Subscription::new(topic, group).prefetch(orders.prefetch);
+}
+
+/// Receives and acknowledges.
+async fn receive(recorded: &Broker, subscription: Subscription, seed: u64) -> Result<()> {
     let mut consumer = recorded.consumer(subscription).await?;
     let settler = consumer.settler();
-    let mut chance = Chance::new(orders.seed);
+    let mut chance = Chance::new(seed);
     loop {
         let batch = consumer.receive(1 + chance.below(20) as usize).await?;
         tokio::time::sleep(Duration::from_millis(chance.below(10))).await;
@@ -136,13 +145,18 @@ impl MemberProcess {
         seed: u64,
         progress: &Arc<Progress>,
     ) -> std::io::Result<Self> {
+        let prefetch = match role {
+            Role::Member | Role::Publisher(_) => 50,
+            // Of many keys, so that there is always one that is free.
+            Role::Worker(work) => 64 * work.handlers,
+        };
         let orders = Orders {
             role,
             topic: stage.topic.to_string(),
             group: stage.groups[0].to_string(),
             name: name.to_owned(),
             seed,
-            prefetch: 50,
+            prefetch,
         };
         let mut child = spawn(serde_json::to_string(&orders)?)?;
         let stdout =
@@ -166,6 +180,13 @@ impl MemberProcess {
     pub(super) async fn acknowledged(&mut self, count: usize) -> std::io::Result<()> {
         let enough = self.relayed.wait_for(|relayed| relayed.acknowledged >= count).await;
         enough.map(|_| ()).map_err(|_| std::io::Error::other("the member process ended by itself"))
+    }
+
+    /// The same, within the time that a process has for its part.
+    pub(super) async fn works(&mut self, count: usize) -> std::result::Result<(), Failure> {
+        let worked = tokio::time::timeout(WORKED, self.acknowledged(count)).await;
+        let text = || format!("the member process acknowledged fewer than {count} in {WORKED:?}");
+        Ok(worked.map_err(|_| text())??)
     }
 
     /// How many messages it has acknowledged.
@@ -201,7 +222,7 @@ impl MemberProcess {
     /// Kills it with SIGKILL, in the middle of what it does.
     pub(super) async fn kill(mut self, stage: &Stage) -> std::result::Result<(), Failure> {
         match self.role {
-            Role::Member => {
+            Role::Member | Role::Worker(_) => {
                 // What others get because of its death must not be recorded before what it did.
                 self.stop().await?;
                 stream::in_flight(stage, "member_kill", &self.name).await?;
@@ -223,7 +244,8 @@ impl MemberProcess {
         self.end(stage).await
     }
 
-    async fn end(mut self, stage: &Stage) -> std::io::Result<()> {
+    /// Kills it, whatever it does.
+    pub(super) async fn end(mut self, stage: &Stage) -> std::io::Result<()> {
         self.child.kill().await?;
         self.relay.await??;
         for session in &self.relayed.borrow().sessions {
@@ -233,6 +255,9 @@ impl MemberProcess {
         Ok(())
     }
 }
+
+/// How long a process has for its part.
+const WORKED: Duration = Duration::from_secs(60);
 
 /// How long a stopped process's pipe is silent before it counts as empty.
 const SILENCE: Duration = Duration::from_millis(200);

@@ -52,7 +52,7 @@ pub(super) async fn member_paused(context: Context) -> CaseResult {
     let pause = async {
         let who = ("process", Role::Member);
         let mut process = MemberProcess::start(&spawn, &stage, who, context.seed, &progress)?;
-        works(&mut process, 50 + chance.below(100) as usize).await?;
+        process.works(50 + chance.below(100) as usize).await?;
         let other =
             Member::join_by(&stage.recorded, &stage, 0, stream::work(&stage), context.seed, &progress)
                 .await?;
@@ -88,16 +88,8 @@ pub(super) fn silent(given: &Guarantees, promises: Promises) -> Promises {
     }
 }
 
-/// How long a member process has for its part.
-const WORKED: Duration = Duration::from_secs(60);
 /// How long it is given to go on working while others leave or stop.
 const MOMENT: Duration = Duration::from_secs(3);
-
-/// Waits until a member process has acknowledged so many messages.
-async fn works(process: &mut MemberProcess, count: usize) -> Result<(), Failure> {
-    let worked = tokio::time::timeout(WORKED, process.acknowledged(count)).await;
-    Ok(worked.map_err(|_| format!("the member process acknowledged fewer than {count} in {WORKED:?}"))??)
-}
 
 const KILLS: u64 = 2;
 
@@ -117,7 +109,7 @@ pub(super) async fn member_killed(context: Context) -> CaseResult {
             let mut process = MemberProcess::start(&spawn, &stage, who, context.seed, &progress)?;
             let count = 50 + chance.below(150) as usize;
             if number == 0 {
-                works(&mut process, count).await?;
+                process.works(count).await?;
             } else {
                 // It may only wait, where one member at a time is active.
                 let _ = tokio::time::timeout(2 * MOMENT, process.acknowledged(count)).await;

@@ -34,6 +34,7 @@ mod stream;
 mod topics;
 mod topology;
 mod witness;
+mod worker;
 
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -52,6 +53,7 @@ use crate::run::Histories;
 
 pub use crate::plan::promises;
 pub use member::{MEMBER_VARIABLE, run_member};
+pub use worker::kills as worker_kills;
 
 /// What a case found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -175,6 +177,11 @@ cases! {
     Nothing reading_again::late_group_reads_the_history,
     Nothing membership::members_join_and_leave,
     Nothing membership::member_killed,
+    Nothing worker::worker_keyed_lanes,
+    Nothing worker::worker_retries_in_order,
+    Nothing worker::worker_poison,
+    Nothing worker::workers_join_and_leave,
+    Nothing worker::worker_killed,
     Nothing random::random_workloads,
     Nothing witness::witness_loss,
     Nothing witness::witness_order,
@@ -192,8 +199,10 @@ cases! {
     Proxy network::connection_half_open,
     Proxy network::connection_delayed,
     Proxy replies::replies_dropped,
+    Proxy worker::worker_connections_cut,
     Broker process::broker_paused,
     Broker process::broker_killed_and_restarted,
+    Broker worker::worker_broker_killed,
     Broker random::random_workloads_with_faults,
 }
 

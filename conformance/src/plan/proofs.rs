@@ -13,7 +13,9 @@ pub(super) fn ordering(value: Scope) -> &'static [Proof] {
     match value {
         Scope::None => &[Witness("witness_order")],
         Scope::Publisher | Scope::Partition | Scope::Queue | Scope::Total => &[P(P7)],
-        Scope::Key => &[P(P7), Case("order_per_key"), Case("batches_and_single_publishes")],
+        Scope::Key => {
+            &[P(P7), Case("order_per_key"), Case("batches_and_single_publishes"), Case("worker_keyed_lanes")]
+        }
     }
 }
 
@@ -25,6 +27,7 @@ pub(super) fn order_after_redelivery(value: Kept) -> &'static [Proof] {
             Case("nack_comes_before_later_messages_of_its_key"),
             Case("redelivery_keeps_its_place"),
             Case("void_settlement_spares_its_siblings"),
+            Case("worker_retries_in_order"),
         ],
     }
 }
@@ -37,6 +40,7 @@ pub(super) fn order_across_consumers(value: Kept) -> &'static [Proof] {
             Case("order_across_consumers"),
             Case("members_join_and_leave"),
             Case("many_members_share"),
+            Case("workers_join_and_leave"),
         ],
     }
 }
@@ -44,7 +48,13 @@ pub(super) fn order_across_consumers(value: Kept) -> &'static [Proof] {
 pub(super) fn order_after_member_death(value: Kept) -> &'static [Proof] {
     match value {
         Kept::No => &[],
-        Kept::Yes => &[P(P7), Case("member_killed"), Case("member_paused"), Case("connection_half_open")],
+        Kept::Yes => &[
+            P(P7),
+            Case("member_killed"),
+            Case("member_paused"),
+            Case("connection_half_open"),
+            Case("worker_killed"),
+        ],
     }
 }
 
@@ -77,6 +87,8 @@ pub(super) fn delivery(value: DeliveryLevel) -> &'static [Proof] {
             Case("silence_after_the_end"),
             Case("nacks_over_closing_members"),
             Case("publisher_killed"),
+            Case("worker_connections_cut"),
+            Case("worker_broker_killed"),
         ],
         DeliveryLevel::ExactlyOnce => &[P(P3), P(P5), P(P6), P(P15), P(P17)],
     }
@@ -171,6 +183,7 @@ pub(super) fn dead_letter(value: DeadLetter) -> &'static [Proof] {
             Case("delivery_limit"),
             Case("dead_letter_keeps_the_message"),
             Case("used_up_attempts_are_dead_lettered"),
+            Case("worker_poison"),
         ],
     }
 }

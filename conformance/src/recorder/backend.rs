@@ -9,13 +9,14 @@ use anybroker_core::{
 };
 
 use super::Recorder;
-use super::consumer::RecordedConsumer;
+use super::consumer::{Counted, RecordedConsumer};
 use super::publisher::RecordedPublisher;
 
 #[derive(Debug)]
 pub(super) struct Recorded {
     pub(super) broker: Broker,
     pub(super) recorder: Arc<Recorder>,
+    pub(super) counted: Counted,
 }
 
 #[async_trait]
@@ -27,7 +28,7 @@ impl Backend for Recorded {
 
     async fn consumer(&self, subscription: Subscription) -> Result<Box<dyn Consumer>> {
         let recorder = self.recorder.clone();
-        Ok(Box::new(RecordedConsumer::open(&self.broker, subscription, recorder).await?))
+        Ok(Box::new(RecordedConsumer::open(&self.broker, subscription, recorder, self.counted).await?))
     }
 
     async fn guarantees(&self, topic: Option<&Topic>, group: Option<&Group>) -> Result<Guarantees> {

@@ -1,6 +1,7 @@
 //! The recorded consumer, and the settler that its deliveries carry.
 
-use std::collections::HashMap;
+use std::any::Any;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
@@ -16,21 +17,41 @@ use super::{Recorder, fingerprint};
 use crate::history;
 use crate::history::{Assign, Close, CloseCause, Deliver, Event, Open, Outcome, Settle, SettleVerdict};
 
+/// When a message counts as delivered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Counted {
+    /// When it is received.
+    Received,
+    /// When somebody begins with it, as an observer of a worker is told; or when it is settled without.
+    Begun,
+}
+
 #[derive(Debug)]
 pub(super) struct RecordedConsumer {
     consumer: Option<Box<dyn Consumer>>,
     settler: Arc<RecordedSettler>,
-    /// The generation of each partition, by which a new assignment shows.
-    generations: HashMap<u32, u32>,
 }
 
-struct RecordedSettler {
+pub(super) struct RecordedSettler {
     me: Weak<RecordedSettler>,
     settler: Mutex<Option<Arc<dyn Settler>>>,
     recorder: Arc<Recorder>,
     session: String,
     subscription: Subscription,
+    counted: Counted,
+    written: Mutex<Written>,
     closed: AtomicBool,
+}
+
+/// What has been written of a session.
+#[derive(Default)]
+struct Written {
+    /// The generation of each partition, by which a new assignment shows.
+    generations: HashMap<u32, u32>,
+    /// Delivered and not settled yet; only where not everything that is received counts.
+    begun: HashSet<Token>,
+    /// Refused with an outcome, and still to be settled: a history has one outcome of each.
+    refused: HashSet<Token>,
 }
 
 impl RecordedConsumer {
@@ -38,6 +59,7 @@ impl RecordedConsumer {
         broker: &Broker,
         subscription: Subscription,
         recorder: Arc<Recorder>,
+        counted: Counted,
     ) -> Result<Self> {
         let session = recorder.name("session-");
         // A new group starts with the earliest message kept for it.
@@ -62,13 +84,15 @@ impl RecordedConsumer {
             recorder,
             session,
             subscription: subscription.clone(),
+            counted,
+            written: Mutex::default(),
             closed: AtomicBool::new(false),
         });
         match broker.consumer(subscription).await {
             Ok(consumer) => {
                 settler.recorder.group_exists(&settler.subscription.topic, &settler.subscription.group);
                 *settler.inner() = Some(consumer.settler());
-                Ok(RecordedConsumer { consumer: Some(consumer), settler, generations: HashMap::new() })
+                Ok(RecordedConsumer { consumer: Some(consumer), settler })
             }
             Err(error) => {
                 settler.close(CloseCause::Closed);
@@ -77,34 +101,10 @@ impl RecordedConsumer {
         }
     }
 
-    fn deliver(&mut self, mut delivery: Delivery) -> Delivery {
-        let token = delivery.token();
-        if self.generations.insert(token.partition, token.generation) != Some(token.generation) {
-            self.settler.assigned(token.partition);
+    fn deliver(&self, mut delivery: Delivery) -> Delivery {
+        if self.settler.counted == Counted::Received {
+            self.settler.delivered(&delivery);
         }
-        let letter = DeadLetter::read(&delivery);
-        let id = message_id(&delivery, letter.as_ref());
-        let dead_letter = letter.is_some();
-        let position = delivery.position().map(position);
-        let came = Came {
-            topic: self.settler.subscription.topic.as_str(),
-            group: self.settler.subscription.group.as_str(),
-            position,
-            marked: delivery.redelivered() || delivery.attempt() > 1,
-            dead_letter,
-        };
-        self.settler.recorder.record(&Event::Deliver(Deliver {
-            d: self.settler.name(token).into(),
-            meta: Some(fingerprint::delivered(&delivery, &id).into()),
-            m: self.settler.recorder.copies.delivered(id, came).into(),
-            session: self.settler.session.as_str().into(),
-            key: delivery.key().map(|key| fingerprint::text(key).into()),
-            hash: fingerprint::payload(delivery.payload()).into(),
-            position,
-            redelivered: Some(delivery.redelivered()),
-            attempt: Some(delivery.attempt() as u64),
-            dead_letter: dead_letter.then_some(true),
-        }));
         // The inner settler is put back in when it is settled.
         delivery.take_settler();
         delivery.with_settler(self.settler.clone())
@@ -170,6 +170,48 @@ impl RecordedSettler {
         }
     }
 
+    fn written(&self) -> MutexGuard<'_, Written> {
+        self.written.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Somebody begins with a delivery, for the first time or again.
+    pub(super) fn begins(&self, delivery: &Delivery) {
+        if self.counted == Counted::Begun && self.written().begun.insert(delivery.token()) {
+            self.delivered(delivery);
+        }
+    }
+
+    fn delivered(&self, delivery: &Delivery) {
+        let token = delivery.token();
+        let before = self.written().generations.insert(token.partition, token.generation);
+        if before != Some(token.generation) {
+            self.assigned(token.partition);
+        }
+        let letter = DeadLetter::read(delivery);
+        let id = message_id(delivery, letter.as_ref());
+        let dead_letter = letter.is_some();
+        let position = delivery.position().map(position);
+        let came = Came {
+            topic: self.subscription.topic.as_str(),
+            group: self.subscription.group.as_str(),
+            position,
+            marked: delivery.redelivered() || delivery.attempt() > 1,
+            dead_letter,
+        };
+        self.recorder.record(&Event::Deliver(Deliver {
+            d: self.name(token).into(),
+            meta: Some(fingerprint::delivered(delivery, &id).into()),
+            m: self.recorder.copies.delivered(id, came).into(),
+            session: self.session.as_str().into(),
+            key: delivery.key().map(|key| fingerprint::text(key).into()),
+            hash: fingerprint::payload(delivery.payload()).into(),
+            position,
+            redelivered: Some(delivery.redelivered()),
+            attempt: Some(delivery.attempt() as u64),
+            dead_letter: dead_letter.then_some(true),
+        }));
+    }
+
     fn assigned(&self, partition: u32) {
         let session = self.session.as_str().into();
         self.recorder.record(&Event::Assign(Assign { session, partitions: vec![partition] }));
@@ -185,7 +227,7 @@ impl RecordedSettler {
         SettleError::new(error, delivery)
     }
 
-    fn settle_line(&self, token: Token, verdict: &Verdict) {
+    fn settle_line(&self, token: Token, verdict: &Verdict) -> Event<'static> {
         let delay = |delay: &Duration| Some(delay.as_millis() as u64).filter(|ms| *ms > 0);
         let (verdict, delay_ms) = match verdict {
             Verdict::Ack => (SettleVerdict::Ack, None),
@@ -194,13 +236,19 @@ impl RecordedSettler {
             Verdict::Release => (SettleVerdict::Release, None),
         };
         let d = self.name(token).into();
-        self.recorder.record(&Event::Settle(Settle { d, verdict, delay_ms, transaction: None }));
+        Event::Settle(Settle { d, verdict, delay_ms, transaction: None })
     }
 
-    fn settled_line(&self, token: Token, verdict: &Verdict, result: &Result<Settled, SettleError>) {
+    /// The line of an outcome, if it is to be written.
+    fn settled_line(
+        &self,
+        token: Token,
+        verdict: &Verdict,
+        result: &Result<Settled, SettleError>,
+    ) -> Option<Event<'static>> {
         let outcome = match (result, verdict) {
             // Merely recorded is not written: the broker has not confirmed it.
-            (Ok(Settled::Recorded), Verdict::Ack) => return,
+            (Ok(Settled::Recorded), Verdict::Ack) => return None,
             // What is put back goes back in the session itself, which is certain; a dead letter has been confirmed.
             (Ok(_), _) => Outcome::Ok,
             (Err(error), _) => match (error.error().kind(), verdict) {
@@ -214,7 +262,26 @@ impl RecordedSettler {
             },
         };
         let d = self.name(token).into();
-        self.recorder.record(&Event::Settled(history::Settled { d, outcome }));
+        Some(Event::Settled(history::Settled { d, outcome }))
+    }
+
+    /// Says whether somebody had begun with it.
+    fn forget(&self, token: Token) -> bool {
+        let mut written = self.written();
+        written.refused.remove(&token);
+        written.begun.remove(&token)
+    }
+
+    /// Forgets what has come to its end; what was refused and is still ours is settled once more. Says whether an outcome
+    /// was written before.
+    fn ended(&self, token: Token, result: &Result<Settled, SettleError>) -> bool {
+        let ours = matches!(result, Err(refused) if refused.delivery().settler().is_some());
+        let mut written = self.written();
+        if ours {
+            return !written.refused.insert(token);
+        }
+        written.begun.remove(&token);
+        written.refused.remove(&token)
     }
 }
 
@@ -225,15 +292,23 @@ impl Settler for RecordedSettler {
         let mut settled = Vec::with_capacity(batch.len());
         let mut unwrapped = Vec::with_capacity(batch.len());
         for Settlement { mut delivery, verdict } in batch {
+            // What is settled without anybody having begun with it was dealt with all the same.
+            self.begins(&delivery);
             settled.push((delivery.token(), verdict.clone()));
-            self.settle_line(delivery.token(), &verdict);
             delivery.take_settler();
             unwrapped.push(Settlement { delivery: delivery.with_settler(inner.clone()), verdict });
         }
+        self.recorder.batch(|write| {
+            settled.iter().for_each(|(token, verdict)| write(&self.settle_line(*token, verdict)));
+        });
         let results = inner.settle(unwrapped).await;
-        for ((token, verdict), result) in settled.iter().zip(&results) {
-            self.settled_line(*token, verdict, result);
-        }
+        self.recorder.batch(|write| {
+            for ((token, verdict), result) in settled.iter().zip(&results) {
+                if !self.ended(*token, result) {
+                    self.settled_line(*token, verdict, result).iter().for_each(&mut *write);
+                }
+            }
+        });
         results.into_iter().map(|result| result.map_err(|refused| self.rewrap(refused))).collect()
     }
 
@@ -250,7 +325,10 @@ impl Settler for RecordedSettler {
         if self.closed.load(Ordering::Acquire) {
             return;
         }
-        self.settle_line(token, &Verdict::Release);
+        // Nobody has seen what was never begun with.
+        if self.forget(token) || self.counted == Counted::Received {
+            self.recorder.record(&self.settle_line(token, &Verdict::Release));
+        }
         if let Some(inner) = self.inner().as_ref() {
             inner.release(token);
         }
@@ -258,6 +336,10 @@ impl Settler for RecordedSettler {
 
     fn is_current(&self, token: Token) -> bool {
         self.inner().as_ref().is_none_or(|inner| inner.is_current(token))
+    }
+
+    fn context(&self) -> Option<&(dyn Any + Send + Sync)> {
+        Some(self)
     }
 
     fn topic(&self) -> &Topic {

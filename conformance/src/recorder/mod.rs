@@ -9,6 +9,7 @@ mod copies;
 mod fingerprint;
 mod flight;
 mod publisher;
+mod worker;
 
 use std::collections::HashSet;
 use std::io::{BufReader, Write};
@@ -16,8 +17,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anybroker_core::{Broker, Group, Topic};
+use anybroker_worker::Observer;
 use tokio::sync::watch;
 use tokio::time::Instant;
+
+use consumer::Counted;
 
 use crate::history::{Event, Fault, Header, HistoryError, HistoryWriter};
 use crate::properties::{Report, check};
@@ -105,7 +109,17 @@ impl Recorder {
 
     /// `broker`, with everything that is done through it recorded.
     pub fn wrap(self: &Arc<Self>, broker: Broker) -> Broker {
-        Arc::new(backend::Recorded { broker, recorder: self.clone() })
+        self.wrapped(broker, Counted::Received)
+    }
+
+    /// `broker` for workers, with the observer that each of them must have: a message counts as delivered when a handler
+    /// begins with it, and not if the worker drops it before.
+    pub fn wrap_for_workers(self: &Arc<Self>, broker: Broker) -> (Broker, Arc<dyn Observer>) {
+        (self.wrapped(broker, Counted::Begun), Arc::new(worker::Begins))
+    }
+
+    fn wrapped(self: &Arc<Self>, broker: Broker, counted: Counted) -> Broker {
+        Arc::new(backend::Recorded { broker, recorder: self.clone(), counted })
     }
 
     /// Records an event now.

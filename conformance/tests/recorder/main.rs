@@ -3,8 +3,13 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may panic")]
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use anybroker::{Broker, ConsumerExt, Group, Message, PublisherExt, PublisherOptions, Subscription, Topic};
+use anybroker::worker::{Handling, Retry, Worker};
+use anybroker::{
+    Broker, ConsumerExt, DeadLetterPolicy, Group, Message, PublisherExt, PublisherOptions, Subscription,
+    Topic,
+};
 use anybroker_conformance::history::{Deduplication, Drained, Event, Header, LossPromise, Nothing, Promises};
 use anybroker_conformance::properties::{Property, Verdict};
 use anybroker_conformance::recorder::Recorder;
@@ -91,6 +96,59 @@ async fn what_is_published_again_is_seen_stored_twice_unless_the_broker_deduplic
             assert_eq!(report.properties[&other].verdict, Verdict::Pass, "{report}");
         }
     }
+}
+
+/// Three messages are received, a handler begins with one, and the worker ends: one was delivered.
+#[tokio::test]
+async fn what_a_worker_receives_counts_when_a_handler_begins_with_it() {
+    let (broker, recorded, recorder) = open("begun").await;
+    let (topic, group) = (Topic::new("t").unwrap(), Group::new("g").unwrap());
+    visit(&recorded, &topic, &group).await;
+    let publisher = recorded.publisher(PublisherOptions::new(topic.clone())).await.unwrap();
+    for id in ["first", "second", "third"] {
+        publisher.publish(Message::new("x").with_id(id).with_key("k")).await.unwrap();
+    }
+    let (begun, begins) = recorder.wrap_for_workers(broker);
+    let (seen, mut sees) = tokio::sync::mpsc::channel(1);
+    let handler = tower::service_fn(move |delivery: anybroker::Delivery| {
+        let seen = seen.clone();
+        async move {
+            seen.send(delivery.id()).await.unwrap();
+            Err::<(), _>(std::io::Error::other("not this time"))
+        }
+    });
+    let later = Retry::default().immediate(0).backoff(Duration::from_secs(60), Duration::from_secs(60));
+    let worker = Worker::builder(begun).observe(begins).handling(Handling::default().retry(later));
+    let worker = worker.subscribe(Subscription::new(topic, group), handler).build().unwrap();
+    worker
+        .run_until(async move { assert_eq!(sees.recv().await.unwrap(), Some("first".into())) })
+        .await
+        .unwrap();
+    let history = String::from_utf8(recorder.history()).unwrap();
+    let lines =
+        |kind: &str| history.lines().filter(|line| line.contains(&format!("\"e\":\"{kind}\""))).count();
+    assert_eq!(["deliver", "assign", "settle", "settled"].map(lines), [1, 1, 1, 1], "{history}");
+    assert!(history.contains("nack") && recorder.check().is_ok(), "{history}");
+}
+
+/// A dead letter is refused, and its message then acknowledged: the history reads, with one outcome of it.
+#[tokio::test]
+async fn what_is_settled_once_more_has_one_outcome() {
+    let (broker, recorded, recorder) = open("once-more").await;
+    let (topic, group) = (Topic::new("t").unwrap(), Group::new("g").unwrap());
+    let dead = Topic::new("dead").unwrap();
+    let publisher = recorded.publisher(PublisherOptions::new(topic.clone())).await.unwrap();
+    let policy = DeadLetterPolicy { topic: dead.clone(), max_attempts: None };
+    let subscription = Subscription::new(topic, group).dead_letter(policy);
+    let mut consumer = recorded.consumer(subscription).await.unwrap();
+    publisher.publish(Message::new("x").with_key("k")).await.unwrap();
+    broker.admin().delete(&dead).await.unwrap();
+    let refused = consumer.next().await.unwrap().dead_letter("no").await.unwrap_err();
+    let (_, delivery) = refused.into_parts();
+    delivery.ack().await.unwrap();
+    let history = String::from_utf8(recorder.history()).unwrap();
+    assert_eq!(history.matches("\"settled\"").count(), 1, "{history}");
+    recorder.check().unwrap();
 }
 
 #[tokio::test]
