@@ -112,9 +112,7 @@ async fn one(subject: &Subject, options: &Options, stop: &AtomicBool) -> bool {
         Ok(report) => {
             shown.bar.finish_and_clear();
             tell(&report, options.format);
-            let broken = |found: &run::PropertyReport| found.verdict <= run::PropertyVerdict::Stalled;
-            !report.properties.values().any(broken)
-                && report.cases.iter().all(|case| case.verdict == run::CaseVerdict::Holds)
+            report.exit_code() == 0
         }
         Err(error) => {
             eprintln!("{}: {error}", subject.name);
@@ -131,6 +129,16 @@ fn bar() -> ProgressBar {
 struct Shown {
     bar: ProgressBar,
     format: Format,
+}
+
+impl run::Progress for Shown {
+    fn begins(&self, _case: &str, _done: usize, _of: usize) {}
+
+    fn ended(&self, case: &run::CaseReport) {
+        if self.format == Format::Human {
+            self.bar.suspend(|| eprintln!("{} {}", case.verdict.name(), case.name));
+        }
+    }
 }
 
 impl SoakProgress for Shown {
@@ -169,13 +177,15 @@ fn tell(report: &RunReport, format: Format) {
         return println!("{}", serde_json::to_string(report).unwrap());
     }
     println!("{}: {} published, {} delivered", report.configuration, report.published, report.delivered);
+    println!("  {}", report.verdict.name());
+    report.unmet.iter().for_each(|unmet| println!("  {unmet}"));
     for (property, found) in &report.properties {
         println!("  {property} {}: {} opportunities", found.verdict.name(), found.opportunities);
     }
     for (kind, count) in &report.faults {
         println!("  {kind}: {count}");
     }
-    for case in report.cases.iter().filter(|case| case.verdict != run::CaseVerdict::Holds) {
+    for case in report.cases.iter().filter(|case| case.verdict == run::CaseVerdict::Failed) {
         println!("  {} with seed {}: {}", case.name, case.seed, case.text);
     }
 }

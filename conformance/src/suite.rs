@@ -4,10 +4,10 @@
 //!
 //! ```no_run
 //! use anybroker_conformance::subject::Subject;
-//! # mod own { pub async fn connect(_: &anybroker_core::BrokerUrl) -> anybroker_core::Result<anybroker_core::Broker> { todo!() } }
+//! # use anybroker_memory as own;
 //!
 //! fn main() -> std::process::ExitCode {
-//!     let own = Subject::new("own", "own://test?topology=check", |url| async move { own::connect(&url.parse()?).await });
+//!     let own = Subject::new("own", "memory://test?topology=check", |url| async move { own::connect(&url.parse()?).await });
 //!     anybroker_conformance::suite(vec![own])
 //! }
 //! ```

@@ -1,5 +1,6 @@
 //! A received message in the hands of the application, and how it is settled.
 
+use std::any::Any;
 use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
@@ -7,6 +8,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
 
+use crate::dead_letter::Reason;
 use crate::error::{Error, Kind, Result};
 use crate::message::Record;
 use crate::topic::{Group, Position, Topic};
@@ -44,6 +46,7 @@ pub struct Delivery {
     offset: u64,
     stored: i64,
     settler: Option<Arc<dyn Settler>>,
+    failures: u32,
     has_position: bool,
     redelivered: bool,
 }
@@ -55,6 +58,8 @@ pub struct Provenance {
     pub position: Option<Position>,
     /// Milliseconds since 1970 at which the broker took it; 0 if it does not say.
     pub stored: i64,
+    /// How often it failed before: see [`Delivery::failures`].
+    pub failures: u32,
     /// The broker or the session has handed it out before.
     pub redelivered: bool,
 }
@@ -71,6 +76,7 @@ impl Delivery {
             offset: provenance.position.map_or(0, |p| p.offset),
             stored: provenance.stored,
             settler: Some(settler),
+            failures: provenance.failures,
             has_position: provenance.position.is_some(),
             redelivered: provenance.redelivered,
         }
@@ -96,6 +102,12 @@ impl Delivery {
         self.token.attempt
     }
 
+    /// How often it failed before: negative acknowledgements and lapsed leases, and every hand-out that the broker counted for
+    /// earlier holders. To be released, or overtaken by an earlier message of the key that comes again, is no failure.
+    pub fn failures(&self) -> u32 {
+        self.failures
+    }
+
     /// Whether it was handed out before, to anybody.
     pub fn redelivered(&self) -> bool {
         self.redelivered || self.token.attempt > 1
@@ -104,6 +116,11 @@ impl Delivery {
     /// Where the broker keeps it, when it says so.
     pub fn position(&self) -> Option<Position> {
         self.has_position.then_some(Position { partition: self.token.partition, offset: self.offset })
+    }
+
+    /// Milliseconds since 1970 at which the broker took it; 0 if it does not say.
+    pub(crate) fn stored(&self) -> i64 {
+        self.stored
     }
 
     /// The time on the message, or that at which the broker took it.
@@ -143,7 +160,7 @@ impl Delivery {
     ///
     /// # Cancel safety
     /// A cancelled call may have published the envelope; the message then comes again.
-    pub async fn dead_letter(self, reason: impl Into<String>) -> Result<Settled, SettleError> {
+    pub async fn dead_letter(self, reason: impl Into<Reason>) -> Result<Settled, SettleError> {
         self.settle(Verdict::DeadLetter { reason: reason.into() }).await
     }
 
@@ -160,6 +177,24 @@ impl Delivery {
     /// [`with_settler`](Self::with_settler).
     pub fn take_settler(&mut self) -> Option<Arc<dyn Settler>> {
         self.settler.take()
+    }
+
+    /// A second delivery of the same record, settled by `settler`; this one stays as it is.
+    ///
+    /// # For implementors
+    /// For wrappers that keep the delivery and let somebody else read it.
+    pub fn view(&self, attempt: u32, settler: Arc<dyn Settler>) -> Self {
+        Delivery {
+            record: self.record.clone(),
+            token: Token { attempt, ..self.token },
+            settler: Some(settler),
+            ..*self
+        }
+    }
+
+    /// What settles it; none once it has been settled.
+    pub fn settler(&self) -> Option<&Arc<dyn Settler>> {
+        self.settler.as_ref()
     }
 
     /// The same delivery, settled by `settler`.
@@ -208,7 +243,7 @@ pub enum Verdict {
     /// Hopeless: to the dead letter topic.
     DeadLetter {
         /// Why, for the person who looks at it.
-        reason: String,
+        reason: Reason,
     },
     /// Untouched: again at once, not counted as an attempt. What dropping does.
     Release,
@@ -319,6 +354,17 @@ pub trait Settler: Send + Sync {
     /// What dropping a delivery calls: makes it available again. Never waits.
     fn release(&self, token: Token);
 
+    /// Whether it is still worth beginning with the delivery: it is neither void nor about to be taken away. One that is
+    /// not is to be dropped. Never waits.
+    fn is_current(&self, _token: Token) -> bool {
+        true
+    }
+
+    /// What the settler lends to those who read its deliveries, by type.
+    fn context(&self) -> Option<&(dyn Any + Send + Sync)> {
+        None
+    }
+
     /// The topic.
     fn topic(&self) -> &Topic;
 
@@ -334,5 +380,6 @@ mod tests {
     fn a_delivery_is_small() {
         assert!(size_of::<Delivery>() <= 128, "{} bytes", size_of::<Delivery>());
         assert!(size_of::<Result<Settled, SettleError>>() <= 16);
+        assert!(size_of::<Verdict>() <= 24, "{} bytes", size_of::<Verdict>());
     }
 }

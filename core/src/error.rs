@@ -37,6 +37,8 @@ pub enum Kind {
     Superseded,
     /// An earlier message of the key failed to publish; call `resume` when it has been dealt with.
     KeyHeld,
+    /// The broker has had a message of this id already, and stored nothing.
+    Duplicate,
     /// The handle was closed.
     Closed,
     /// Bytes that do not decode.
@@ -62,6 +64,7 @@ impl Kind {
             Kind::LeaseExpired => "lease expired",
             Kind::Superseded => "superseded",
             Kind::KeyHeld => "key held",
+            Kind::Duplicate => "duplicate",
             Kind::Closed => "closed",
             Kind::Decode => "decode",
             Kind::Unexpected => "unexpected",

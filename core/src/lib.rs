@@ -5,6 +5,7 @@
 
 mod backend;
 mod consumer;
+pub mod dead_letter;
 mod delivery;
 mod error;
 mod ext;
@@ -21,6 +22,7 @@ pub use bytestring::ByteString;
 
 pub use backend::{Admin, Backend, Broker, Diagnosis, Finding, GroupInfo, PartitionLag, TopicInfo};
 pub use consumer::{Consumer, DeadLetterPolicy, Start, Subscription};
+pub use dead_letter::{Reason, ReasonClass};
 pub use delivery::{Delivery, Held, Provenance, SettleError, Settled, Settlement, Settler, Token, Verdict};
 pub use error::{Error, Fate, Kind, Result};
 pub use ext::{ConsumerExt, PublisherExt};

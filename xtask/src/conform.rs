@@ -24,8 +24,9 @@ pub(crate) fn keep() -> Result<String, String> {
     }
     write(&reports().join("index.html"), &report::html(&document))?;
     write(&reports().join("junit.xml"), &report::junit(&document))?;
-    // What was left out by name has nothing to say.
-    document.runs.iter().filter(|run| run.verdict != RunVerdict::NotRun).try_for_each(keep_one)?;
+    // What was left out by name has nothing to say, and the in-memory broker in the place of another says nothing of that.
+    let real = |run: &&RunReport| run.verdict != RunVerdict::NotRun && !run.url.contains("like=");
+    document.runs.iter().filter(real).try_for_each(keep_one)?;
     Ok(format!("{} reports; {}", document.runs.len(), reports().join("index.html").display()))
 }
 

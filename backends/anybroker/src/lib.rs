@@ -51,6 +51,7 @@
 //! - Publishing: [`Message`], [`PublisherOptions`], [`Publisher`], [`PublisherExt`]; what a failure means: [`Fate`].
 //! - Consuming: [`Subscription`], [`Consumer`], [`ConsumerExt`], [`Delivery`].
 //! - Typed payloads: [`Event`].
+//! - A service of handlers, with keyed concurrency, retries and shutdown: [`worker`].
 //! - Topics and groups: [`Topology`], [`Admin`].
 //! - Your own backend: [`Backend`] and the parts in [`kit`].
 
@@ -59,6 +60,7 @@ mod connect;
 mod crypto;
 
 pub use anybroker_core::*;
+pub use anybroker_worker as worker;
 pub use backends::backend;
 pub use connect::{URL_VARIABLE, check, connect, connect_from_env};
 pub use crypto::install_default_crypto;

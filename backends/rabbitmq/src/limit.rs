@@ -2,10 +2,11 @@
 //! letter topic, in the same envelope as every other dead letter, with the reason `broker limit`.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-use anybroker_core::kit::{DEAD_LETTER_HEADERS, Session, publishable, within};
-use anybroker_core::{Message, Publisher, PublisherExt, RecordBuffer, Result};
+use anybroker_core::dead_letter::DeadLetter;
+use anybroker_core::kit::{Session, publishable, within};
+use anybroker_core::{Message, Publisher, PublisherExt, Reason, ReasonClass, RecordBuffer, Result};
 use futures::StreamExt;
 use lapin::Channel;
 use lapin::message::Delivery;
@@ -87,17 +88,15 @@ fn envelope(delivery: Delivery, session: &Session) -> Message {
     let record = record(&mut buffer, &delivery.properties, &routing_key, delivery.data);
     let mut message = publishable(record.to_message());
     let subscription = session.subscription();
-    let values = [
-        REASON.to_owned(),
-        subscription.topic.to_string(),
-        String::new(),
-        subscription.group.to_string(),
+    let letter = DeadLetter {
+        topic: Some(subscription.topic.clone()),
+        group: Some(subscription.group.clone()),
         // The limit is passed by one delivery: <https://www.rabbitmq.com/docs/quorum-queues#poison-message-handling>.
-        (DELIVERY_LIMIT + 1).to_string(),
-        humantime::format_rfc3339_millis(SystemTime::now()).to_string(),
-    ];
-    for (name, value) in DEAD_LETTER_HEADERS.into_iter().zip(values) {
-        message.headers.append(name, value);
-    }
+        attempts: Some(DELIVERY_LIMIT as u32 + 1),
+        message_time: record.time(),
+        message_id: Some(message.id.clone()),
+        ..DeadLetter::new(Reason::new(ReasonClass::BrokerLimit, REASON))
+    };
+    letter.write(&mut message);
     message
 }

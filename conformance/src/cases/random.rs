@@ -37,6 +37,18 @@ pub(super) async fn random_workloads_with_faults(context: Context) -> CaseResult
     explore(&context, &Shape::broken(possible), BROKEN, Budget::default()).await
 }
 
+/// The name of a round of a soak.
+pub(crate) fn round(number: u64) -> String {
+    format!("{ROUND}{number}")
+}
+
+const ROUND: &str = "round-";
+
+/// Whether a case of that name runs random workloads.
+pub(crate) fn is_one(case: &str) -> bool {
+    case.starts_with("random_workloads") || case.starts_with(ROUND)
+}
+
 /// What a backend has that workloads can use and break.
 pub(crate) async fn possible(context: &Context) -> Result<Possible, Failure> {
     let broker = context.broker().await?;

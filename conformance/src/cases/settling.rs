@@ -3,18 +3,17 @@
 use std::time::Duration;
 
 use anybroker_core::{
-    Consumer, DeadLetter, DeadLetterPolicy, Delay, Delivery, Group, Kind, Lease, Level as _, Message,
-    PublisherExt as _, Redelivery, Subscription, Topic, Topology,
+    DeadLetter, DeadLetterPolicy, Delay, Group, Kind, Lease, Level as _, Message, PublisherExt as _,
+    Redelivery, Subscription, Topic, Topology,
 };
 use tokio::time::Instant;
 
 use super::flow::next;
-use super::{CaseResult, Context, Finding, Stage, ensure, step};
+use super::steps::{ack, id, take};
+use super::{CaseResult, Context, Failure, Finding, Stage, ensure, step};
 
 /// What a consumer of any number of partitions under test can have in hand, if each can have several.
 const IN_HAND: usize = 32;
-
-type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 async fn publish(stage: &Stage, messages: &[(&'static str, &'static str)]) -> Result<(), Failure> {
     let publisher = stage.publisher().await?;
@@ -23,23 +22,6 @@ async fn publish(stage: &Stage, messages: &[(&'static str, &'static str)]) -> Re
         step("publish", async { Ok(publisher.publish(message).await?) }).await?;
     }
     step("close", publisher.close()).await
-}
-
-async fn ack(delivery: Delivery) -> Result<(), Failure> {
-    step("acknowledge", async { Ok(delivery.ack().await?) }).await.map(|_| ())
-}
-
-fn id(delivery: &Delivery) -> String {
-    delivery.id().map(|id| id.to_string()).unwrap_or_default()
-}
-
-/// Receives this many, whatever batches they come in.
-async fn take(consumer: &mut Box<dyn Consumer>, count: usize) -> Result<Vec<Delivery>, Failure> {
-    let mut taken = Vec::new();
-    while taken.len() < count {
-        taken.push(next(consumer).await?);
-    }
-    Ok(taken)
 }
 
 pub(super) async fn nack_comes_before_later_messages_of_its_key(context: Context) -> CaseResult {

@@ -50,6 +50,16 @@ macro_rules! promises {
                 pub $field: Option<$parameters>,
             )*
         }
+
+        impl Promises {
+            /// Whether the property of that name is promised.
+            pub fn has(&self, property: &str) -> bool {
+                match property {
+                    $($name => self.$field.is_some(),)*
+                    _ => false,
+                }
+            }
+        }
     };
 }
 

@@ -52,6 +52,7 @@ impl Handed {
         Provenance {
             position: positions.then_some(position),
             stored: self.stored,
+            failures: self.attempt.saturating_sub(1),
             redelivered: self.redelivered,
         }
     }
@@ -68,7 +69,7 @@ impl Handed {
 
     /// Whether it is a dead letter.
     pub(super) fn is_dead_letter(&self) -> bool {
-        self.record.header(anybroker_core::kit::DEAD_LETTER_HEADERS[0]).is_some()
+        self.record.header(anybroker_core::dead_letter::HEADERS[0]).is_some()
     }
 
     /// The same message once more, marked as a redelivery; with nothing behind it.

@@ -9,7 +9,7 @@ mod proofs;
 
 use anybroker_core::{Guarantees, Level};
 
-pub use promises::{at_most_once, delivery_limit, promises, window};
+pub use promises::{at_most_once, delivery_limit, promised, promises, window};
 
 use crate::properties::Property;
 

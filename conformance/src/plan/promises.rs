@@ -9,6 +9,7 @@ use crate::history::{
     DeadLetterPromise, Deduplication as Dedup, DeliveryLimit, Exclusive, Lease, LossPromise, Mark, Nothing,
     Order, OrderScope, Positions, Progress, Promises, RedeliveryMark, Window,
 };
+use crate::properties::Property;
 
 /// The faults that leave the broker's process as it is, and with it what it keeps in memory.
 const BESIDE_THE_BROKER: [&str; 9] = [
@@ -81,6 +82,13 @@ pub fn delivery_limit(guarantees: &Guarantees, limit: u32, promises: Promises) -
 pub fn window(guarantees: &Guarantees, prefetch: usize, promises: Promises) -> Promises {
     let bound = guarantees.limits.in_flight.map_or(prefetch, |most| most.min(prefetch)) as u64;
     Promises { p13: Some(Window { bound }), ..promises }
+}
+
+/// The properties that these guarantees promise, those among them whose terms an application states.
+pub fn promised(guarantees: &Guarantees) -> impl Iterator<Item = Property> + use<> {
+    let promises = at_most_once(guarantees, promises(guarantees));
+    let promises = window(guarantees, 1, delivery_limit(guarantees, 1, promises));
+    Property::ALL.iter().copied().filter(move |property| promises.has(property.name()))
 }
 
 fn when(promised: bool) -> Option<Nothing> {

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
+use anybroker_core::dead_letter::DeadLetter;
 use anybroker_core::{
     Broker, Consumer, Delivery, Group, Held, Kind, Result, SettleError, Settled, Settlement, Settler, Start,
     Subscription, Token, Topic, Verdict, async_trait,
@@ -81,8 +82,9 @@ impl RecordedConsumer {
         if self.generations.insert(token.partition, token.generation) != Some(token.generation) {
             self.settler.assigned(token.partition);
         }
-        let id = delivery.id().map(|id| id.to_string()).unwrap_or_default();
-        let dead_letter = delivery.header(anybroker_core::kit::DEAD_LETTER_HEADERS[0]).is_some();
+        let letter = DeadLetter::read(&delivery);
+        let id = message_id(&delivery, letter.as_ref());
+        let dead_letter = letter.is_some();
         let position = delivery.position().map(position);
         let came = Came {
             topic: self.settler.subscription.topic.as_str(),
@@ -107,6 +109,14 @@ impl RecordedConsumer {
         delivery.take_settler();
         delivery.with_settler(self.settler.clone())
     }
+}
+
+/// The id of the message. A dead letter may have one that is made of it, where the broker knew the id already.
+fn message_id(delivery: &Delivery, letter: Option<&DeadLetter>) -> String {
+    let own = delivery.id().map(|id| id.to_string()).unwrap_or_default();
+    let message = letter.and_then(|letter| letter.message_id.as_ref()).map(|id| id.to_string());
+    let made_of = |id: &String| own.strip_prefix(id.as_str()).is_some_and(|rest| rest.starts_with('~'));
+    message.filter(made_of).unwrap_or(own)
 }
 
 pub(super) fn position(position: anybroker_core::Position) -> history::Position {
@@ -244,6 +254,10 @@ impl Settler for RecordedSettler {
         if let Some(inner) = self.inner().as_ref() {
             inner.release(token);
         }
+    }
+
+    fn is_current(&self, token: Token) -> bool {
+        self.inner().as_ref().is_none_or(|inner| inner.is_current(token))
     }
 
     fn topic(&self) -> &Topic {

@@ -29,7 +29,7 @@ pub(super) fn published(message: &Message) -> String {
 
 /// As [`published`], of what came; the headers that dead lettering adds are left out.
 pub(super) fn delivered(record: &Record, id: &str) -> String {
-    let added = anybroker_core::kit::DEAD_LETTER_HEADERS;
+    let added = anybroker_core::dead_letter::HEADERS;
     let headers = record.headers().filter(|(name, _)| !added.contains(name));
     meta(id, record.key(), headers, record.event_type(), record.content_type())
 }

@@ -10,6 +10,7 @@ use super::report::{
     CaseReport, CaseVerdict, GuaranteeReport, PropertyReport, PropertyVerdict, RunReport, ViolationReport,
 };
 use super::seen::{Seen, seen};
+use crate::plan;
 use crate::properties::{self, Finding, Property, Verdict};
 use crate::recorder::Recorder;
 use crate::subject::Subject;
@@ -45,6 +46,11 @@ impl Evidence {
         self.lock().cases.push(report);
     }
 
+    /// Brings the cases into an order.
+    pub(super) fn sort<K: Ord>(&self, by: impl FnMut(&CaseReport) -> K) {
+        self.lock().cases.sort_by_key(by);
+    }
+
     /// Adds what the histories of a case show.
     pub fn conclude(&self, case: &str, histories: Histories) {
         let recorders = std::mem::take(&mut *histories.lock().unwrap_or_else(PoisonError::into_inner));
@@ -73,6 +79,10 @@ impl Evidence {
             report.guarantees = guarantees.rows().iter().map(GuaranteeReport::from).collect();
         }
         report.properties = gathered.properties.clone();
+        // What is promised and no history was held to was not exercised.
+        for property in guarantees.iter().flat_map(plan::promised) {
+            report.properties.entry(property).or_insert_with(|| PropertyReport::new(minimum(property)));
+        }
         report.cases = gathered.cases.clone();
         report.count(&gathered.seen.faults);
         report.published = gathered.seen.published;

@@ -97,11 +97,25 @@ impl Progress for Silent {
 /// A cancelled run may leave topics behind, and the broker paused or killed: see [`restore`].
 pub async fn run(subject: &Subject, options: &Options, progress: &dyn Progress) -> RunReport {
     let evidence = Evidence::default();
+    cases(subject, options, progress, &evidence).await;
+    evidence.report(subject, options).await
+}
+
+/// Runs every case on a subject, and adds what they show to the evidence, in the order of the cases.
+///
+/// # Cancel safety
+/// As [`run`].
+pub(crate) async fn cases(
+    subject: &Subject,
+    options: &Options,
+    progress: &dyn Progress,
+    evidence: &Evidence,
+) {
     let cases: Vec<_> = CASES.iter().chain(DISTURBING).filter(|case| subject.runs(case)).collect();
     let (of, done) = (cases.len(), AtomicUsize::new(0));
     let one = async |case: &Case| {
         progress.begins(case.name, done.load(Ordering::Relaxed), of);
-        let report = run_case(subject, case, options, &evidence).await;
+        let report = run_case(subject, case, options, evidence).await;
         done.fetch_add(1, Ordering::Relaxed);
         progress.ended(&report);
         evidence.case(report);
@@ -112,9 +126,7 @@ pub async fn run(subject: &Subject, options: &Options, progress: &dyn Progress) 
     for case in alone {
         one(case).await;
     }
-    let mut report = evidence.report(subject, options).await;
-    report.cases.sort_by_key(|report| cases.iter().position(|case| case.name == report.name));
-    report
+    evidence.sort(|report| cases.iter().position(|case| case.name == report.name));
 }
 
 /// Brings a broker back that a run which was given up may have paused or killed. A broker that cannot be broken is left

@@ -7,6 +7,7 @@ use anybroker_core::RowView;
 use serde::{Deserialize, Serialize};
 
 use super::Options;
+use crate::cases::random;
 use crate::properties::{Actor, Property, Violation, Way};
 use crate::subject::Subject;
 
@@ -246,7 +247,7 @@ impl FaultReport {
     /// Whether it must have found messages in flight. A random workload may be idle when it breaks something: such a fault
     /// is listed with what it found, and proves nothing.
     pub fn counts(&self) -> bool {
-        self.breaks() && !self.case.starts_with("random_workloads")
+        self.breaks() && !random::is_one(&self.case)
     }
 }
 

@@ -1,4 +1,4 @@
-//! A soak: rounds of large random workloads with faults, for as long and for as many messages as asked.
+//! A soak: every case once, then rounds of large random workloads with faults, for as long and for as many messages as asked.
 //!
 //! Each round is one workload on a topic of its own. Its history is checked when it ends, and dropped: what stays is what it
 //! showed. After each round that is written to a file, from which a soak that was interrupted goes on.
@@ -64,8 +64,8 @@ pub struct Standing {
     pub last: CaseReport,
 }
 
-/// Hears how a soak goes on.
-pub trait SoakProgress: Send + Sync {
+/// Hears how a soak goes on, and how the cases at its begin do.
+pub trait SoakProgress: run::Progress {
     /// A round has ended.
     fn round(&self, standing: &Standing);
 }
@@ -79,8 +79,9 @@ struct State {
     report: RunReport,
 }
 
-/// Soaks a subject until both the time and the messages are reached, `stop` is set, or several rounds in a row have failed;
-/// the round that runs then is finished. What all rounds showed is one report.
+/// Runs every case, unless that was done before, and then rounds, at least one, until both the time and the messages are
+/// reached, `stop` is set, or several rounds in a row have failed; the round that runs then is finished. What cases and
+/// rounds showed is one report.
 ///
 /// # Errors
 /// The state cannot be read or written, or belongs to another configuration.
@@ -108,6 +109,12 @@ pub async fn soak(
         report: evidence.report(subject, &run).await,
     };
     let (began, earlier) = (Instant::now(), state.seconds);
+    if before.is_none() {
+        run::cases(subject, &run, progress, &evidence).await;
+        state.seconds = began.elapsed().as_secs_f64();
+        state.report = evidence.report(subject, &run).await;
+        state.keep(options)?;
+    }
     let mut failed = 0;
     while !state.done(options) && !stop.load(Ordering::Relaxed) && failed < GIVEN_UP {
         let round = round(subject, &run, &evidence, state.rounds).await;
@@ -116,9 +123,7 @@ pub async fn soak(
         state.rounds += 1;
         state.seconds = earlier + began.elapsed().as_secs_f64();
         state.report = evidence.report(subject, &run).await;
-        if let Some(path) = &options.state {
-            state.write(path)?;
-        }
+        state.keep(options)?;
         progress.round(&state.standing(options, round));
     }
     Ok(state.report)
@@ -126,7 +131,7 @@ pub async fn soak(
 
 /// One workload. Its case is named by its number, and its seed finds it again as a first round.
 async fn round(subject: &Subject, options: &run::Options, evidence: &Evidence, number: u64) -> CaseReport {
-    let (began, name) = (Instant::now(), format!("round-{number}"));
+    let (began, name) = (Instant::now(), random::round(number));
     let seed = seed_of(options.seed, number);
     let histories = evidence.histories();
     let context = Context { seed, ..subject.context(options, histories.clone()) };
@@ -157,7 +162,8 @@ async fn one(context: &Context, seed: u64) -> Result<String, String> {
 
 impl State {
     fn done(&self, options: &SoakOptions) -> bool {
-        self.seconds >= options.time.as_secs_f64() && self.report.published >= options.messages
+        let enough = self.report.published >= options.messages;
+        self.rounds > 0 && self.seconds >= options.time.as_secs_f64() && enough
     }
 
     fn read(path: &Path, subject: &Subject) -> io::Result<Option<Self>> {
@@ -180,7 +186,8 @@ impl State {
     }
 
     /// Written beside and renamed: what is there is always whole.
-    fn write(&self, path: &Path) -> io::Result<()> {
+    fn keep(&self, options: &SoakOptions) -> io::Result<()> {
+        let Some(path) = &options.state else { return Ok(()) };
         if let Some(directory) = path.parent() {
             std::fs::create_dir_all(directory)?;
         }

@@ -1,12 +1,10 @@
 //! Plain messages: key, headers, payload and content type, byte for byte.
 
-use anybroker::{Message, PublisherExt as _};
+use anybroker::{Message, PublisherExt as _, dead_letter};
 
 use crate::letter::{Letter, same};
 use crate::stage::{Stage, next};
 use crate::{Failure, Outcome};
-
-const DEAD_LETTER_HEADERS: usize = 6;
 
 /// What goes through, and what it is called in a failure: all that this client can carry.
 fn letters(stage: &Stage) -> Vec<(&'static str, Letter)> {
@@ -107,5 +105,5 @@ pub(crate) async fn to_dead_letters(stage: &Stage) -> Outcome {
 pub(crate) fn take_dead_letter_headers(letter: &mut Letter) -> Result<(), Failure> {
     let before = letter.headers.len();
     letter.headers.retain(|(name, _)| !name.starts_with("dead-letter-"));
-    same("headers that dead lettering adds", DEAD_LETTER_HEADERS, before - letter.headers.len())
+    same("headers that dead lettering adds", dead_letter::HEADERS.len(), before - letter.headers.len())
 }

@@ -123,6 +123,10 @@ impl Settler for NackIsAck {
         self.0.release(token);
     }
 
+    fn is_current(&self, token: Token) -> bool {
+        self.0.is_current(token)
+    }
+
     fn topic(&self) -> &Topic {
         self.0.topic()
     }

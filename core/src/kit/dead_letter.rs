@@ -1,29 +1,17 @@
 //! Dead lettering by the client, the same on every backend: the envelope is confirmed before the original is settled.
 
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use bytestring::ByteString;
 
 use crate::consumer::Subscription;
+use crate::dead_letter::{DeadLetter, Reason, derived};
 use crate::delivery::Delivery;
 use crate::error::{Kind, Result};
 use crate::ext::PublisherExt;
-use crate::message::{Message, check_extension};
-use crate::publisher::Publisher;
+use crate::message::{Message, MessageId, check_extension};
+use crate::publisher::{Publisher, Receipt};
 use crate::topic::{Group, Topic};
-
-/// The headers that a dead letter carries besides the message's own: why, from which topic, position and group,
-/// after how many attempts, and when. Key, payload, id, headers and attributes are the message's, byte for byte; of a
-/// foreign message, what may not be published is kept as `original-…` headers (an attribute `x` as `original-ce-x`).
-pub const DEAD_LETTER_HEADERS: [&str; 6] = [
-    "dead-letter-reason",
-    "dead-letter-topic",
-    "dead-letter-position",
-    "dead-letter-group",
-    "dead-letter-attempts",
-    "dead-letter-time",
-];
 
 #[derive(Debug)]
 pub(super) struct DeadLetters {
@@ -37,46 +25,64 @@ impl DeadLetters {
         DeadLetters { publisher, topic: subscription.topic.clone(), group: subscription.group.clone() }
     }
 
-    pub(super) async fn publish(&self, delivery: &Delivery, reason: &str) -> Result<()> {
+    pub(super) async fn publish(&self, delivery: &Delivery, reason: &Reason) -> Result<()> {
         let bare = publishable(delivery.to_message());
         let mut message = bare.clone();
-        for (name, value) in DEAD_LETTER_HEADERS.into_iter().zip(self.values(delivery, reason)) {
-            message.headers.append(name, value);
-        }
-        match self.send(message).await {
+        self.envelope(delivery, reason, &bare).write(&mut message);
+        match self.store(message, delivery).await {
             // A message at the limit has no room for an envelope; without one it is at least not lost.
             Err(error) if error.kind() == Kind::TooLarge => {
-                tracing::warn!(%error, reason, "a dead letter goes without its envelope, which does not fit");
-                self.send(bare).await
+                tracing::warn!(%error, %reason, "a dead letter goes without its envelope, which does not fit");
+                self.store(bare, delivery).await
             }
             sent => sent,
         }
     }
 
-    fn values(&self, delivery: &Delivery, reason: &str) -> [String; 6] {
-        [
-            reason.chars().take(REASON).collect(),
-            self.topic.to_string(),
-            delivery.position().map_or_else(String::new, |p| format!("{}/{}", p.partition, p.offset)),
-            self.group.to_string(),
-            delivery.attempt().to_string(),
-            humantime::format_rfc3339_millis(SystemTime::now()).to_string(),
-        ]
+    fn envelope(&self, delivery: &Delivery, reason: &Reason, message: &Message) -> DeadLetter {
+        DeadLetter {
+            topic: Some(self.topic.clone()),
+            position: delivery.position(),
+            group: Some(self.group.clone()),
+            attempts: Some(delivery.attempt()),
+            message_time: delivery.time(),
+            message_id: Some(message.id.clone()),
+            ..DeadLetter::new(reason.clone())
+        }
     }
 
-    async fn send(&self, message: Message) -> Result<()> {
+    /// Publishes it so that it is there. Where the broker has had a letter of this id lately it stores none, and that letter
+    /// may be gone by now: replayed, whereupon the message died again. The letter then goes under an id that only this
+    /// death has, which costs a second letter if the first is there after all.
+    async fn store(&self, message: Message, delivery: &Delivery) -> Result<()> {
+        let mut again = message.clone();
+        if self.send(message).await?.duplicate {
+            again.id = id_of_death(&again.id, delivery);
+            self.send(again).await?;
+        }
+        Ok(())
+    }
+
+    async fn send(&self, message: Message) -> Result<Receipt> {
         let key = message.key.clone();
         let result = self.publisher.publish(message).await;
         if let (Err(_), Some(key)) = (&result, &key) {
             // Dead letters of a key have no order to keep: a failed one comes again by itself.
             self.publisher.resume(key);
         }
-        result.map(|_| ()).map_err(Into::into)
+        result.map_err(Into::into)
     }
 }
 
-/// The longest reason, in characters: it travels in a header.
-const REASON: usize = 1_000;
+/// The same however often the death of this record is written down, and no other's.
+fn id_of_death(id: &MessageId, delivery: &Delivery) -> MessageId {
+    let record = match (delivery.position(), delivery.stored()) {
+        (Some(at), _) => format!("{}/{}", at.partition, at.offset),
+        (None, 0) => return MessageId::new(),
+        (None, stored) => stored.to_string(),
+    };
+    derived(id, &record)
+}
 
 /// What a foreign producer wrote and we may not publish (a reserved header, an overlong attribute) is kept under another
 /// name, so that no message is too strange to be given up.

@@ -135,6 +135,12 @@ impl Ledger {
         self.partitions.get_mut(&token.partition).is_some_and(|partition| partition.holds(token))
     }
 
+    /// Whether it is still worth beginning with the record of this token.
+    pub(super) fn is_current(&mut self, token: Token) -> bool {
+        let partition = self.partitions.get_mut(&token.partition);
+        partition.is_some_and(|partition| partition.is_current(token))
+    }
+
     /// See [`Partition::begin_ack`].
     pub(super) fn begin_ack(&mut self, token: Token) -> Result<u64> {
         self.partitions.get_mut(&token.partition).ok_or_else(fenced)?.begin_ack(token)

@@ -20,7 +20,7 @@ mod tls;
 mod window;
 
 pub use confirmations::{Confirmations, Pending};
-pub use dead_letter::{DEAD_LETTER_HEADERS, publishable};
+pub use dead_letter::publishable;
 pub use hash::crc32;
 pub use intake::Intake;
 pub use ledger::Room;

@@ -111,7 +111,6 @@ pub(super) struct Handout {
     pub(super) record: Record,
     pub(super) token: Token,
     pub(super) provenance: Provenance,
-    pub(super) failures: u32,
 }
 
 impl Partition {
@@ -188,9 +187,9 @@ impl Partition {
             provenance: Provenance {
                 position: entry.offset.map(|offset| Position { partition: number, offset }),
                 stored: entry.stored,
+                failures: entry.failures,
                 redelivered,
             },
-            failures: entry.failures,
         };
         self.handed += 1;
         Some(handout)
@@ -218,6 +217,12 @@ impl Partition {
         let entry =
             self.entry(token.sequence).filter(|e| e.handout == token.handout && e.state == State::Handed);
         ours && entry.is_some()
+    }
+
+    /// Whether it is still worth beginning with the record of this token.
+    pub(super) fn is_current(&mut self, token: Token) -> bool {
+        let lapsed = self.until.is_some() && self.lapsed(Instant::now());
+        !self.draining && !lapsed && self.holds(token)
     }
 
     /// The broker is asked to acknowledge the record of `token`: nobody else may settle it meanwhile.

@@ -14,6 +14,7 @@ use super::ledger::{Ledger, Room};
 use super::link::{Ack, Link};
 use super::partition::{AckPlan, Handout, Incoming, Returned};
 use crate::consumer::{Consumer, Subscription};
+use crate::dead_letter::{Reason, ReasonClass};
 use crate::delivery::{Delivery, Held, SettleError, Settled, Settlement, Settler, Token, Verdict};
 use crate::error::{Error, Kind, Result};
 use crate::publisher::Publisher;
@@ -243,7 +244,7 @@ impl Session {
         let mut ledger = self.ledger();
         while batch.len() < max {
             let Some(mut handout) = ledger.next(now) else { break };
-            let failures = handout.failures;
+            let failures = handout.provenance.failures;
             if limit.is_some_and(|limit| failures >= limit) {
                 ledger.park(handout.token);
                 // Nobody tries it: this is no attempt.
@@ -283,7 +284,8 @@ impl Session {
 
     /// Dead-letters a message that has used up its attempts. While that fails, the message and its key wait.
     async fn give_up(self: &Arc<Self>, delivery: Delivery, failures: u32) {
-        let reason = format!("it failed {failures} times, and the subscription allows no more");
+        let text = format!("it failed {failures} times, and the subscription allows no more");
+        let reason = Reason::new(ReasonClass::Retryable, text);
         let (token, key) = (delivery.token(), delivery.to_key());
         let settlement = Settlement { delivery, verdict: Verdict::DeadLetter { reason } };
         match self.settle(vec![settlement]).await.pop() {
@@ -351,6 +353,10 @@ impl Settler for Session {
         // A delivery that is void already has nothing to release.
         let _ = self.ledger().apply(token, &Verdict::Release, Instant::now());
         self.wake();
+    }
+
+    fn is_current(&self, token: Token) -> bool {
+        self.ended.get().is_none() && self.ledger().is_current(token)
     }
 
     fn topic(&self) -> &Topic {

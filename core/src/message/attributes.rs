@@ -99,6 +99,11 @@ pub(crate) fn check_extension(name: &str, value: &str) -> Result<()> {
     Err(Error::new(Kind::InvalidConfiguration, "publish", text))
 }
 
+/// A time as attributes carry it: RFC 3339 in UTC with milliseconds.
+pub(crate) fn rfc3339(time: SystemTime) -> String {
+    format_time(time, &mut [0; 40]).to_owned()
+}
+
 fn format_time(time: SystemTime, buffer: &mut [u8; 40]) -> &str {
     // Before 1970 or after 9999 there is no RFC 3339 form that the formatter can write.
     let last = UNIX_EPOCH + Duration::from_secs(253_402_300_799);

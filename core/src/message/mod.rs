@@ -13,8 +13,8 @@ use bytes::Bytes;
 use bytestring::ByteString;
 
 pub use attributes::Attribute;
-pub(crate) use attributes::check_extension;
-use headers::MAX_NAME;
+pub(crate) use attributes::{check_extension, rfc3339};
+pub(crate) use headers::MAX_NAME;
 pub use headers::{Headers, IntoValue};
 pub use id::MessageId;
 pub use key::Key;

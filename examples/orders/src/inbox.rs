@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use anybroker::{Delivery, Error, Kind, Result, Verdict};
+use anybroker::{Delivery, Error, Kind, Reason, ReasonClass, Result, Verdict};
 use rusqlite::{OptionalExtension, Transaction, params};
 
 use crate::events::Fact;
@@ -38,7 +38,7 @@ pub(crate) fn handle_all(
             Ok(follows) => (Verdict::Ack, follows),
             // No attempt will make it readable.
             Err(error) if error.kind() == Kind::Decode => {
-                (Verdict::DeadLetter { reason: error.to_string() }, None)
+                (Verdict::DeadLetter { reason: Reason::of(ReasonClass::Poison, &error) }, None)
             }
             Err(error) if error.is_retryable() => {
                 count(transaction, Count::Retried, 1)?;

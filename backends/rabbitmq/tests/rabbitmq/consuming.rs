@@ -1,7 +1,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use anybroker_core::kit::DEAD_LETTER_HEADERS;
+use anybroker_core::dead_letter;
 use anybroker_core::{ConsumerExt, DeadLetterPolicy, Kind, Start};
 use futures::StreamExt;
 
@@ -143,7 +143,7 @@ async fn what_the_brokers_limit_catches_is_read_as_a_dead_letter() {
             (header("dead-letter-reason").as_str(), header("dead-letter-topic")),
             ("broker limit", topic.to_string())
         );
-        assert_eq!(letter.headers().count(), DEAD_LETTER_HEADERS.len());
+        assert_eq!(letter.headers().count(), dead_letter::HEADERS.len());
         letter.ack().await.unwrap();
         consumer.close().await.unwrap();
         living.close().await.unwrap();

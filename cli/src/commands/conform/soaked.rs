@@ -1,13 +1,14 @@
-//! `anybroker conform URL --minutes M`: rounds of large random workloads with faults.
+//! `anybroker conform URL --minutes M`: the cases, then rounds of large random workloads with faults.
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use anybroker_conformance::run::{self, CaseVerdict, RunReport};
+use anybroker_conformance::run::{self, CaseReport, CaseVerdict, Progress, RunReport};
 use anybroker_conformance::subject::Subject;
 use anybroker_conformance::workload::{SoakOptions, SoakProgress, Standing, soak};
 
+use super::Watched;
 use crate::failure::Failure;
 use crate::output;
 use crate::signals::Signals;
@@ -15,7 +16,7 @@ use crate::signals::Signals;
 /// How long it takes, and where it stands in between.
 #[derive(Debug, clap::Args)]
 pub(super) struct Soak {
-    /// In place of the cases: random workloads with faults, for at least so many minutes.
+    /// After the cases go on with random workloads and faults, for at least so many minutes in all.
     #[arg(long, value_name = "M", value_parser = minutes)]
     minutes: Option<f64>,
     /// Go on until at least so many messages were published.
@@ -43,7 +44,8 @@ impl Soak {
         let (messages, state) = (self.messages, self.state.clone());
         let options = SoakOptions { time, messages, run, resume: state.is_some(), state };
         let stop = AtomicBool::new(false);
-        let mut soak = std::pin::pin!(soak(subject, &options, &Rounds, &stop));
+        let rounds = Rounds { cases: Watched::new(subject, &run) };
+        let mut soak = std::pin::pin!(soak(subject, &options, &rounds, &stop));
         let ended = loop {
             tokio::select! {
                 ended = &mut soak => break ended,
@@ -75,11 +77,24 @@ async fn given_up(subject: &Subject) -> Failure {
     Failure::new(format!("interrupted within a round, of which nothing is kept{broker}"))
 }
 
-/// A line for each round.
-struct Rounds;
+/// A line for each case and each round.
+struct Rounds {
+    cases: Watched,
+}
+
+impl Progress for Rounds {
+    fn begins(&self, case: &str, done: usize, of: usize) {
+        self.cases.begins(case, done, of);
+    }
+
+    fn ended(&self, case: &CaseReport) {
+        self.cases.ended(case);
+    }
+}
 
 impl SoakProgress for Rounds {
     fn round(&self, standing: &Standing) {
+        self.cases.finish();
         let Standing { rounds, messages, seconds, faults, unknown, last, .. } = standing;
         let (verdict, of) = (last.verdict.name().replace('_', " "), standing.of_seconds / 60.0);
         output::note(&format!(

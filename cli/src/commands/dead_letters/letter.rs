@@ -1,25 +1,29 @@
 //! A dead letter as people and programs see it.
 
-use anybroker::kit::DEAD_LETTER_HEADERS;
+use anybroker::dead_letter::{DeadLetter, HEADERS};
 use anybroker::{Delivery, MessageId, Topic};
 use serde::Serialize;
 
-use crate::commands::subscribe::render::{Line, printable};
+use crate::commands::subscribe::render::{Line, printable, rfc3339};
 
 /// A dead letter. What it had before it died is the message.
 #[derive(Serialize)]
 pub(super) struct Letter<'a> {
     reason: Option<String>,
+    class: Option<&'static str>,
+    chain: Vec<String>,
+    parked_behind: Option<String>,
     origin: Origin,
     attempts: Option<u32>,
     dead_lettered: Option<String>,
+    message_time: Option<String>,
     message: Line<'a>,
     #[serde(skip)]
     delivery: &'a Delivery,
 }
 
 /// Where the message died.
-#[derive(Serialize)]
+#[derive(Default, Serialize)]
 struct Origin {
     topic: Option<String>,
     position: Option<String>,
@@ -28,13 +32,18 @@ struct Origin {
 
 impl<'a> Letter<'a> {
     pub(super) fn of(delivery: &'a Delivery, topic: &'a Topic) -> Self {
-        let [reason, origin, position, group, attempts, time] =
-            DEAD_LETTER_HEADERS.map(|name| header(delivery, name));
+        let said = DeadLetter::read(delivery);
+        let said = said.as_ref();
+        let reason = said.map(|said| &said.reason);
         Letter {
-            reason,
-            origin: Origin { topic: origin, position, group },
-            attempts: attempts.and_then(|attempts| attempts.parse().ok()),
-            dead_lettered: time,
+            reason: reason.map(|reason| reason.text().to_owned()),
+            class: reason.and_then(|reason| reason.class()).map(|class| class.as_str()),
+            chain: reason.map(|reason| reason.chain().to_vec()).unwrap_or_default(),
+            parked_behind: reason.and_then(|reason| reason.behind()).map(MessageId::to_string),
+            origin: said.map(Origin::of).unwrap_or_default(),
+            attempts: said.and_then(|said| said.attempts),
+            dead_lettered: said.and_then(|said| said.time).map(rfc3339),
+            message_time: said.and_then(|said| said.message_time).map(rfc3339),
             message: Line::of(delivery, topic),
             delivery,
         }
@@ -64,7 +73,12 @@ impl<'a> Letter<'a> {
         let names = ["id", "key", "type", "reason", "from", "attempts", "time"];
         let mut lines: Vec<_> =
             names.iter().zip(self.row()).map(|(name, value)| format!("{name:<10}{value}")).collect();
-        let own = self.delivery.headers().filter(|(name, _)| !DEAD_LETTER_HEADERS.contains(name));
+        let more = [("class", self.class), ("behind", self.parked_behind.as_deref())];
+        let more = more.into_iter().chain(self.chain.iter().map(|cause| ("cause", Some(cause.as_str()))));
+        lines.extend(
+            more.filter_map(|(name, value)| Some(format!("{name:<10}{}", printable(value?.as_bytes())))),
+        );
+        let own = self.delivery.headers().filter(|(name, _)| !HEADERS.contains(name));
         lines.extend(own.map(|(name, value)| {
             format!("{:<10}{}={}", "header", printable(name.as_bytes()), printable(value))
         }));
@@ -74,6 +88,14 @@ impl<'a> Letter<'a> {
 }
 
 impl Origin {
+    fn of(letter: &DeadLetter) -> Self {
+        Origin {
+            topic: letter.topic.as_ref().map(Topic::to_string),
+            position: letter.position.map(|at| format!("{}/{}", at.partition, at.offset)),
+            group: letter.group.as_ref().map(|group| group.to_string()),
+        }
+    }
+
     fn text(&self) -> String {
         let parts = [("", &self.topic), (" ", &self.position), (" group ", &self.group)];
         let known = parts.iter().filter_map(|(before, part)| {
@@ -87,10 +109,4 @@ impl Origin {
 
 fn text(text: Option<&str>) -> String {
     text.map_or_else(|| "-".to_owned(), |text| printable(text.as_bytes()))
-}
-
-/// The last header of that name: a message that died twice has it twice.
-fn header(delivery: &Delivery, name: &str) -> Option<String> {
-    let value = delivery.headers().filter(|(other, _)| *other == name).last()?.1;
-    Some(String::from_utf8_lossy(value).into_owned())
 }

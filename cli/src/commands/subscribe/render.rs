@@ -125,7 +125,7 @@ fn header_value(value: &[u8]) -> Value {
     }
 }
 
-fn rfc3339(time: SystemTime) -> String {
+pub(in crate::commands) fn rfc3339(time: SystemTime) -> String {
     humantime::format_rfc3339_millis(time).to_string()
 }
 
@@ -219,7 +219,7 @@ mod tests {
         let mut message = Message::new("☃").with_id("m").with_key("k").with_type("y").with_header("b", "1");
         message = message.with_header("a", "1").with_header("b", &b"\xff"[..]);
         let position = Some(Position { partition: 3, offset: 7 });
-        let provenance = Provenance { position, stored: 1_500, redelivered: true };
+        let provenance = Provenance { position, stored: 1_500, failures: 1, redelivered: true };
         assert_eq!(
             line(&message, provenance),
             r#"{"id":"m","topic":"t","key":"k","headers":{"b":["1",{"base64":"/w=="}],"a":"1"},"type":"y","payload":"☃","position":{"partition":3,"offset":7},"attempt":1,"redelivered":true,"time":"1970-01-01T00:00:01.500Z"}"#

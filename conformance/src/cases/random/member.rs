@@ -140,7 +140,7 @@ impl Work {
             let delay = Duration::from_millis(self.chance.below(self.manners.delay_ms + 1));
             Some(Verdict::Nack { delay })
         } else if chance < nack + dead_letter {
-            Some(Verdict::DeadLetter { reason: "as chance has it".to_owned() })
+            Some(Verdict::DeadLetter { reason: "as chance has it".into() })
         } else if chance < nack + dead_letter + hold + release {
             None
         } else {

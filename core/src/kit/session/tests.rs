@@ -2,9 +2,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::*;
 use crate::consumer::DeadLetterPolicy;
+use crate::dead_letter::DeadLetter;
 use crate::kit::{Confirmations, Intake, Permit};
 use crate::message::{Key, Message, RecordBuffer};
 use crate::publisher::{PublisherOptions, Receipt};
+use crate::topic::Position;
 
 struct NoLink;
 
@@ -23,6 +25,7 @@ impl Link for NoLink {
 struct Sink {
     intake: Intake,
     refuse: AtomicBool,
+    deduplicates: AtomicBool,
     taken: Mutex<Vec<Message>>,
 }
 
@@ -37,8 +40,13 @@ impl Publisher for Sink {
             if self.refuse.load(Ordering::Relaxed) {
                 pending.fail(Error::new(Kind::Disconnected, "publish", "gone"));
             } else {
-                self.taken.lock().unwrap().push(pending.message().unwrap().clone());
-                pending.confirm(Receipt::default());
+                let (message, mut taken) = (pending.message().unwrap().clone(), self.taken.lock().unwrap());
+                let known = taken.iter().any(|one| one.id == message.id);
+                let duplicate = known && self.deduplicates.load(Ordering::Relaxed);
+                if !duplicate {
+                    taken.push(message);
+                }
+                pending.confirm(Receipt { duplicate, ..Receipt::default() });
             }
         }
         confirmations
@@ -164,7 +172,8 @@ async fn draining_hands_nothing_out_and_ends_when_everything_is_settled() {
 fn dead_letter_sink(refuse: bool) -> (Topic, Arc<Sink>) {
     let dead = Topic::new("dead").unwrap();
     let intake = Intake::new(&PublisherOptions::new(dead.clone()), 1 << 20);
-    (dead, Arc::new(Sink { intake, refuse: AtomicBool::new(refuse), taken: Mutex::default() }))
+    let (refuse, deduplicates) = (AtomicBool::new(refuse), AtomicBool::new(false));
+    (dead, Arc::new(Sink { intake, refuse, deduplicates, taken: Mutex::default() }))
 }
 
 #[tokio::test]
@@ -208,6 +217,51 @@ async fn used_up_attempts_end_in_the_dead_letter_topic_before_the_key_goes_on() 
     ] {
         assert_eq!(letters[0].headers.get(name).map(|v| &v[..]), Some(value.as_bytes()));
     }
+}
+
+#[tokio::test]
+async fn a_dead_letter_says_what_was_said_of_it_and_where_it_came_from() {
+    let (dead, sink) = dead_letter_sink(false);
+    let policy = DeadLetterPolicy { topic: dead, max_attempts: None };
+    let session = Session::new(subscription().dead_letter(policy), None, Some(sink.clone()));
+    let mut consumer = session.connect(Arc::new(NoLink));
+    fill(&session, &["a"]);
+    let delivery = consumer.receive(1).await.unwrap().remove(0);
+    let (id, original) = (delivery.id(), delivery.to_message());
+    let reason =
+        Reason::new(ReasonClass::Poison, "no JSON").with_chain(["eof".to_owned()]).parked_behind("m-0");
+    delivery.dead_letter(reason.clone()).await.unwrap();
+    let record = RecordBuffer::new().encode(&sink.taken.lock().unwrap()[0]);
+    let letter = DeadLetter::read(&record).unwrap();
+    assert_eq!((letter.reason, letter.attempts, letter.message_id), (reason, Some(1), id));
+    assert_eq!(letter.position, Some(Position { partition: 0, offset: 0 }));
+    assert_eq!((letter.topic.unwrap().as_str(), letter.group.unwrap().as_str()), ("t", "g"));
+    assert_eq!(DeadLetter::original(&record), original);
+}
+
+#[tokio::test]
+async fn a_message_that_dies_again_is_not_taken_for_the_letter_that_was_replayed() {
+    let (dead, sink) = dead_letter_sink(false);
+    sink.deduplicates.store(true, Ordering::Relaxed);
+    let policy = DeadLetterPolicy { topic: dead, max_attempts: None };
+    let session = Session::new(subscription().dead_letter(policy), None, Some(sink.clone()));
+    let mut consumer = session.connect(Arc::new(NoLink));
+    let generation = session.assign(0);
+    let record = RecordBuffer::new().encode(&Message::new("again").with_id("m").with_key("k"));
+    for native in 0..3 {
+        let (record, offset) = (record.clone(), Some(native));
+        session.push(
+            0,
+            generation,
+            Incoming { record, native, offset, stored: 0, attempts: 0, redelivered: false },
+        );
+        consumer.receive(1).await.unwrap().remove(0).dead_letter("bad").await.unwrap();
+    }
+    let letters = sink.taken.lock().unwrap();
+    let ids: Vec<_> = letters.iter().map(|letter| letter.id.to_string()).collect();
+    assert_eq!(ids, ["m", "m~0/1", "m~0/2"]);
+    let originals = letters.iter().map(|it| DeadLetter::original(&RecordBuffer::new().encode(it)).id);
+    assert!(originals.into_iter().all(|id| id == "m".into()));
 }
 
 #[tokio::test]

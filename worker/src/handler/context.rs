@@ -1,0 +1,117 @@
+//! What a handler may ask for besides its event.
+
+use std::any::{Any, TypeId};
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use anybroker_core::{
+    Delivery, Error, Group, Held, Kind, Result, SettleError, Settled, Settlement, Settler, Token, Topic,
+};
+use async_trait::async_trait;
+use tokio::time::{Duration, Instant};
+
+use crate::publishers::Publishers;
+
+/// The application's values, one of each type.
+pub(crate) type States = HashMap<TypeId, Arc<dyn Any + Send + Sync>>;
+
+/// What a worker lends to its handlers; extractors find it through the delivery.
+#[derive(Clone)]
+pub struct Context {
+    states: Arc<States>,
+    publishers: Publishers,
+    deadline: Arc<AtomicU64>,
+}
+
+impl Context {
+    pub(crate) fn new(states: Arc<States>, publishers: Publishers) -> Self {
+        Context { states, publishers, deadline: Arc::default() }
+    }
+
+    /// The context of the worker that handles `delivery`.
+    pub fn of(delivery: &Delivery) -> Option<&Self> {
+        delivery.settler()?.context()?.downcast_ref()
+    }
+
+    /// For another slot: the deadline is its own.
+    pub(crate) fn fork(&self) -> Self {
+        Context { deadline: Arc::default(), ..self.clone() }
+    }
+
+    pub(crate) fn state<T: Clone + Send + Sync + 'static>(&self) -> Option<T> {
+        self.states.get(&TypeId::of::<T>())?.downcast_ref().cloned()
+    }
+
+    /// Publishes for the handlers.
+    pub fn publishers(&self) -> &Publishers {
+        &self.publishers
+    }
+
+    pub(crate) fn set_deadline(&self, deadline: Instant) {
+        let nanos = deadline.saturating_duration_since(epoch()).as_nanos() as u64;
+        self.deadline.store(nanos, Ordering::Relaxed);
+    }
+
+    /// When the handler that runs is dropped; none if it may take for ever.
+    pub fn deadline(&self) -> Option<Instant> {
+        match self.deadline.load(Ordering::Relaxed) {
+            0 => None,
+            nanos => Some(epoch() + Duration::from_nanos(nanos)),
+        }
+    }
+}
+
+/// What deadlines are counted from, so that they fit a number.
+fn epoch() -> Instant {
+    static EPOCH: OnceLock<Instant> = OnceLock::new();
+    // A second back: no deadline is at 0.
+    *EPOCH.get_or_init(|| Instant::now().checked_sub(Duration::from_secs(1)).unwrap_or_else(Instant::now))
+}
+
+/// Settles nothing: the worker does, by what the handler returns.
+pub(crate) struct HandlerSettler {
+    worker: Arc<dyn Settler>,
+    pub(crate) context: Context,
+}
+
+impl HandlerSettler {
+    pub(crate) fn new(worker: Arc<dyn Settler>, context: Context) -> Self {
+        HandlerSettler { worker, context }
+    }
+}
+
+#[async_trait]
+impl Settler for HandlerSettler {
+    async fn settle(&self, batch: Vec<Settlement>) -> Vec<Result<Settled, SettleError>> {
+        let refused = |settlement: Settlement| {
+            let error =
+                Error::new(Kind::Unsupported, "settle", "the worker settles what it gives to a handler");
+            let error = error.advice("return Ok to acknowledge, a Failure to retry or dead-letter");
+            Err(SettleError::new(error, settlement.delivery))
+        };
+        batch.into_iter().map(refused).collect()
+    }
+
+    async fn flush(&self) -> Result<Held> {
+        self.worker.flush().await
+    }
+
+    fn release(&self, _token: Token) {}
+
+    fn is_current(&self, token: Token) -> bool {
+        self.worker.is_current(token)
+    }
+
+    fn context(&self) -> Option<&(dyn Any + Send + Sync)> {
+        Some(&self.context)
+    }
+
+    fn topic(&self) -> &Topic {
+        self.worker.topic()
+    }
+
+    fn group(&self) -> &Group {
+        self.worker.group()
+    }
+}

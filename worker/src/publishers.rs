@@ -1,0 +1,101 @@
+//! Publishing from handlers.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+
+use anybroker_core::{
+    Broker, Event, Message, PublishError, Publisher, PublisherExt, PublisherOptions, Receipt, Result, Topic,
+};
+use tokio::sync::Mutex;
+
+/// Publishers by topic, opened on first use and shared by all handlers of a worker.
+///
+/// What a handler publishes is not undone when it fails afterwards: the next attempt publishes again. Give such messages an
+/// id that follows from the message handled, and let the consumer know it by that.
+#[derive(Clone)]
+pub struct Publishers {
+    broker: Broker,
+    open: Arc<Mutex<HashMap<Topic, Arc<dyn Publisher>>>>,
+}
+
+impl Publishers {
+    /// Publishers of this broker.
+    pub fn new(broker: Broker) -> Self {
+        Publishers { broker, open: Arc::default() }
+    }
+
+    /// The publisher of a topic, opened with the defaults of [`PublisherOptions`] unless [`open`](Self::open) has.
+    ///
+    /// # Errors
+    /// As [`Backend::publisher`](anybroker_core::Backend::publisher).
+    ///
+    /// # Cancel safety
+    /// Cancel safe.
+    pub async fn of(&self, topic: &Topic) -> Result<Arc<dyn Publisher>> {
+        self.open(PublisherOptions::new(topic.clone())).await
+    }
+
+    /// Opens a publisher with options of its own; the one that is open for its topic already stays.
+    ///
+    /// # Errors
+    /// As [`Backend::publisher`](anybroker_core::Backend::publisher).
+    ///
+    /// # Cancel safety
+    /// Cancel safe.
+    pub async fn open(&self, options: PublisherOptions) -> Result<Arc<dyn Publisher>> {
+        // Held while one is opened: nobody is to open it a second time.
+        let mut open = self.open.lock().await;
+        if let Some(publisher) = open.get(&options.topic) {
+            return Ok(publisher.clone());
+        }
+        let topic = options.topic.clone();
+        let publisher = self.broker.publisher(options).await?;
+        open.insert(topic, publisher.clone());
+        Ok(publisher)
+    }
+
+    /// Publishes a message and waits for the confirmation.
+    ///
+    /// # Errors
+    /// As [`PublisherExt::publish`]. The key is not held: the handler's failure decides what follows.
+    ///
+    /// # Cancel safety
+    /// As [`PublisherExt::publish`].
+    pub async fn publish(&self, topic: &Topic, message: Message) -> Result<Receipt, PublishError> {
+        let publisher = match self.of(topic).await {
+            Ok(publisher) => publisher,
+            Err(error) => return Err(PublishError::new(error, message)),
+        };
+        let key = message.key.clone();
+        let outcome = publisher.publish(message).await;
+        if let (Err(_), Some(key)) = (&outcome, &key) {
+            publisher.resume(key);
+        }
+        outcome
+    }
+
+    /// Publishes an event and waits for the confirmation.
+    ///
+    /// # Errors
+    /// As [`publish`](Self::publish), and `Decode` if it cannot be written as JSON.
+    ///
+    /// # Cancel safety
+    /// As [`publish`](Self::publish).
+    pub async fn publish_event<E: Event + Sync>(&self, topic: &Topic, event: &E) -> Result<Receipt> {
+        Ok(self.publish(topic, Message::event(event)?).await?)
+    }
+
+    /// Flushes and closes what is open.
+    pub(crate) async fn close(&self) -> Result<()> {
+        let open = std::mem::take(&mut *self.open.lock().await);
+        let closed = futures::future::join_all(open.values().map(|publisher| publisher.close())).await;
+        closed.into_iter().collect()
+    }
+}
+
+impl fmt::Debug for Publishers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Publishers").field("broker", &self.broker).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,127 @@
+//! One of the concurrent handlers of a subscription that handles batches.
+
+use std::collections::{HashSet, VecDeque};
+use std::sync::Arc;
+
+use anybroker_core::{Delivery, Key};
+use tokio::time::Instant;
+use tower::Service;
+
+use super::desk::Desk;
+use super::guard::Guarded;
+use super::lanes::Task;
+use crate::failure::{BoxError, Failure};
+use crate::handler::{Context, Outcomes};
+use crate::handling::Batches;
+
+/// Handles one batch after another with a service of its own.
+pub(super) struct BatchSlot<S> {
+    desk: Arc<Desk>,
+    service: Guarded<S>,
+    batches: Batches,
+}
+
+impl<S> BatchSlot<S>
+where
+    S: Service<Vec<Delivery>, Response: Into<Outcomes>, Error: Into<BoxError>, Future: Send>
+        + Clone
+        + Send
+        + 'static,
+{
+    pub(super) fn new(desk: Arc<Desk>, context: Context, service: S, batches: Batches) -> Self {
+        BatchSlot { service: Guarded::new(desk.clone(), context, service), desk, batches }
+    }
+
+    /// Until the desk is closed.
+    pub(super) async fn run(mut self) {
+        while let Some(first) = self.desk.next().await {
+            let mut batch = Vec::with_capacity(self.batches.most);
+            self.take(first, &mut batch).await;
+            if self.batches.linger > std::time::Duration::ZERO {
+                self.linger(&mut batch).await;
+            }
+            if batch.is_empty() {
+                continue;
+            }
+            let Some(results) = self.handle(&batch).await else { return };
+            self.finish(batch.into(), results.into());
+        }
+    }
+
+    /// Takes what is there: of each key what waits, in order, as far as the batch goes.
+    async fn take(&mut self, first: Task, batch: &mut Vec<Task>) {
+        let mut next = Some(first);
+        while let Some(task) = next {
+            let key = task.key.clone();
+            batch.extend(self.desk.admit(task).await);
+            if let Some(key) = &key {
+                self.take_behind(key, batch).await;
+            }
+            next = if batch.len() < self.batches.most { self.desk.try_next() } else { None };
+        }
+    }
+
+    async fn take_behind(&mut self, key: &Key, batch: &mut Vec<Task>) {
+        while batch.len() < self.batches.most {
+            let Some(task) = self.desk.try_behind(key) else { return };
+            batch.extend(self.desk.admit(task).await);
+        }
+    }
+
+    /// Waits for more, until the batch is full or the time is up.
+    async fn linger(&mut self, batch: &mut Vec<Task>) {
+        let until = Instant::now() + self.batches.linger;
+        let mut over = false;
+        while batch.len() < self.batches.most && !over {
+            let open = tokio::time::timeout_at(until, self.desk.changed()).await;
+            over = open != Ok(true);
+            let keys: HashSet<_> = batch.iter().filter_map(|task| task.key.clone()).collect();
+            for key in &keys {
+                self.take_behind(key, batch).await;
+            }
+            if batch.len() < self.batches.most
+                && let Some(task) = self.desk.try_next()
+            {
+                self.take(task, batch).await;
+            }
+        }
+    }
+
+    /// None if the desk was closed before it began: dropped, the batch is handed back.
+    async fn handle(&mut self, batch: &[Task]) -> Option<Vec<Result<(), Failure>>> {
+        let began = self.desk.is_observed().then(Instant::now);
+        let result = match self.service.ready().await? {
+            Err(failure) => Err(failure),
+            Ok(()) => {
+                batch.iter().for_each(|task| self.desk.begins(task));
+                let settler = &self.service.settler;
+                let views = batch.iter().map(|task| task.delivery.view(task.attempt(), settler.clone()));
+                self.service.call(views.collect()).await
+            }
+        };
+        let each = result.map_or_else(|failure| Outcomes(Err(failure)), Into::into).each(batch.len());
+        if let Some(took) = began.map(|began| began.elapsed()) {
+            batch.iter().zip(&each).for_each(|(task, result)| self.desk.ended(task, result, took));
+        }
+        Some(each)
+    }
+
+    fn finish(&self, mut batch: VecDeque<Task>, mut results: VecDeque<Result<(), Failure>>) {
+        while let (Some(task), Some(result)) = (batch.pop_front(), results.pop_front()) {
+            self.desk.finish(task, result, |key| take_of(&mut batch, &mut results, key));
+        }
+    }
+}
+
+/// Takes out what is of this key, with the results, which are void.
+fn take_of(
+    batch: &mut VecDeque<Task>,
+    results: &mut VecDeque<Result<(), Failure>>,
+    key: Option<&Key>,
+) -> Vec<Task> {
+    let Some(key) = key else { return Vec::new() };
+    let all = std::mem::take(batch).into_iter().zip(std::mem::take(results));
+    let (of_key, others): (Vec<_>, Vec<_>) = all.partition(|(task, _)| task.key.as_ref() == Some(key));
+    (*batch, *results) = others.into_iter().unzip();
+    of_key.into_iter().map(|(task, _)| task).collect()
+}

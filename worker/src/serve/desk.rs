@@ -1,0 +1,293 @@
+//! Where receiving, handling and settling meet: what waits for a handler, and what waits to be settled.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use anybroker_core::{Error, Key, Kind, Settler, Topic, Verdict};
+use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
+
+use super::delays::Delays;
+use super::lanes::{Lanes, Task};
+use super::parking;
+use super::settling::Verdicts;
+use crate::failure::{BoxError, Failure};
+use crate::handling::{Handling, Hopeless};
+use crate::observe::{Happening, Observer, Outcome};
+use crate::retry::Decision;
+
+/// The error that ends the worker.
+#[derive(Default)]
+struct Fatal {
+    error: Mutex<Option<Error>>,
+    raised: Notify,
+}
+
+/// The shared state of one subscription.
+pub(super) struct Desk {
+    pub(super) handling: Handling,
+    pub(super) settler: Arc<dyn Settler>,
+    /// Where hopeless messages go, if anywhere.
+    pub(super) dead_letters: Option<Topic>,
+    pub(super) verdicts: Verdicts,
+    pub(super) delays: Delays,
+    fatal: Fatal,
+    observers: Arc<[Arc<dyn Observer>]>,
+    lanes: Mutex<Lanes>,
+    work: Notify,
+    closed: watch::Sender<bool>,
+}
+
+impl Desk {
+    pub(super) fn new(
+        handling: Handling,
+        settler: Arc<dyn Settler>,
+        dead_letters: Option<Topic>,
+        observers: Arc<[Arc<dyn Observer>]>,
+    ) -> Self {
+        Desk {
+            handling,
+            settler,
+            dead_letters,
+            verdicts: Verdicts::default(),
+            delays: Delays::default(),
+            fatal: Fatal::default(),
+            observers,
+            lanes: Mutex::default(),
+            work: Notify::new(),
+            closed: watch::Sender::new(false),
+        }
+    }
+
+    fn lanes(&self) -> MutexGuard<'_, Lanes> {
+        self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes messages in.
+    pub(super) fn push(&self, tasks: impl IntoIterator<Item = Task>) {
+        let mut lanes = self.lanes();
+        tasks.into_iter().for_each(|task| lanes.push(task));
+        drop(lanes);
+        self.work.notify_one();
+    }
+
+    /// The next message that is worth beginning with; none once the desk is closed.
+    ///
+    /// # Cancel safety
+    /// Cancel safe: a message leaves only when it is returned.
+    pub(super) async fn next(&self) -> Option<Task> {
+        loop {
+            if *self.closed.borrow() {
+                // The wake-up is passed on: others wait for it too.
+                self.work.notify_one();
+                return None;
+            }
+            match self.try_next() {
+                Some(task) => return Some(task),
+                None => self.work.notified().await,
+            }
+        }
+    }
+
+    /// Waits until something may have come in; others who wait may hear of it instead. Says whether the desk is open.
+    pub(super) async fn changed(&self) -> bool {
+        self.work.notified().await;
+        let open = !*self.closed.borrow();
+        if !open {
+            // The wake-up is passed on, as in `next`.
+            self.work.notify_one();
+        }
+        open
+    }
+
+    /// The next message that is worth beginning with, if there is one now.
+    pub(super) fn try_next(&self) -> Option<Task> {
+        loop {
+            let mut lanes = self.lanes();
+            let task = lanes.take()?;
+            let more = lanes.is_ready();
+            drop(lanes);
+            if more {
+                self.work.notify_one();
+            }
+            match self.current(task) {
+                Some(task) => return Some(task),
+                None => continue,
+            }
+        }
+    }
+
+    /// What waits directly behind a message of this key that is in work, if it is worth beginning with.
+    pub(super) fn try_behind(&self, key: &Key) -> Option<Task> {
+        let task = self.lanes().take_behind(key)?;
+        self.current(task)
+    }
+
+    fn current(&self, task: Task) -> Option<Task> {
+        if self.settler.is_current(task.delivery.token()) {
+            return Some(task);
+        }
+        let key = task.key.clone();
+        // Released before the next one of its key begins.
+        drop(task);
+        self.done(key.as_ref());
+        self.observe(&Happening::Void);
+        None
+    }
+
+    /// The work on a message of this key has ended.
+    pub(super) fn done(&self, key: Option<&Key>) {
+        let Some(key) = key else { return };
+        let mut lanes = self.lanes();
+        lanes.done(key);
+        let ready = lanes.is_ready();
+        drop(lanes);
+        if ready {
+            self.work.notify_one();
+        }
+    }
+
+    /// Lets a message through to its handler, unless it was delivered too often without its handler having come to an end,
+    /// or is to be parked. None also if the desk was closed meanwhile.
+    pub(super) async fn admit(&self, task: Task) -> Option<Task> {
+        let deliveries = task.delivery.attempt();
+        if self.handling.retry.is_over(deliveries) {
+            let text =
+                format!("{} deliveries did not come to an end: the process died, or lost it", deliveries - 1);
+            self.give_up(task, &Failure::retryable(text));
+            return None;
+        }
+        match self.handling.parking {
+            Some(_) => parking::admit(self, task).await,
+            None => Some(task),
+        }
+    }
+
+    /// A handler begins.
+    pub(super) fn begins(&self, task: &Task) {
+        if self.is_observed() {
+            self.observe(&Happening::Begins(&task.delivery));
+        }
+    }
+
+    /// A handler has ended.
+    pub(super) fn ended(&self, task: &Task, result: &Result<(), Failure>, took: Duration) {
+        let result = result.as_ref().copied();
+        self.observe(&Happening::Ended { delivery: &task.delivery, result, took });
+    }
+
+    /// Decides what becomes of a message whose handler has ended. `later` takes out what was handled together with it and
+    /// comes after it in its key: if it comes again, they are void.
+    pub(super) fn finish(
+        &self,
+        task: Task,
+        result: Result<(), Failure>,
+        later: impl FnOnce(Option<&Key>) -> Vec<Task>,
+    ) {
+        let failure = match result {
+            Ok(()) => return self.acknowledge(task, Outcome::Acknowledged),
+            Err(failure) => failure,
+        };
+        let decision = self.handling.retry.decide(&failure, &task.delivery, task.attempt(), random());
+        match decision {
+            Decision::Again(delay) if self.handling.retry.in_order => {
+                tracing::debug!(error = %failure, attempt = task.attempt(), ?delay, "a handler failed; the message comes again");
+                let later = later(task.key.as_ref());
+                self.verdicts.push_with(task, Verdict::Nack { delay }, Outcome::Retried, later);
+            }
+            Decision::Again(delay) => {
+                tracing::debug!(error = %failure, attempt = task.attempt(), ?delay, "a handler failed; the message waits aside");
+                self.observe(&Happening::Waits(&task.delivery));
+                let key = task.key.clone();
+                self.delays.push(Instant::now() + delay, Task { failed_here: task.failed_here + 1, ..task });
+                self.done(key.as_ref());
+            }
+            Decision::GiveUp => self.give_up(task, &failure),
+            Decision::End => self.end(task, failure.into_source()),
+        }
+    }
+
+    /// A message that no attempt can help.
+    pub(super) fn give_up(&self, task: Task, failure: &Failure) {
+        let attempt = task.attempt();
+        tracing::warn!(error = %failure, class = failure.class().as_str(), attempt, "a message is hopeless");
+        match (&self.dead_letters, self.handling.hopeless) {
+            (Some(_), _) => {
+                let reason = failure.reason();
+                self.verdicts.push(task, Verdict::DeadLetter { reason }, Outcome::DeadLettered);
+            }
+            (None, Hopeless::Discard) => self.acknowledge(task, Outcome::Discarded),
+            (None, Hopeless::Stop) => {
+                let text = format!(
+                    "a message is hopeless ({failure}), and there is no dead letter topic for it; it was handed back"
+                );
+                self.end(task, text.into());
+            }
+        }
+    }
+
+    fn acknowledge(&self, task: Task, outcome: Outcome) {
+        if task.parked {
+            // Its key goes on when it has left the parked ones.
+            return self.verdicts.push(task, Verdict::Ack, outcome);
+        }
+        let key = task.key.clone();
+        self.verdicts.push(task, Verdict::Ack, outcome);
+        self.done(key.as_ref());
+    }
+
+    /// The worker cannot go on; the message is handed back.
+    fn end(&self, task: Task, source: BoxError) {
+        let error = Error::new(Kind::Unexpected, "handle", format!("the worker cannot go on: {source}"));
+        let error = error.on(format!("topic `{}`, group `{}`", self.settler.topic(), self.settler.group()));
+        self.fatal
+            .error
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get_or_insert(error.with_source(source));
+        self.fatal.raised.notify_one();
+        drop(task);
+    }
+
+    /// Waits for the error that ends the worker.
+    pub(super) async fn fatal(&self) -> Error {
+        loop {
+            if let Some(error) = self.fatal.error.lock().unwrap_or_else(PoisonError::into_inner).take() {
+                return error;
+            }
+            self.fatal.raised.notified().await;
+        }
+    }
+
+    /// Nothing more begins; what waits is handed back, in order.
+    pub(super) fn close(&self) -> usize {
+        self.closed.send_replace(true);
+        let waiting = self.lanes().clear();
+        self.work.notify_one();
+        waiting.len() + self.delays.clear()
+    }
+
+    /// Waits until nothing more is to begin.
+    pub(super) async fn closed(&self) {
+        // The sender is here: it cannot go first.
+        let _ = self.closed.subscribe().wait_for(|closed| *closed).await;
+    }
+
+    /// Tells the observers.
+    pub(super) fn observe(&self, happening: &Happening<'_>) {
+        for observer in &*self.observers {
+            observer.observe(self.settler.topic(), self.settler.group(), happening);
+        }
+    }
+
+    /// Whether anybody watches.
+    pub(super) fn is_observed(&self) -> bool {
+        !self.observers.is_empty()
+    }
+}
+
+/// Below 1; good enough for jitter.
+fn random() -> f64 {
+    use std::hash::{BuildHasher, RandomState};
+    (RandomState::new().hash_one(0) >> 11) as f64 / (1_u64 << 53) as f64
+}

@@ -1,0 +1,80 @@
+//! Keeps a handler within its bounds: it may panic and it may hang, and both are an error of its message.
+
+use std::any::Any;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::FutureExt;
+use tokio::time::Instant;
+use tower::{Service, ServiceExt};
+
+use super::desk::Desk;
+use crate::failure::{BoxError, Failure};
+use crate::handler::{Context, HandlerSettler};
+
+/// A service, and what takes its place when it has panicked.
+pub(super) struct Guarded<S> {
+    pub(super) settler: Arc<HandlerSettler>,
+    desk: Arc<Desk>,
+    service: S,
+    pristine: S,
+}
+
+impl<S: Clone> Guarded<S> {
+    pub(super) fn new(desk: Arc<Desk>, context: Context, service: S) -> Self {
+        let settler = Arc::new(HandlerSettler::new(desk.settler.clone(), context));
+        Guarded { settler, desk, pristine: service.clone(), service }
+    }
+
+    /// Waits until the service takes a call, however long: an open circuit or a rate limit holds messages back here. None if
+    /// the desk was closed meanwhile.
+    pub(super) async fn ready<R>(&mut self) -> Option<Result<(), Failure>>
+    where
+        S: Service<R, Error: Into<BoxError>>,
+    {
+        let service = &mut self.service;
+        let ready = async { service.ready().await.map(drop).map_err(|error| Failure::of(error.into())) };
+        tokio::select! {
+            biased;
+            ready = AssertUnwindSafe(ready).catch_unwind() => {
+                Some(ready.unwrap_or_else(|panic| Err(self.panicked(&*panic))))
+            }
+            () = self.desk.closed() => None,
+        }
+    }
+
+    /// Calls the service, which is ready.
+    pub(super) async fn call<R>(&mut self, request: R) -> Result<S::Response, Failure>
+    where
+        S: Service<R, Error: Into<BoxError>>,
+    {
+        let limit = self.desk.handling.timeout;
+        let service = &mut self.service;
+        let call = async { service.call(request).await.map_err(|error| Failure::of(error.into())) };
+        let call = AssertUnwindSafe(call).catch_unwind();
+        let ended = match limit {
+            None => Some(call.await),
+            Some(limit) => {
+                self.settler.context.set_deadline(Instant::now() + limit);
+                tokio::time::timeout(limit, call).await.ok()
+            }
+        };
+        match (ended, limit) {
+            (Some(Ok(result)), _) => result,
+            (Some(Err(panic)), _) => Err(self.panicked(&*panic)),
+            (None, limit) => Err(too_long(limit.unwrap_or_default())),
+        }
+    }
+
+    fn panicked(&mut self, panic: &(dyn Any + Send)) -> Failure {
+        self.service = self.pristine.clone();
+        let text = panic.downcast_ref::<&str>().copied();
+        let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+        Failure::retryable(format!("the handler panicked: {}", text.unwrap_or("without a message")))
+    }
+}
+
+fn too_long(limit: Duration) -> Failure {
+    Failure::retryable(format!("the handler took longer than {limit:?} and was dropped"))
+}

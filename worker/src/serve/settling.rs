@@ -1,0 +1,203 @@
+//! Settles what the handlers have left: acknowledgements in batches, the others each by itself.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use anybroker_core::{Delivery, Error, Kind, SettleError, Settled, Settlement, Verdict};
+use futures::StreamExt;
+use futures::future::BoxFuture;
+use futures::stream::FuturesUnordered;
+use tokio::sync::Notify;
+
+use super::desk::Desk;
+use super::lanes::Task;
+use super::parking;
+use crate::observe::{Happening, Outcome};
+
+/// A message with what is said of it.
+#[derive(Debug)]
+struct Decided {
+    task: Task,
+    verdict: Verdict,
+    outcome: Outcome,
+    /// Void once it is settled.
+    later: Vec<Task>,
+}
+
+/// What waits to be settled.
+#[derive(Debug, Default)]
+pub(super) struct Verdicts {
+    queue: Mutex<Queue>,
+    /// Not settled yet, including those on their way.
+    open: AtomicUsize,
+    arrived: Notify,
+    settled: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    acks: Vec<Decided>,
+    others: Vec<Decided>,
+}
+
+impl Verdicts {
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn push(&self, task: Task, verdict: Verdict, outcome: Outcome) {
+        self.push_with(task, verdict, outcome, Vec::new());
+    }
+
+    /// `later` are dropped, and their key goes on, when the message is settled.
+    pub(super) fn push_with(&self, task: Task, verdict: Verdict, outcome: Outcome, later: Vec<Task>) {
+        self.open.fetch_add(1, Ordering::AcqRel);
+        let mut queue = self.queue();
+        let plain = verdict == Verdict::Ack && !task.parked;
+        let kind = if plain { &mut queue.acks } else { &mut queue.others };
+        kind.push(Decided { task, verdict, outcome, later });
+        drop(queue);
+        self.arrived.notify_one();
+    }
+
+    fn take(&self) -> Queue {
+        std::mem::take(&mut *self.queue())
+    }
+
+    fn settled(&self, messages: usize) {
+        self.open.fetch_sub(messages, Ordering::AcqRel);
+        self.settled.notify_waiters();
+    }
+
+    /// Waits until everything that was pushed is settled.
+    ///
+    /// # Cancel safety
+    /// Cancel safe.
+    pub(super) async fn idle(&self) {
+        loop {
+            let mut settled = std::pin::pin!(self.settled.notified());
+            settled.as_mut().enable();
+            if self.open.load(Ordering::Acquire) == 0 {
+                return;
+            }
+            settled.await;
+        }
+    }
+}
+
+/// How many batches of acknowledgements are on their way at once.
+const BATCHES: usize = 4;
+
+/// How long a refused dead letter waits at first, and at most.
+const REFUSED: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(10));
+
+/// Settles what is pushed, for as long as it is polled.
+pub(super) async fn settle(desk: Arc<Desk>) {
+    let mut batches: FuturesUnordered<BoxFuture<'_, ()>> = FuturesUnordered::new();
+    let mut others: FuturesUnordered<BoxFuture<'_, ()>> = FuturesUnordered::new();
+    let mut acks = Vec::new();
+    loop {
+        let queue = desk.verdicts.take();
+        acks.extend(queue.acks);
+        others.extend(
+            queue.others.into_iter().map(|one| Box::pin(settle_one(&desk, one)) as BoxFuture<'_, ()>),
+        );
+        if batches.len() < BATCHES && !acks.is_empty() {
+            batches.push(Box::pin(acknowledge(&desk, std::mem::take(&mut acks))));
+        }
+        tokio::select! {
+            Some(()) = batches.next() => {}
+            Some(()) = others.next() => {}
+            () = desk.verdicts.arrived.notified() => {}
+        }
+    }
+}
+
+async fn acknowledge(desk: &Desk, decided: Vec<Decided>) {
+    let count = decided.len();
+    // The observers want to see the deliveries, which settling takes away.
+    let seen: Vec<_> = match desk.is_observed() {
+        true => decided.iter().map(|one| (view(desk, &one.task.delivery), one.outcome)).collect(),
+        false => Vec::new(),
+    };
+    let batch = decided.into_iter().map(|one| Settlement::ack(one.task.delivery)).collect();
+    let results = desk.settler.settle(batch).await;
+    for (at, result) in results.iter().enumerate() {
+        if let Err(refused) = result {
+            note_refused(refused.error());
+        }
+        if let Some((delivery, outcome)) = seen.get(at) {
+            let result = result.as_ref().map(|settled| *settled).map_err(SettleError::error);
+            desk.observe(&Happening::Settled { delivery, outcome: *outcome, result });
+        }
+    }
+    // What was refused and is still ours is released here: it comes again.
+    drop(results);
+    desk.verdicts.settled(count);
+}
+
+/// Puts back or dead-letters a message; its key goes on afterwards.
+async fn settle_one(desk: &Desk, decided: Decided) {
+    if desk.handling.parking.is_some() {
+        parking::note(desk, &decided.task, decided.outcome).await;
+    }
+    let Decided { task: Task { mut delivery, key, .. }, verdict, mut outcome, later } = decided;
+    let seen = view(desk, &delivery);
+    let mut wait = REFUSED.0;
+    let result = loop {
+        let settlement = Settlement { delivery, verdict: verdict.clone() };
+        let result = desk.settler.settle(vec![settlement]).await.pop().unwrap_or(Ok(Settled::Recorded));
+        match result {
+            Err(refused) if is_dead_letter(&verdict) && !is_gone(refused.error()) => {
+                let (error, back) = refused.into_parts();
+                tracing::error!(%error, "a dead letter could not be published; its key waits, and it is tried again");
+                desk.observe(&Happening::DeadLetterRefused(&error));
+                delivery = back;
+                tokio::time::sleep(wait).await;
+                wait = (wait * 2).min(REFUSED.1);
+            }
+            result => break result,
+        }
+    };
+    if let Err(refused) = &result {
+        note_refused(refused.error());
+        if !is_gone(refused.error()) {
+            outcome = Outcome::Retried;
+        }
+    }
+    let told = result.as_ref().map(|settled| *settled).map_err(SettleError::error);
+    desk.observe(&Happening::Settled { delivery: &seen, outcome, result: told });
+    drop(result);
+    for task in later {
+        let key = task.key.clone();
+        drop(task);
+        desk.done(key.as_ref());
+    }
+    desk.done(key.as_ref());
+    desk.verdicts.settled(1);
+}
+
+/// For the observers: settling the original takes it away.
+fn view(desk: &Desk, delivery: &Delivery) -> Delivery {
+    let mut view = delivery.view(delivery.attempt(), desk.settler.clone());
+    // Only looked at: dropping it releases nothing.
+    view.take_settler();
+    view
+}
+
+fn is_dead_letter(verdict: &Verdict) -> bool {
+    matches!(verdict, Verdict::DeadLetter { .. })
+}
+
+/// The message had been taken away, or comes again: settling it means nothing any more.
+fn is_gone(error: &Error) -> bool {
+    matches!(error.kind(), Kind::Superseded | Kind::Fenced | Kind::LeaseExpired | Kind::Closed)
+}
+
+fn note_refused(error: &Error) {
+    match is_gone(error) {
+        true => tracing::debug!(%error, "a message was no longer ours when it was settled; it comes again"),
+        false => tracing::warn!(%error, "a settlement failed; the message comes again"),
+    }
+}

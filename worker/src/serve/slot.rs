@@ -1,0 +1,52 @@
+//! One of the concurrent handlers of a subscription.
+
+use std::sync::Arc;
+
+use anybroker_core::Delivery;
+use tokio::time::Instant;
+use tower::Service;
+
+use super::desk::Desk;
+use super::guard::Guarded;
+use super::lanes::Task;
+use crate::failure::{BoxError, Failure};
+use crate::handler::Context;
+
+/// Handles one message after another with a service of its own.
+pub(super) struct Slot<S> {
+    desk: Arc<Desk>,
+    service: Guarded<S>,
+}
+
+impl<S> Slot<S>
+where
+    S: Service<Delivery, Error: Into<BoxError>, Future: Send> + Clone + Send + 'static,
+{
+    pub(super) fn new(desk: Arc<Desk>, context: Context, service: S) -> Self {
+        Slot { service: Guarded::new(desk.clone(), context, service), desk }
+    }
+
+    /// Until the desk is closed.
+    pub(super) async fn run(mut self) {
+        while let Some(task) = self.desk.next().await {
+            let Some(task) = self.desk.admit(task).await else { continue };
+            let Some(result) = self.handle(&task).await else { return };
+            self.desk.finish(task, result, |_| Vec::new());
+        }
+    }
+
+    /// None if the desk was closed before it began: dropped, the task is handed back.
+    async fn handle(&mut self, task: &Task) -> Option<Result<(), Failure>> {
+        if let Err(failure) = self.service.ready().await? {
+            return Some(Err(failure));
+        }
+        let began = self.desk.is_observed().then(Instant::now);
+        self.desk.begins(task);
+        let view = task.delivery.view(task.attempt(), self.service.settler.clone());
+        let result = self.service.call(view).await.map(drop);
+        if let Some(began) = began {
+            self.desk.ended(task, &result, began.elapsed());
+        }
+        Some(result)
+    }
+}
