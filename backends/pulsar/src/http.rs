@@ -26,8 +26,8 @@ impl Address {
     /// Reads `http://host:port` or `https://host:port`; what follows comes back.
     pub(crate) fn parse(url: &str) -> Result<(Self, &str)> {
         let bad = || {
-            let text =
-                format!("`{url}` is no URL of an admin interface: http://host:8080 or https://host:8443");
+            // Not repeated here: somebody may have put a password into it.
+            let text = "admin= is no URL of an admin interface: http://host:8080 or https://host:8443";
             Error::new(Kind::InvalidConfiguration, "connect", text)
         };
         let (tls, rest) = match url.split_once("://").ok_or_else(bad)? {
@@ -40,7 +40,7 @@ impl Address {
             Some((host, port)) => (host, port.parse().map_err(|_| bad())?),
             None => (authority, if tls { 443 } else { 80 }),
         };
-        if host.is_empty() {
+        if host.is_empty() || host.contains('@') {
             return Err(bad());
         }
         Ok((Address { tls, host: host.to_owned(), port }, path))
@@ -213,7 +213,7 @@ mod tests {
         ] {
             assert_eq!(Address::parse(url).unwrap(), expected);
         }
-        for url in ["h:8080", "ftp://h", "http://", "http://h:port"] {
+        for url in ["h:8080", "ftp://h", "http://", "http://h:port", "http://u:p@h"] {
             assert_eq!(Address::parse(url).unwrap_err().kind(), Kind::InvalidConfiguration, "{url}");
         }
     }

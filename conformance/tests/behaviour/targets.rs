@@ -14,6 +14,7 @@ pub(crate) fn all() -> Vec<Subject> {
         local("like-jetstream", "memory://like-jetstream?like=jetstream"),
         local("like-nats-core", "memory://like-nats-core?like=nats-core"),
         local("like-sqs-fifo", "memory://like-sqs-fifo?like=sqs-fifo"),
+        local("like-pulsar", "memory://like-pulsar?like=pulsar"),
         Subject { shared: true, ..local("sqlite", &format!("{sqlite}?partitions=4")) },
         Subject { only: &["lease_lapses"], ..local("sqlite-lease", &format!("{sqlite}?lease=300ms")) },
         server("kafka", "kafka", "partitions=6"),
