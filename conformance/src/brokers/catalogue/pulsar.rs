@@ -28,6 +28,10 @@ const OPENED: [&str; 7] = [
     "java.base/java.nio",
     "java.base/jdk.internal.misc",
 ];
+/// What signs tokens, in Base64, and the one of the user `anybroker`. For listeners on the loopback that hold tests only.
+const KEY: &str = "YSBrZXkgZm9yIHRlc3RzIG9uIHRoZSBsb29wYmFjayE=";
+const TOKEN: &str =
+    "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiAiYW55YnJva2VyIn0.ak31gHjOwtHsI1aPEBKRZgwFkKx91NN9vlCNw_phO7M";
 /// Where the admin interface listens unless it is said otherwise.
 const ADMIN: u16 = 8080;
 
@@ -47,6 +51,7 @@ impl LocalBroker for Pulsar {
                 PortUse::listening("proxied", 6652),
                 PortUse::advertised("proxy", 16652),
                 PortUse::listening("secure", 6651),
+                PortUse::listening("secure-admin", 8443),
             ]
         }
     }
@@ -66,10 +71,10 @@ impl LocalBroker for Pulsar {
     }
 
     fn secure_urls(&self, ports: &Ports, files: &Path) -> BTreeMap<String, String> {
-        let (secure, admin, files) = (ports.get("secure"), ports.get("admin"), files.display());
-        let given = format!("tls_ca={files}/ca.pem&admin=http://127.0.0.1:{admin}");
+        let (secure, admin, files) = (ports.get("secure"), ports.get("secure-admin"), files.display());
+        let given = format!("tls_ca={files}/ca.pem&admin=https://127.0.0.1:{admin}&token_file={files}/token");
         let url = format!("pulsar+ssl://127.0.0.1:{secure}/public/default?{given}");
-        BTreeMap::from([("nobody".to_owned(), url)])
+        BTreeMap::from([("token".to_owned(), url)])
     }
 
     fn image_version(&self) -> &'static str {
@@ -87,7 +92,10 @@ impl LocalBroker for Pulsar {
     async fn prepare(&self, site: &Site, ports: &Ports) -> Result<Command, Error> {
         let logging = site.write("log4j2.properties", LOGGING)?;
         certificates::ensure(&site.tls())?;
-        let config = site.write("standalone.conf", &configuration(site, ports))?;
+        certificates::write_private(&site.tls().join("token"), TOKEN)?;
+        // It has a key in it.
+        let config = site.folder.join("standalone.conf");
+        certificates::write_private(&config, &configuration(site, ports))?;
         site.create(&site.data())?;
         let mut server = Command::new("java");
         server.args(["-Xms256m", "-Xmx768m", "-XX:MaxDirectMemorySize=512m", "-XX:+UseSerialGC"]);
@@ -117,7 +125,8 @@ fn jars() -> maven::Jars {
 
 fn configuration(site: &Site, ports: &Ports) -> String {
     let ports = ports.iter().map(|(purpose, port)| (purpose, port.to_string()));
-    render(CONFIG, ports.chain([("tls", site.tls().display().to_string())]))
+    let values = [("tls", site.tls().display().to_string()), ("key", KEY.to_owned())];
+    render(CONFIG, ports.chain(values))
 }
 
 #[cfg(test)]
@@ -128,7 +137,14 @@ mod tests {
     #[test]
     fn every_listener_has_its_port_and_the_proxied_one_advertises_the_proxy() {
         let (site, _folder) = site("pulsar");
-        let ports = Ports::from([("client", 1), ("admin", 2), ("proxied", 3), ("proxy", 4), ("secure", 5)]);
+        let ports = Ports::from([
+            ("client", 1),
+            ("admin", 2),
+            ("proxied", 3),
+            ("proxy", 4),
+            ("secure", 5),
+            ("secure-admin", 6),
+        ]);
         let config = configuration(&site, &ports);
         assert!(config.contains("\nwebServicePort=2\n"));
         assert!(config.contains("\nbindAddresses=proxied:pulsar://127.0.0.1:3\n"));
