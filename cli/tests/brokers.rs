@@ -1,5 +1,5 @@
 //! The command line against real brokers, which must run: `anybroker brokers up`. Their addresses are read from
-//! `ANYBROKER_KAFKA_URL` and `ANYBROKER_RABBITMQ_URL`; unset, they are the brokers' usual ones on this machine.
+//! `ANYBROKER_KAFKA_URL` and the like; unset, they are the brokers' usual ones on this machine.
 
 #[cfg(test)]
 mod command;
@@ -41,6 +41,10 @@ on_broker! { kafka, "ANYBROKER_KAFKA_URL", "kafka://127.0.0.1:9092":
     groups_and_their_lag_are_shown_and_alarmed_on,
     whoever_watches_the_lag_is_told_when_it_is_too_much,
     dead_letters_are_looked_at_and_stay,
+    dead_letters_come_again_as_they_were,
+    dead_letters_are_chosen_and_a_dry_run_changes_nothing,
+    some_dead_letters_are_discarded_and_some_replayed,
+    an_interrupted_replay_loses_nothing,
     a_doctor_finds_a_healthy_broker_and_leaves_nothing_behind,
     a_doctor_finds_what_a_topic_lacks,
 }
@@ -63,6 +67,26 @@ on_broker! { rabbitmq, "ANYBROKER_RABBITMQ_URL", "amqp://guest:guest@127.0.0.1:5
     groups_and_their_lag_are_shown_and_alarmed_on,
     whoever_watches_the_lag_is_told_when_it_is_too_much,
     dead_letters_are_looked_at_and_stay,
+    dead_letters_come_again_as_they_were,
+    dead_letters_are_chosen_and_a_dry_run_changes_nothing,
+    some_dead_letters_are_discarded_and_some_replayed,
+    an_interrupted_replay_loses_nothing,
     a_doctor_finds_a_healthy_broker_and_leaves_nothing_behind,
     a_doctor_finds_what_a_topic_lacks,
+}
+
+on_broker! { nats, "ANYBROKER_NATS_URL", "nats://127.0.0.1:4222":
+    dead_letters_are_looked_at_and_stay,
+    dead_letters_come_again_as_they_were,
+    dead_letters_are_chosen_and_a_dry_run_changes_nothing,
+    some_dead_letters_are_discarded_and_some_replayed,
+    an_interrupted_replay_loses_nothing,
+}
+
+on_broker! { sqs, "ANYBROKER_ELASTICMQ_URL", "sqs://us-east-1?endpoint=http://127.0.0.1:9324":
+    dead_letters_are_looked_at_and_stay,
+    dead_letters_come_again_as_they_were,
+    dead_letters_are_chosen_and_a_dry_run_changes_nothing,
+    some_dead_letters_are_discarded_and_some_replayed,
+    an_interrupted_replay_loses_nothing,
 }

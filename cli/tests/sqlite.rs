@@ -42,6 +42,10 @@ on_a_file! {
     groups_and_their_lag_are_shown_and_alarmed_on,
     whoever_watches_the_lag_is_told_when_it_is_too_much,
     dead_letters_are_looked_at_and_stay,
+    dead_letters_come_again_as_they_were,
+    dead_letters_are_chosen_and_a_dry_run_changes_nothing,
+    some_dead_letters_are_discarded_and_some_replayed,
+    an_interrupted_replay_loses_nothing,
 }
 
 /// Asks until it is so.

@@ -22,6 +22,7 @@ pub struct Builder {
     handling: Handling,
     shutdown: Duration,
     observers: Vec<Arc<dyn Observer>>,
+    beside: Vec<BoxFuture<'static, ()>>,
     subscribed: Vec<Subscribed>,
 }
 
@@ -50,6 +51,7 @@ impl Builder {
             handling: Handling::default(),
             shutdown: Duration::from_secs(25),
             observers: Vec::new(),
+            beside: Vec::new(),
             subscribed: Vec::new(),
         }
     }
@@ -75,6 +77,14 @@ impl Builder {
     /// Lets `observer` hear what happens.
     pub fn observe(mut self, observer: Arc<dyn Observer>) -> Self {
         self.observers.push(observer);
+        self
+    }
+
+    /// Answers `/livez`, `/readyz` and `/metrics` over HTTP while the worker runs.
+    #[cfg(feature = "endpoint")]
+    pub fn endpoint(mut self, endpoint: crate::Endpoint) -> Self {
+        self.observers.extend([endpoint.health().clone() as Arc<dyn Observer>, endpoint.metrics().clone()]);
+        self.beside.push(Box::pin(endpoint.serve()));
         self
     }
 
@@ -189,6 +199,7 @@ impl Builder {
             context,
             prepared,
             observers: self.observers.into(),
+            beside: self.beside,
             shutdown: self.shutdown,
         })
     }

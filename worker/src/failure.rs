@@ -23,6 +23,9 @@ pub enum Class {
 }
 
 impl Class {
+    /// All there are.
+    pub(crate) const ALL: [Class; 4] = [Class::Retryable, Class::Permanent, Class::Poison, Class::Fatal];
+
     /// The class in one word.
     pub fn as_str(self) -> &'static str {
         match self {

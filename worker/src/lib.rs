@@ -56,9 +56,12 @@
 //! A dead letter that cannot be published is tried again for as long as it takes; its key waits, unacknowledged.
 
 mod builder;
+#[cfg(feature = "endpoint")]
+mod endpoint;
 mod failure;
 mod handler;
 mod handling;
+mod health;
 mod layers;
 mod observe;
 mod publishers;
@@ -66,20 +69,26 @@ mod retry;
 mod serve;
 mod signals;
 mod store;
+mod telemetry;
+pub mod testing;
 mod worker;
 
 pub use builder::Builder;
+#[cfg(feature = "endpoint")]
+pub use endpoint::Endpoint;
 pub use failure::{BoxError, Class, Failure, HandlerError};
 pub use handler::{
     Attempt, BatchHandler, Batched, ByFunction, ByService, Context, Deadline, Extract, FromWorker, Handler,
     IntoBatchService, IntoResult, IntoService, Item, Outcomes, Router, State, Unknown,
 };
 pub use handling::{Batches, Handling, Hopeless};
+pub use health::{BrokerHealth, Health, LastError, Phase, Report, Status, SubscriptionHealth};
 pub use layers::{CircuitBreaker, CircuitBroken, Idempotency, Idempotent};
-pub use observe::{Happening, Observer, Outcome};
+pub use observe::{Happening, Loop, Observer, Outcome, Wants};
 pub use publishers::Publishers;
 pub use retry::Retry;
 #[cfg(feature = "sqlite")]
 pub use store::SqliteStore;
 pub use store::{Admission, Begin, IdempotencyStore, Lot, MemoryStore, ParkingStore};
+pub use telemetry::Metrics;
 pub use worker::Worker;

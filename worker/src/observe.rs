@@ -1,5 +1,6 @@
 //! What a worker tells those who watch it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use anybroker_core::{Delivery, Error, Group, Settled, Topic};
@@ -13,12 +14,42 @@ use crate::failure::Failure;
 pub trait Observer: Send + Sync {
     /// Something has happened to a subscription's messages.
     fn observe(&self, topic: &Topic, group: &Group, happening: &Happening<'_>);
+
+    /// How often it wants to hear what nobody tells unasked.
+    fn wants(&self) -> Wants {
+        Wants::default()
+    }
+}
+
+/// How often an observer wants to hear what nobody tells unasked. Several observers' wishes become the most frequent of each.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Wants {
+    /// [`Happening::Beats`] of each loop.
+    pub heartbeat: Option<Duration>,
+    /// [`Happening::Lag`], for which the broker is asked.
+    pub lag: Option<Duration>,
+    /// [`Happening::Probed`], for which the broker is asked.
+    pub probe: Option<Duration>,
+}
+
+impl Wants {
+    /// What all of them together want.
+    pub(crate) fn of(observers: &[Arc<dyn Observer>]) -> Self {
+        let more = |one: Option<Duration>, other: Option<Duration>| one.into_iter().chain(other).min();
+        observers.iter().map(|observer| observer.wants()).fold(Wants::default(), |all, one| Wants {
+            heartbeat: more(all.heartbeat, one.heartbeat),
+            lag: more(all.lag, one.lag),
+            probe: more(all.probe, one.probe),
+        })
+    }
 }
 
 /// Something that happened.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Happening<'a> {
+    /// The consumer is about to be opened.
+    Opening,
     /// The consumer has joined its group.
     Opened,
     /// So many messages were received.
@@ -50,10 +81,25 @@ pub enum Happening<'a> {
     Waits(&'a Delivery),
     /// A dead letter could not be published; it is tried again.
     DeadLetterRefused(&'a Error),
+    /// A loop goes on.
+    Beats(Loop),
+    /// How many messages the group has not acknowledged.
+    Lag(Result<u64, &'a Error>),
+    /// The broker was asked for a sign of life, which took so long.
+    Probed(Result<Duration, &'a Error>),
     /// The subscription drains: nothing more is received.
     Draining,
     /// The subscription has ended.
     Closed(Option<&'a Error>),
+}
+
+/// What a subscription consists of, besides its handlers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Loop {
+    /// Takes messages from the consumer.
+    Receiving,
+    /// Settles what the handlers leave.
+    Settling,
 }
 
 /// What a message was settled as.
@@ -72,6 +118,10 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// All there are.
+    pub(crate) const ALL: [Outcome; 5] =
+        [Outcome::Acknowledged, Outcome::Retried, Outcome::DeadLettered, Outcome::Parked, Outcome::Discarded];
+
     /// The outcome in one word.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -5,14 +5,18 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anybroker_core::{Broker, Error, Kind, Result};
+use anybroker_core::{Broker, Error, Kind, Result, Subscription};
+use futures::StreamExt;
+use futures::future::BoxFuture;
+use futures::stream::FuturesUnordered;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::builder::{Builder, Opened, Prepared};
 use crate::handler::Context;
-use crate::observe::Observer;
+use crate::health;
+use crate::observe::{Happening, Observer};
 use crate::serve::{Ending, Serving};
 use crate::signals::Signals;
 
@@ -24,6 +28,8 @@ pub struct Worker {
     pub(crate) context: Context,
     pub(crate) prepared: Vec<Prepared>,
     pub(crate) observers: Arc<[Arc<dyn Observer>]>,
+    /// What runs for as long as the worker does, and never ends by itself.
+    pub(crate) beside: Vec<BoxFuture<'static, ()>>,
     pub(crate) shutdown: Duration,
 }
 
@@ -31,6 +37,11 @@ impl Worker {
     /// Begins a worker over this broker.
     pub fn builder(broker: Broker) -> Builder {
         Builder::new(broker)
+    }
+
+    /// What it will receive.
+    pub fn subscriptions(&self) -> impl Iterator<Item = &Subscription> {
+        self.prepared.iter().map(|prepared| &prepared.subscription)
     }
 
     /// Runs until SIGTERM or SIGINT comes, then drains: handlers that run may end, what they leave is settled, everything
@@ -87,8 +98,30 @@ impl Worker {
         running.await
     }
 
-    async fn serve(self, end: watch::Sender<Ending>, ending: watch::Receiver<Ending>) -> Result<()> {
-        let Worker { broker, context, prepared, observers, shutdown } = self;
+    async fn serve(mut self, end: watch::Sender<Ending>, ending: watch::Receiver<Ending>) -> Result<()> {
+        let mut beside: FuturesUnordered<_> = std::mem::take(&mut self.beside).into_iter().collect();
+        let mut served = std::pin::pin!(self.serve_subscriptions(end, ending));
+        loop {
+            tokio::select! {
+                ended = &mut served => return ended,
+                Some(()) = beside.next() => {}
+            }
+        }
+    }
+
+    async fn serve_subscriptions(
+        self,
+        end: watch::Sender<Ending>,
+        ending: watch::Receiver<Ending>,
+    ) -> Result<()> {
+        let Worker { broker, context, prepared, observers, shutdown, .. } = self;
+        let watched: Vec<_> = prepared
+            .iter()
+            .map(|it| (it.subscription.topic.clone(), it.subscription.group.clone()))
+            .collect();
+        for (topic, group) in &watched {
+            observers.iter().for_each(|it| it.observe(topic, group, &Happening::Opening));
+        }
         let opened = open(&broker, prepared).await?;
         let mut services = JoinSet::new();
         for Opened { consumer, prepared: Prepared { subscription, handling, serve } } in opened {
@@ -103,7 +136,11 @@ impl Worker {
             services.spawn(serve(serving, context.clone()));
         }
         let mut ended = Ok(());
-        while let Some(one) = services.join_next().await {
+        let mut watching = std::pin::pin!(health::watch(&broker, &watched, &observers));
+        while let Some(one) = tokio::select! {
+            one = services.join_next() => one,
+            () = &mut watching => None,
+        } {
             let one = one.unwrap_or_else(|panic| Err(panicked(panic)));
             ended = ended.and(one);
             // One that ends takes the others with it.
@@ -142,7 +179,7 @@ fn panicked(panic: tokio::task::JoinError) -> Error {
 
 impl fmt::Debug for Worker {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let subscriptions: Vec<_> = self.prepared.iter().map(|it| &it.subscription).collect();
+        let subscriptions: Vec<_> = self.subscriptions().collect();
         f.debug_struct("Worker").field("subscriptions", &subscriptions).finish_non_exhaustive()
     }
 }

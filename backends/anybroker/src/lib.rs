@@ -43,6 +43,8 @@
 //! | `sqs` | Amazon SQS FIFO | `sqs://region` | a C compiler |
 //! | `pulsar` | Apache Pulsar 3 and 4 | `pulsar://host:6650/tenant/namespace`, `pulsar+ssl://` | a C compiler, protoc |
 //!
+//! Of the [`worker`]: `endpoint` answers `/livez`, `/readyz` and `/metrics` over HTTP.
+//!
 //! [`backend`] has one module for each that is built in, with its typed configuration, whose fields are the URL's
 //! parameters. An unknown parameter is an error.
 //!
@@ -51,13 +53,15 @@
 //! - Publishing: [`Message`], [`PublisherOptions`], [`Publisher`], [`PublisherExt`]; what a failure means: [`Fate`].
 //! - Consuming: [`Subscription`], [`Consumer`], [`ConsumerExt`], [`Delivery`].
 //! - Typed payloads: [`Event`].
-//! - A service of handlers, with keyed concurrency, retries and shutdown: [`worker`].
+//! - A service of handlers, with keyed concurrency, retries and shutdown: [`worker`]; tested in virtual time: [`testing`].
 //! - Topics and groups: [`Topology`], [`Admin`].
 //! - Your own backend: [`Backend`] and the parts in [`kit`].
 
 mod backends;
 mod connect;
 mod crypto;
+#[cfg(feature = "memory")]
+pub mod testing;
 
 pub use anybroker_core::*;
 pub use anybroker_worker as worker;

@@ -23,6 +23,8 @@ use crate::record::{record, system};
 pub(crate) const PARTITION: u32 = 0;
 /// How long the server may refuse us, or miss the queue, before the consumer gives up.
 const REFUSED_FOR: Duration = Duration::from_secs(30);
+/// How long a request that is still waiting has to bring what was given back.
+const STRAYS: Duration = Duration::from_secs(1);
 
 /// What the application asks of the task.
 #[derive(Debug)]
@@ -123,7 +125,7 @@ impl Member {
         }
         self.session.revoke(PARTITION);
         self.session.fail(Error::new(Kind::Closed, "receive", "the consumer is closed"));
-        self.give_back().await;
+        self.give_back_all().await;
         if let Some(Close(answer)) = answer {
             // Nobody waits for it any more if the close was cancelled.
             let _ = answer.send(Ok(()));
@@ -265,6 +267,25 @@ impl Member {
             self.held.end_extend(number, (changed == Changed::Done).then_some(asked));
             if changed == Changed::Lost {
                 self.held.expire(number);
+            }
+        }
+    }
+
+    /// Gives everything back, also what a request that is still waiting gets of that: whoever ends now would take it along.
+    async fn give_back_all(&mut self) {
+        let leases = self.held.take(|_| true);
+        let mut strays = !leases.is_empty();
+        self.return_lost(leases);
+        self.give_back().await;
+        let until = Instant::now() + STRAYS;
+        while strays {
+            match tokio::time::timeout_at(until, self.polls.last()).await {
+                Ok(Some(Ok(messages))) => {
+                    self.keep_strays(&messages);
+                    self.give_back().await;
+                }
+                Ok(Some(Err(_))) => {}
+                Ok(None) | Err(_) => strays = false,
             }
         }
     }

@@ -1,11 +1,13 @@
 //! What holds on every broker.
 
+mod letters;
 mod mistakes;
 mod operating;
 mod receiving;
 mod round_trip;
 mod topic;
 
+pub(crate) use letters::*;
 pub(crate) use mistakes::*;
 pub(crate) use operating::*;
 pub(crate) use receiving::*;

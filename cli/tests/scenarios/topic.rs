@@ -14,10 +14,17 @@ pub(crate) struct TestTopic {
 
 impl TestTopic {
     pub(crate) fn create(url: &str) -> Self {
+        Self::create_with(url, &[])
+    }
+
+    pub(crate) fn create_with(url: &str, options: &[&str]) -> Self {
         let nanos = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos();
         let [name, group] = ["cli", "g"].map(|what| format!("{what}-{nanos}-{}", std::process::id()));
         let topic = TestTopic { url: url.to_owned(), name, group };
-        let created = anybroker(&["topics", "create", url, &topic.name, "--groups", &topic.group], "");
+        let created = anybroker(
+            &[&["topics", "create", url, &topic.name, "--groups", &topic.group], options].concat(),
+            "",
+        );
         assert_eq!(created.code, Some(0), "is the broker up? {}", created.err);
         topic
     }

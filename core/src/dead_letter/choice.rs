@@ -33,7 +33,7 @@ impl Letters {
                 Some(earlier) if filter.matches(letter) => {
                     let (one, before) = (name(letter), name(earlier));
                     let text = format!("{one} would overtake {before} of the key `{}`, which stays", lane.1);
-                    let advice = "choose the earlier letters of the key too, discard them, or allow gaps";
+                    let advice = "choose the earlier letters of the key too, discard them, or give up the order (--allow-gaps)";
                     return Err(Error::new(Kind::InvalidConfiguration, "replay", text).advice(advice));
                 }
                 Some(_) => {}
@@ -64,14 +64,15 @@ impl Letters {
             "the broker acknowledges only in order, and {count} of the letters, the first of them {first}, are behind ones that stay: \
              they would come again"
         );
-        let advice = "choose the earlier letters of their partitions too, or allow repeats";
+        let advice =
+            "choose the earlier letters of their partitions too, or let them come again (--allow-repeats)";
         Err(Error::new(Kind::InvalidConfiguration, operation, text).advice(advice))
     }
 
     /// Takes out the letters that are meant.
-    pub(super) fn take(&mut self, filter: &Filter) -> Vec<Letter> {
+    pub(super) fn take(&mut self, meant: impl Fn(&Letter) -> bool) -> Vec<Letter> {
         let held = std::mem::take(&mut self.held);
-        let (taken, rest) = held.into_iter().partition(|letter| filter.matches(letter));
+        let (taken, rest) = held.into_iter().partition(meant);
         self.held = rest;
         taken
     }

@@ -1,6 +1,7 @@
 //! Removing letters.
 
 use std::collections::VecDeque;
+use std::time::SystemTime;
 
 use super::handled::Acknowledger;
 use super::{Allowed, Filter, Handled, Letter, Letters, Summary};
@@ -13,6 +14,8 @@ const STEP: usize = 256;
 #[derive(Debug)]
 pub struct Discard {
     settler: Acknowledger,
+    filter: Filter,
+    began: SystemTime,
     letters: VecDeque<Letter>,
     summary: Summary,
 }
@@ -27,8 +30,11 @@ impl Letters {
         if !allowed.repeats {
             self.check_repeats(filter, "discard")?;
         }
-        let letters = VecDeque::from(self.take(filter));
-        Ok(Discard { settler: self.settler.clone(), summary: Summary::of(letters.len()), letters })
+        let (filter, began) = (filter.clone(), SystemTime::now());
+        let (letters, summary) = (VecDeque::new(), Summary::default());
+        let mut discard = Discard { settler: self.settler.clone(), filter, began, letters, summary };
+        discard.add(self.take(|letter| discard.filter.matches(letter)));
+        Ok(discard)
     }
 }
 
@@ -46,6 +52,24 @@ impl Discard {
         handled.iter_mut().for_each(|one| one.done = one.error.is_none());
         self.summary.count(&handled);
         handled
+    }
+
+    fn add(&mut self, letters: Vec<Letter>) {
+        self.summary.add(letters.len());
+        self.letters.extend(letters);
+    }
+
+    /// When nothing is left: reads what the broker hands out only now, and says whether any of that is meant.
+    ///
+    /// # Errors
+    /// As [`Letters::read`].
+    ///
+    /// # Cancel safety
+    /// Cancel safe.
+    pub async fn read_on(&mut self, letters: &mut Letters) -> Result<bool> {
+        let more = letters.read_on(&self.filter, self.began).await?;
+        self.add(more);
+        Ok(!self.letters.is_empty())
     }
 
     /// How far it is.

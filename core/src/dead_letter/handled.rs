@@ -53,8 +53,9 @@ pub struct Summary {
 }
 
 impl Summary {
-    pub(super) fn of(matched: usize) -> Self {
-        Summary { matched, left: matched, ..Summary::default() }
+    pub(super) fn add(&mut self, matched: usize) {
+        self.matched += matched;
+        self.left += matched;
     }
 
     pub(super) fn count(&mut self, handled: &[Handled]) {

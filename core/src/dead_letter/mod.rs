@@ -15,7 +15,9 @@
 //! letters.read(|_| false).await?;
 //! let retryable = Filter { class: Some(ReasonClass::Retryable), ..Filter::default() };
 //! let mut replay = letters.replay(&retryable, ReplayOptions::default())?;
-//! while !replay.step().await.is_empty() {}
+//! while replay.read_on(&mut letters).await? {
+//!     while !replay.step().await.is_empty() {}
+//! }
 //! println!("{:?}", replay.summary());
 //! replay.close().await?;
 //! letters.close().await?;
@@ -31,6 +33,7 @@ mod handled;
 mod queue;
 mod reason;
 mod replay;
+mod target;
 
 pub use choice::Allowed;
 pub use discard::Discard;

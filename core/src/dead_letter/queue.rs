@@ -1,16 +1,16 @@
 //! The dead letter topic as an operator works on it: letters are read, held, and given back or settled.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::time::Instant;
 
-use super::DeadLetter;
 use super::handled::Acknowledger;
+use super::{DeadLetter, Filter};
 use crate::backend::Broker;
 use crate::consumer::{Consumer, Subscription};
 use crate::delivery::Delivery;
 use crate::error::Result;
-use crate::guarantees::Acknowledgement;
+use crate::guarantees::{Acknowledgement, Exclusivity};
 use crate::message::MessageId;
 use crate::topic::{Group, Topic};
 
@@ -26,13 +26,13 @@ pub struct Queue {
 }
 
 impl Queue {
-    /// The letters of `topic` that `group` has not settled: up to 1,000, or 64 MiB, are held at once, and reading ends after 2
-    /// s without one.
+    /// The letters of `topic` that `group` has not settled: up to 1,000, or 64 MiB, are read, and reading ends after 2 s without
+    /// one.
     pub fn new(broker: Broker, topic: Topic, group: Group) -> Self {
         Queue { broker, subscription: Subscription::new(topic, group), idle: Duration::from_secs(2) }
     }
 
-    /// Bounds the letters held.
+    /// Bounds the letters read, and so those that are held at once.
     pub fn max(mut self, letters: usize) -> Self {
         self.subscription = self.subscription.prefetch(letters);
         self
@@ -57,25 +57,28 @@ impl Queue {
     /// # Cancel safety
     /// Cancel safe; a cancelled call may have joined the group for a moment.
     pub async fn open(self) -> Result<Letters> {
-        let Subscription { topic, group, .. } = &self.subscription;
-        let given = self.broker.guarantees(Some(topic), Some(group)).await?;
+        let Subscription { topic, group, prefetch, .. } = self.subscription.clone();
+        let given = self.broker.guarantees(Some(&topic), Some(&group)).await?;
         let consumer = self.broker.consumer(self.subscription.clone()).await?;
         Ok(Letters {
             settler: Acknowledger(consumer.settler()),
             consumer,
             queue: self,
             held: Vec::new(),
+            seen: 0,
             bytes: 0,
+            hands_out_few: given.exclusivity.value == Exclusivity::Key
+                || given.limits.in_flight.is_some_and(|most| most < prefetch),
             in_order_only: given.acknowledgement.value == Acknowledgement::Cumulative,
             lease: given.limits.lease,
             since: None,
         })
     }
 
-    /// Whether letters wait for the group.
-    async fn waits(&self) -> bool {
+    /// How many letters wait for the group, as far as the broker tells.
+    async fn backlog(&self) -> u64 {
         let Subscription { topic, group, .. } = &self.subscription;
-        self.broker.admin().backlog(topic, group).await.is_ok_and(|letters| letters > 0)
+        self.broker.admin().backlog(topic, group).await.unwrap_or_default()
     }
 }
 
@@ -116,6 +119,13 @@ impl Letter {
         self.envelope.as_ref()?.topic.as_ref()
     }
 
+    /// When it was given up, or else when the broker took it.
+    pub(super) fn died(&self) -> Option<SystemTime> {
+        let stored = u64::try_from(self.delivery.stored()).ok().filter(|stored| *stored > 0);
+        let stored = stored.map(|stored| UNIX_EPOCH + Duration::from_millis(stored));
+        self.envelope.as_ref().and_then(|said| said.time).or(stored)
+    }
+
     pub(super) fn into_delivery(self) -> Delivery {
         self.delivery
     }
@@ -129,7 +139,10 @@ pub struct Letters {
     pub(super) settler: Acknowledger,
     consumer: Box<dyn Consumer>,
     pub(super) held: Vec<Letter>,
+    seen: usize,
     bytes: usize,
+    /// The broker hands out the later letters of a key only when earlier ones have been settled.
+    hands_out_few: bool,
     /// The broker acknowledges a message only together with all before it.
     pub(super) in_order_only: bool,
     lease: Option<Duration>,
@@ -138,7 +151,7 @@ pub struct Letters {
 }
 
 impl Letters {
-    /// Reads until as many are held as may be, the last one read is `enough`, or none has come for a while.
+    /// Reads until as many have been read as may be, the last one read is `enough`, or none has come for a while.
     ///
     /// # Errors
     /// As [`Consumer::receive`].
@@ -149,7 +162,7 @@ impl Letters {
         let (began, idle) = (Instant::now(), self.queue.idle);
         let mut last = began;
         while !self.is_full() {
-            let left = self.queue.subscription.prefetch - self.held.len();
+            let left = self.queue.subscription.prefetch - self.seen;
             match tokio::time::timeout_at(last + idle, self.consumer.receive(left)).await {
                 Ok(received) => {
                     self.hold(received?);
@@ -157,7 +170,10 @@ impl Letters {
                         return Ok(());
                     }
                 }
-                Err(_) if self.held.is_empty() && began.elapsed() < JOINING && self.queue.waits().await => {}
+                Err(_)
+                    if self.held.is_empty()
+                        && began.elapsed() < JOINING
+                        && self.queue.backlog().await > 0 => {}
                 Err(_) => return Ok(()),
             }
             last = Instant::now();
@@ -167,6 +183,7 @@ impl Letters {
 
     fn hold(&mut self, received: Vec<Delivery>) {
         self.since.get_or_insert_with(Instant::now);
+        self.seen += received.len();
         self.bytes += received.iter().map(|delivery| delivery.size()).sum::<usize>();
         self.held.extend(received.into_iter().map(Letter::new));
     }
@@ -176,10 +193,31 @@ impl Letters {
         &self.held
     }
 
-    /// Whether as many are held as may be: there may be more in the topic.
+    /// How many have been read.
+    pub fn seen(&self) -> usize {
+        self.seen
+    }
+
+    /// How many letters wait that the broker hands out only when earlier ones of their keys have been settled, as far as it
+    /// tells.
+    pub async fn waiting(&self) -> u64 {
+        if self.hands_out_few { self.queue.backlog().await.saturating_sub(self.held.len() as u64) } else { 0 }
+    }
+
+    /// Reads what the broker hands out now that others have been settled, and takes what is meant of it, except what has died
+    /// since `began`: it has been replayed once already.
+    pub(super) async fn read_on(&mut self, filter: &Filter, began: SystemTime) -> Result<Vec<Letter>> {
+        if !self.hands_out_few {
+            return Ok(Vec::new());
+        }
+        self.read(|_| false).await?;
+        Ok(self.take(|letter| filter.matches(letter) && letter.died().is_none_or(|died| died < began)))
+    }
+
+    /// Whether as many have been read as may be: there may be more in the topic.
     pub fn is_full(&self) -> bool {
         let Subscription { prefetch, prefetch_bytes, .. } = &self.queue.subscription;
-        self.held.len() >= *prefetch || self.bytes >= *prefetch_bytes
+        self.seen >= *prefetch || self.bytes >= *prefetch_bytes
     }
 
     /// Until when the letters are ours for certain, where the broker lends them for a fixed time.

@@ -2,21 +2,17 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::num::NonZeroU32;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use futures::future::join_all;
 use tokio::time::Instant;
 
 use super::envelope::derived;
 use super::handled::Acknowledger;
+use super::target::{Targets, remembered, stored};
 use super::{Allowed, DeadLetter, Filter, Handled, Letter, Letters, Summary};
-use crate::backend::Broker;
 use crate::delivery::Delivery;
 use crate::error::{Error, Kind, Result};
-use crate::ext::PublisherExt;
-use crate::guarantees::{Confirmation, Requirements};
 use crate::message::{Key, Message, rfc3339};
-use crate::publisher::{OnFailure, Outcome, PublisherOptions, Receipt, SharedPublisher};
 use crate::topic::Topic;
 
 /// How many keys are served at once.
@@ -46,13 +42,16 @@ pub struct ReplayOptions {
 /// earlier one of its key. Ending between two steps leaves the rest where it is; nothing is half done then.
 #[derive(Debug)]
 pub struct Replay {
-    broker: Broker,
     dead_letters: Topic,
     options: ReplayOptions,
     settler: Acknowledger,
+    filter: Filter,
+    began: SystemTime,
     /// The letters of each key, in order; one that is in no order is alone.
     lanes: VecDeque<Lane>,
-    publishers: HashMap<Topic, Result<SharedPublisher>>,
+    /// Those of which a letter failed, with that letter: nothing of them is tried again.
+    stuck: Vec<Lane>,
+    targets: Targets,
     summary: Summary,
     due: Instant,
     until: Option<Instant>,
@@ -62,6 +61,7 @@ pub struct Replay {
 #[derive(Debug)]
 struct Lane {
     topic: Option<Topic>,
+    key: Option<Key>,
     letters: VecDeque<Letter>,
 }
 
@@ -85,41 +85,65 @@ impl Letters {
         if !options.allowed.repeats {
             self.check_repeats(filter, "replay")?;
         }
-        let until = self.until();
-        let letters = self.take(filter);
-        Ok(Replay {
-            broker: self.queue.broker.clone(),
+        let mut replay = Replay {
             dead_letters: self.queue.topic().clone(),
             settler: self.settler.clone(),
-            summary: Summary::of(letters.len()),
-            lanes: lanes(letters, options.to.as_ref()),
+            filter: filter.clone(),
+            began: SystemTime::now(),
+            summary: Summary::default(),
+            lanes: VecDeque::new(),
+            stuck: Vec::new(),
             options,
-            publishers: HashMap::new(),
+            targets: Targets::new(self.queue.broker.clone()),
             due: Instant::now(),
-            until,
+            until: self.until(),
             is_overdue: false,
-        })
-    }
-}
-
-fn lanes(letters: Vec<Letter>, to: Option<&Topic>) -> VecDeque<Lane> {
-    let mut lanes: VecDeque<Lane> = VecDeque::new();
-    let mut of_keys: HashMap<(Option<Topic>, Key), usize> = HashMap::new();
-    for letter in letters {
-        let topic = to.or(letter.origin()).cloned();
-        let at = match letter.delivery().to_key() {
-            Some(key) => *of_keys.entry((topic.clone(), key)).or_insert(lanes.len()),
-            None => lanes.len(),
         };
-        if at == lanes.len() {
-            lanes.push_back(Lane { topic, letters: VecDeque::new() });
-        }
-        lanes[at].letters.push_back(letter);
+        replay.add(self.take(|letter| filter.matches(letter)));
+        Ok(replay)
     }
-    lanes
 }
 
 impl Replay {
+    /// Puts letters behind the earlier ones of their keys.
+    fn add(&mut self, letters: Vec<Letter>) {
+        self.summary.add(letters.len());
+        let mut of_keys: HashMap<(Option<Topic>, Key), usize> = HashMap::new();
+        for letter in letters {
+            let topic = self.options.to.as_ref().or(letter.origin()).cloned();
+            let key = letter.delivery().to_key();
+            if let Some(stuck) =
+                self.stuck.iter_mut().find(|lane| key.is_some() && lane.topic == topic && lane.key == key)
+            {
+                stuck.letters.push_back(letter);
+                continue;
+            }
+            let next = self.lanes.len();
+            let at = key.clone().map_or(next, |key| *of_keys.entry((topic.clone(), key)).or_insert(next));
+            if at == next {
+                self.lanes.push_back(Lane { topic, key, letters: VecDeque::new() });
+            }
+            self.lanes[at].letters.push_back(letter);
+        }
+    }
+
+    /// When nothing is left to be done: reads what the broker hands out only now, and says whether any of that is to be done.
+    /// Letters that have died since the beginning are not.
+    ///
+    /// # Errors
+    /// As [`Letters::read`].
+    ///
+    /// # Cancel safety
+    /// Cancel safe.
+    pub async fn read_on(&mut self, letters: &mut Letters) -> Result<bool> {
+        if self.is_overdue {
+            return Ok(false);
+        }
+        let more = letters.read_on(&self.filter, self.began).await?;
+        self.add(more);
+        Ok(!self.lanes.is_empty())
+    }
+
     /// Waits until the rate allows the next step.
     ///
     /// # Cancel safety
@@ -137,7 +161,7 @@ impl Replay {
         self.ready().await;
         if self.until.is_some_and(|until| until <= Instant::now()) {
             // Somebody else may be given the rest; it must not be published twice.
-            self.lanes.clear();
+            self.stuck.extend(self.lanes.drain(..));
             self.is_overdue = true;
         }
         let mut attempts = self.next();
@@ -167,9 +191,7 @@ impl Replay {
     /// # Cancel safety
     /// Not cancel safe; everything that was replayed is confirmed already.
     pub async fn close(self) -> Result<()> {
-        let closed =
-            self.publishers.into_values().flatten().map(|publisher| async move { publisher.close().await });
-        join_all(closed).await.into_iter().collect()
+        self.targets.close().await
     }
 
     /// The first letter of each of the next keys.
@@ -193,7 +215,7 @@ impl Replay {
     async fn publish(&mut self, attempts: &mut [Attempt]) {
         let mut topics: Vec<(Topic, Vec<&mut Attempt>)> = Vec::new();
         for attempt in attempts {
-            match self.target(attempt) {
+            match self.topic_of(attempt) {
                 Ok(topic) => match topics.iter_mut().find(|(other, _)| *other == topic) {
                     Some((_, of_topic)) => of_topic.push(attempt),
                     None => topics.push((topic, vec![attempt])),
@@ -202,16 +224,20 @@ impl Replay {
             }
         }
         for (topic, of_topic) in topics {
-            let messages = of_topic.iter().map(|attempt| self.message(&attempt.letter)).collect();
-            let outcomes = match self.publisher(&topic).await {
-                Ok(publisher) => publisher.publish_batch(messages).await,
+            let target = match self.targets.open(&topic).await {
+                Ok(target) => target,
                 Err(error) => {
                     of_topic.into_iter().for_each(|attempt| attempt.handled.error = Some(error.duplicate()));
                     continue;
                 }
             };
-            for (attempt, outcome) in of_topic.into_iter().zip(outcomes) {
-                let stored = self.stored(outcome);
+            let new_ids = self.options.new_ids;
+            let early = |attempt: &&mut Attempt| !new_ids && target.is_early(&attempt.letter);
+            let (early, of_topic): (Vec<_>, Vec<_>) = of_topic.into_iter().partition(early);
+            early.into_iter().for_each(|attempt| attempt.handled.error = Some(remembered()));
+            let messages = of_topic.iter().map(|attempt| self.message(&attempt.letter)).collect();
+            for (attempt, outcome) in of_topic.into_iter().zip(target.publish(messages).await) {
+                let stored = stored(outcome, new_ids);
                 attempt.handled.done = stored.is_ok();
                 attempt.handled.error = stored.err();
             }
@@ -221,8 +247,12 @@ impl Replay {
     /// Acknowledges what is published, and puts the keys back whose next letter may follow.
     async fn settle(&mut self, attempts: Vec<Attempt>) -> Vec<Handled> {
         let (mut all, mut published) = (Vec::with_capacity(attempts.len()), Vec::new());
-        for Attempt { lane, letter, handled } in attempts {
-            if handled.done {
+        for Attempt { mut lane, letter, handled } in attempts {
+            if !handled.done {
+                // Held, so that neither it nor what follows it comes again before the end.
+                lane.letters.push_front(letter);
+                self.stuck.push(lane);
+            } else {
                 published.push((all.len(), letter.into_delivery()));
                 if !lane.letters.is_empty() {
                     self.lanes.push_back(lane);
@@ -238,7 +268,7 @@ impl Replay {
     }
 
     /// Where it is to be published, if it is.
-    fn target(&self, attempt: &Attempt) -> Result<Topic> {
+    fn topic_of(&self, attempt: &Attempt) -> Result<Topic> {
         if !self.settler.0.is_current(attempt.letter.delivery().token()) {
             let text = "it is no longer ours: another member of the group is given it";
             return Err(Error::new(Kind::Fenced, "replay", text));
@@ -247,13 +277,11 @@ impl Replay {
         match &attempt.lane.topic {
             Some(topic) if *topic == self.dead_letters => {
                 Err(bad(format!("it would go into `{topic}`, where it is a dead letter"))
-                    .advice("name another topic to replay to"))
+                    .advice("name another topic to replay to (--to)"))
             }
             Some(topic) => Ok(topic.clone()),
-            None => {
-                Err(bad("it does not say which topic it came from".into())
-                    .advice("name the topic to replay to"))
-            }
+            None => Err(bad("it does not say which topic it came from".into())
+                .advice("name the topic to replay to (--to)")),
         }
     }
 
@@ -269,33 +297,5 @@ impl Replay {
             }
         }
         message
-    }
-
-    async fn publisher(&mut self, topic: &Topic) -> Result<SharedPublisher> {
-        if !self.publishers.contains_key(topic) {
-            let confirmed = Requirements::new().publish_confirmation(Confirmation::Confirmed);
-            let options = PublisherOptions::new(topic.clone()).require(confirmed);
-            // What follows a failure is decided here, where the letters are.
-            let opened = self.broker.publisher(options.on_failure(OnFailure::Continue)).await;
-            self.publishers.insert(topic.clone(), opened);
-        }
-        match &self.publishers[topic] {
-            Ok(publisher) => Ok(publisher.clone()),
-            Err(error) => Err(error.duplicate()),
-        }
-    }
-
-    /// Whether the message is there because of this.
-    fn stored(&self, outcome: Outcome) -> Result<()> {
-        match outcome {
-            // Under an id that only this death gives, it is an earlier replay of this letter that the broker has had.
-            Ok(Receipt { duplicate: true, .. }) if !self.options.new_ids => {
-                let text = "the broker has had a message of this id lately, and stored nothing";
-                let advice = "replay it when the broker's deduplication window has passed, or with a new id";
-                Err(Error::new(Kind::Duplicate, "replay", text).advice(advice))
-            }
-            Ok(_) => Ok(()),
-            Err(error) => Err(error.into()),
-        }
     }
 }

@@ -2,4 +2,5 @@
 //!
 //! - `hello`: publish and consume;
 //! - `refused`: what happens when a broker does not give what the application needs;
+//! - `service`: a handler that runs until it is told to end;
 //! - `own_backend`: a backend of your own, in one file.

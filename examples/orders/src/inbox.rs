@@ -1,9 +1,9 @@
 //! The idempotent consumer: a message's effect, the note that it was handled and what follows are one transaction.
 
 use std::collections::HashSet;
-use std::time::Duration;
 
-use anybroker::{Delivery, Error, Kind, Reason, ReasonClass, Result, Verdict};
+use anybroker::worker::Failure;
+use anybroker::{Delivery, Error, Key, Kind};
 use rusqlite::{OptionalExtension, Transaction, params};
 
 use crate::events::Fact;
@@ -11,49 +11,47 @@ use crate::stages;
 use crate::state::{Count, count, database};
 use crate::topics::Place;
 
-/// How long a failed handler waits.
-pub(crate) const RETRY: Duration = Duration::from_millis(20);
-
 /// A message that went through its handler, now or earlier.
 pub(crate) struct Handled {
-    pub(crate) delivery: Delivery,
-    pub(crate) verdict: Verdict,
-    /// To be published before the message is acknowledged.
-    pub(crate) follows: Option<Fact>,
+    pub(crate) key: Option<Key>,
+    /// What follows from it, to be published before it is acknowledged.
+    pub(crate) result: Result<Option<Fact>, Failure>,
 }
 
-/// Handles a batch within `transaction`.
+/// Handles a batch within `transaction`, which an error of its own undoes.
 pub(crate) fn handle_all(
     transaction: &Transaction<'_>,
     place: Place,
-    batch: Vec<Delivery>,
-) -> Result<Vec<Handled>> {
+    batch: &[Delivery],
+) -> anybroker::Result<Vec<Handled>> {
     let (mut all, mut failed) = (Vec::new(), HashSet::new());
     for delivery in batch {
-        // After a failure the later messages of its key come again behind it; they must not be handled first.
-        if failed.contains(&delivery.to_key()) {
-            continue;
-        }
-        let (verdict, follows) = match handle(transaction, place, &delivery) {
-            Ok(follows) => (Verdict::Ack, follows),
-            // No attempt will make it readable.
-            Err(error) if error.kind() == Kind::Decode => {
-                (Verdict::DeadLetter { reason: Reason::of(ReasonClass::Poison, &error) }, None)
-            }
-            Err(error) if error.is_retryable() => {
-                count(transaction, Count::Retried, 1)?;
-                failed.insert(delivery.to_key());
-                (Verdict::Nack { delay: RETRY }, None)
-            }
-            Err(error) => return Err(error),
+        let key = delivery.to_key();
+        let result = match failed.contains(&key) {
+            // It comes again behind the one that failed, and must not take effect before.
+            true => Err(Failure::retryable("an earlier message of its key failed")),
+            false => match handle(transaction, place, delivery) {
+                Ok(follows) => Ok(follows),
+                Err(error) if error.kind() == Kind::Decode => Err(error.into()),
+                Err(error) if error.is_retryable() => {
+                    count(transaction, Count::Retried, 1)?;
+                    failed.insert(key.clone());
+                    Err(error.into())
+                }
+                Err(error) => return Err(error),
+            },
         };
-        all.push(Handled { delivery, verdict, follows });
+        all.push(Handled { key, result });
     }
     Ok(all)
 }
 
 /// Handles a message once. A second delivery of it has no effect, and gives what followed from the first.
-fn handle(transaction: &Transaction<'_>, place: Place, delivery: &Delivery) -> Result<Option<Fact>> {
+fn handle(
+    transaction: &Transaction<'_>,
+    place: Place,
+    delivery: &Delivery,
+) -> anybroker::Result<Option<Fact>> {
     count(transaction, Count::Delivered, 1)?;
     count(transaction, Count::Redelivered, delivery.redelivered().into())?;
     let id = delivery.id().ok_or_else(|| Error::new(Kind::Decode, "handle", "it has no id"))?.to_string();
@@ -79,7 +77,7 @@ fn handled_before(
     transaction: &Transaction<'_>,
     place: Place,
     id: &str,
-) -> Result<Option<(Option<Fact>, bool)>> {
+) -> anybroker::Result<Option<(Option<Fact>, bool)>> {
     const SQL: &str = "SELECT follows, life < (SELECT resumed FROM run) FROM handled
                        WHERE service = ?1 AND message = ?2";
     let mut statement = transaction.prepare_cached(SQL).map_err(database)?;
@@ -90,7 +88,12 @@ fn handled_before(
     Ok(Some((follows.map(|text| serde_json::from_str(&text)).transpose().map_err(stored)?, earlier_life)))
 }
 
-fn note(transaction: &Transaction<'_>, place: Place, id: &str, follows: Option<&Fact>) -> Result<()> {
+fn note(
+    transaction: &Transaction<'_>,
+    place: Place,
+    id: &str,
+    follows: Option<&Fact>,
+) -> anybroker::Result<()> {
     const SQL: &str = "INSERT INTO handled (service, message, life, follows)
                        VALUES (?1, ?2, (SELECT resumed FROM run), ?3)";
     let follows = follows.map(serde_json::to_string).transpose().map_err(stored)?;
@@ -104,7 +107,7 @@ fn stored(error: serde_json::Error) -> Error {
 
 /// Every 37th message fails at its first attempt, as a payment provider that is briefly away would make it. The id
 /// decides, so that every run has the same mishaps.
-fn stumble(id: &str, attempt: u32) -> Result<()> {
+fn stumble(id: &str, attempt: u32) -> anybroker::Result<()> {
     let sum: u64 = id.bytes().map(u64::from).sum();
     if attempt == 1 && sum % 37 == 5 {
         return Err(Error::new(Kind::TimedOut, "handle", "the provider did not answer"));

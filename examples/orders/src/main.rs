@@ -7,7 +7,7 @@
 //! On purpose, things go wrong on the way: payments are declined, handlers fail and are retried, messages are published
 //! twice. Kill it (`kill -9`) and start it again: it goes on where it was. What makes that work is in three places:
 //! - `inbox.rs`: a message's effect and the note that it was handled are one transaction, so it takes effect once;
-//! - `service.rs`: what follows from it is stored in that transaction too, published and confirmed before the message is
+//! - `service.rs`, which the worker runs: what follows from it is stored in that transaction too, published and confirmed before the message is
 //!   acknowledged, and published again when the message comes again, so nothing is lost on the way;
 //! - `shop.rs`: every message has an id that follows from what it says, so the last batch can be sent again.
 //!

@@ -6,11 +6,12 @@ use std::io::{IsTerminal, Write};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use anybroker::worker::{Batches, Handling, Retry, Worker};
 use anybroker::{
     Broker, BrokerUrl, DeliveryLevel, Error, Kept, Kind, Publisher, PublisherOptions, Requirements, Result,
     Scope, Subscription,
 };
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
 
 use crate::report::{self, Report};
@@ -20,6 +21,8 @@ use crate::shop;
 use crate::state::{Count, Phase, Run, State, count, counted};
 use crate::topics::{Place, Topics};
 
+/// The most messages handled in one transaction.
+const BATCH: usize = 200;
 /// How long nothing may happen before the run is given up.
 const STALL: Duration = Duration::from_secs(60);
 /// How often it is looked whether anything still happens.
@@ -80,20 +83,23 @@ async fn serve(broker: &Broker, state: &State, run: &Run, members: u32) -> Resul
     let topics = Topics::of(&run.id);
     let publishers = in_time("opening the publishers", publishers(broker, &topics)).await?;
     let ended = Arc::new(watch::Sender::new(state.transaction(report::count_ended).await?));
-    let (stop, stopped) = watch::channel(false);
-    let mut services = JoinSet::new();
+    let mut worker = Worker::builder(broker.clone()).handling(handling()).shutdown(STALL);
     for place in Place::ALL {
+        let service =
+            Service { place, publishers: publishers.clone(), state: state.clone(), ended: ended.clone() };
+        let handler = tower::service_fn(move |batch| service.clone().handle(batch));
+        // Members of one group share its partitions, in one process as in several.
         for _ in 0..members {
-            let opening = broker.consumer(subscription(&topics, place)?);
-            let consumer = in_time("opening a consumer", opening).await?;
-            let (settler, publishers) = (consumer.settler(), publishers.clone());
-            let service = Service { place, settler, publishers, state: state.clone(), ended: ended.clone() };
-            services.spawn(service.run(consumer, stopped.clone()));
+            worker =
+                worker.subscribe_batch(subscription(&topics, place)?, Batches::of(BATCH), handler.clone());
         }
     }
+    let (stop, stopped) = oneshot::channel::<()>();
+    let mut services = JoinSet::new();
+    services.spawn(worker.build()?.run_until(async { _ = stopped.await }));
     services.spawn(shop::open(publishers[&Place::Payment].clone(), state.clone(), run.orders));
     watch_over(broker, &topics, run.orders, ended.subscribe(), &mut services).await?;
-    let _ = stop.send(true);
+    let _ = stop.send(());
     let end = async {
         while let Some(ended) = services.join_next().await {
             joined(ended)?;
@@ -108,6 +114,13 @@ async fn in_time<T>(what: &str, work: impl Future<Output = Result<T>>) -> Result
     let ended = tokio::time::timeout(STALL, work).await;
     let late = || Error::new(Kind::TimedOut, "orders", format!("{what} took more than {STALL:?}"));
     ended.unwrap_or_else(|_| Err(late()))
+}
+
+/// A batch is one transaction, and the database takes one at a time. What fails waits with its key for as long as it takes.
+fn handling() -> Handling {
+    let retry =
+        Retry::default().for_ever().immediate(0).backoff(Duration::from_millis(20), Duration::from_secs(5));
+    Handling::default().concurrency(1).retry(retry)
 }
 
 /// What this application cannot do without. A broker that does not give it is refused at start-up.

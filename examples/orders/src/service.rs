@@ -1,15 +1,13 @@
-//! A member of a service: receives, handles, publishes what follows, and only then acknowledges.
+//! A service: handles a batch in one transaction, publishes what follows, and only then says that it is done.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use anybroker::{
-    Consumer, Delivery, Key, Kind, Message, Outcome, Publisher, PublisherExt, Result, Settlement, Settler,
-    Verdict,
-};
+use anybroker::worker::{Failure, HandlerError, Outcomes};
+use anybroker::{Delivery, Key, Message, Outcome, Publisher, PublisherExt, Result};
 use tokio::sync::watch;
 
-use crate::inbox::{self, Handled, RETRY};
+use crate::inbox::{self, Handled};
 use crate::report;
 use crate::state::State;
 use crate::topics::Place;
@@ -17,56 +15,39 @@ use crate::topics::Place;
 #[derive(Clone)]
 pub(crate) struct Service {
     pub(crate) place: Place,
-    pub(crate) settler: Arc<dyn Settler>,
     pub(crate) publishers: HashMap<Place, Arc<dyn Publisher>>,
     pub(crate) state: State,
     /// How many orders have ended, for whoever waits for them.
     pub(crate) ended: Arc<watch::Sender<u32>>,
 }
 
-/// The most messages handled in one transaction.
-const BATCH: usize = 200;
-
 impl Service {
-    /// Serves until it is told to stop; then closes in order.
-    pub(crate) async fn run(
-        self,
-        mut consumer: Box<dyn Consumer>,
-        mut stop: watch::Receiver<bool>,
-    ) -> Result<()> {
-        loop {
-            let batch = tokio::select! {
-                _ = stop.wait_for(|stop| *stop) => break,
-                batch = consumer.receive(BATCH) => batch?,
-            };
-            self.serve(batch).await?;
-        }
-        consumer.close().await
+    /// Handles a batch. What is wrong with the database or the program ends the worker.
+    pub(crate) async fn handle(self, batch: Vec<Delivery>) -> std::result::Result<Outcomes, HandlerError> {
+        let handled = self.take_effect(batch).await.map_err(|error| HandlerError(Failure::fatal(error)))?;
+        Ok(handled.into_iter().map(|message| message.result.map(drop)).collect::<Vec<_>>().into())
     }
 
-    async fn serve(&self, batch: Vec<Delivery>) -> Result<()> {
+    async fn take_effect(&self, batch: Vec<Delivery>) -> Result<Vec<Handled>> {
         let place = self.place;
         let work = move |transaction: &rusqlite::Transaction<'_>| {
-            let handled = inbox::handle_all(transaction, place, batch)?;
+            let handled = inbox::handle_all(transaction, place, &batch)?;
             Ok((handled, report::count_ended(transaction)?))
         };
         let (mut handled, ended) = self.state.transaction(work).await?;
         // What follows is confirmed before what caused it is acknowledged: a crash in between repeats, and loses nothing.
         let unsent = self.send(&handled).await?;
-        for message in &mut handled {
-            if unsent.contains(&message.delivery.to_key()) && message.verdict == Verdict::Ack {
-                message.verdict = Verdict::Nack { delay: RETRY };
-            }
+        for message in handled.iter_mut().filter(|message| unsent.contains(&message.key)) {
+            message.result = Err(Failure::retryable("what follows from it was not confirmed"));
         }
-        self.settle(handled).await?;
         self.ended.send_modify(|before| *before = ended.max(*before));
-        Ok(())
+        Ok(handled)
     }
 
     /// Publishes what follows; says of which keys something was not confirmed.
     async fn send(&self, handled: &[Handled]) -> Result<HashSet<Option<Key>>> {
         let mut batches: HashMap<Place, Vec<Message>> = HashMap::new();
-        for fact in handled.iter().filter_map(|message| message.follows.as_ref()) {
+        for fact in handled.iter().filter_map(|message| message.result.as_ref().ok()?.as_ref()) {
             batches.entry(fact.place()).or_default().push(fact.message()?);
         }
         let mut unsent = HashSet::new();
@@ -78,23 +59,6 @@ impl Service {
         }
         Ok(unsent)
     }
-
-    async fn settle(&self, handled: Vec<Handled>) -> Result<()> {
-        let settlements =
-            handled.into_iter().map(|Handled { delivery, verdict, .. }| Settlement { delivery, verdict });
-        for result in self.settler.settle(settlements.collect()).await {
-            match result {
-                // Somebody else has it now, or it comes again: its duplicate will be recognised.
-                Err(refused) if is_no_longer_ours(refused.error().kind()) => {}
-                other => drop(other?),
-            }
-        }
-        Ok(())
-    }
-}
-
-fn is_no_longer_ours(kind: Kind) -> bool {
-    matches!(kind, Kind::Superseded | Kind::Fenced | Kind::LeaseExpired)
 }
 
 fn unconfirmed(publisher: &dyn Publisher, outcome: Outcome) -> Option<Option<Key>> {

@@ -13,7 +13,7 @@ use super::parking;
 use super::settling::Verdicts;
 use crate::failure::{BoxError, Failure};
 use crate::handling::{Handling, Hopeless};
-use crate::observe::{Happening, Observer, Outcome};
+use crate::observe::{Happening, Observer, Outcome, Wants};
 use crate::retry::Decision;
 
 /// The error that ends the worker.
@@ -278,6 +278,11 @@ impl Desk {
         for observer in &*self.observers {
             observer.observe(self.settler.topic(), self.settler.group(), happening);
         }
+    }
+
+    /// What the observers want to hear besides.
+    pub(super) fn wants(&self) -> Wants {
+        Wants::of(&self.observers)
     }
 
     /// Whether anybody watches.

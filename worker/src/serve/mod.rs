@@ -22,10 +22,12 @@ use tower::Service;
 use crate::failure::BoxError;
 use crate::handler::{Context, Outcomes};
 use crate::handling::{Batches, Handling};
-use crate::observe::{Happening, Observer};
+use crate::health::Heart;
+use crate::observe::{Happening, Loop, Observer};
 use batch_slot::BatchSlot;
 use desk::Desk;
 use lanes::Task;
+pub(crate) use settling::is_gone;
 use slot::Slot;
 
 /// How far a worker is in ending.
@@ -102,12 +104,14 @@ impl Serving {
     }
 
     async fn serve(&mut self, desk: &Desk) -> Result<()> {
+        let mut heart = Heart::new(desk.wants().heartbeat);
         loop {
             tokio::select! {
                 biased;
                 _ = self.ending.wait_for(|ending| *ending != Ending::No) => return Ok(()),
                 error = desk.fatal() => return Err(error),
                 due = desk.delays.due() => desk.push(due),
+                () = heart.beat() => desk.observe(&Happening::Beats(Loop::Receiving)),
                 received = self.consumer.receive(BATCH) => {
                     let received = received?;
                     desk.observe(&Happening::Received(received.len()));

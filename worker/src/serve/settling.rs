@@ -13,7 +13,8 @@ use tokio::sync::Notify;
 use super::desk::Desk;
 use super::lanes::Task;
 use super::parking;
-use crate::observe::{Happening, Outcome};
+use crate::health::Heart;
+use crate::observe::{Happening, Loop, Outcome};
 
 /// A message with what is said of it.
 #[derive(Debug)]
@@ -97,6 +98,7 @@ pub(super) async fn settle(desk: Arc<Desk>) {
     let mut batches: FuturesUnordered<BoxFuture<'_, ()>> = FuturesUnordered::new();
     let mut others: FuturesUnordered<BoxFuture<'_, ()>> = FuturesUnordered::new();
     let mut acks = Vec::new();
+    let mut heart = Heart::new(desk.wants().heartbeat);
     loop {
         let queue = desk.verdicts.take();
         acks.extend(queue.acks);
@@ -110,6 +112,7 @@ pub(super) async fn settle(desk: Arc<Desk>) {
             Some(()) = batches.next() => {}
             Some(()) = others.next() => {}
             () = desk.verdicts.arrived.notified() => {}
+            () = heart.beat() => desk.observe(&Happening::Beats(Loop::Settling)),
         }
     }
 }
@@ -191,7 +194,7 @@ fn is_dead_letter(verdict: &Verdict) -> bool {
 }
 
 /// The message had been taken away, or comes again: settling it means nothing any more.
-fn is_gone(error: &Error) -> bool {
+pub(crate) fn is_gone(error: &Error) -> bool {
     matches!(error.kind(), Kind::Superseded | Kind::Fenced | Kind::LeaseExpired | Kind::Closed)
 }
 

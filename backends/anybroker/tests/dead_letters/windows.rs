@@ -1,8 +1,8 @@
 //! Brokers that store nothing under an id that they have had lately.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use anybroker::dead_letter::{Filter, ReplayOptions};
+use anybroker::dead_letter::{DeadLetter, Filter, ReplayOptions};
 use anybroker::{ConsumerExt as _, Kind, Message};
 
 use crate::place::{Place, three_keys};
@@ -63,4 +63,31 @@ async fn a_message_that_dies_again_within_the_window_is_not_lost() {
     tokio::time::advance(Duration::from_secs(600)).await;
     assert!(place.replay(&Filter::default(), ReplayOptions::default()).await.summary.is_complete());
     assert_eq!(place.received().await[0].id, "m".into());
+}
+
+/// Such a broker drops a message that it knows, and confirms it none the less: what may be one is not sent at all.
+#[tokio::test(start_paused = true)]
+async fn where_the_broker_does_not_say_that_it_stored_nothing_what_died_lately_is_not_sent() {
+    let place = Place::new("memory://silent?like=sqs-fifo").await;
+    let letter = |id: &str, died: SystemTime| {
+        let letter = DeadLetter {
+            topic: Some(place.topic.clone()),
+            time: Some(died),
+            ..DeadLetter::new("bad".into())
+        };
+        let mut message = Message::new("x").with_id(id).with_key(id);
+        letter.write(&mut message);
+        message
+    };
+    let (now, minute) = (SystemTime::now(), Duration::from_secs(60));
+    place.publish(&place.dead, vec![letter("late", now - minute), letter("old", now - 6 * minute)]).await;
+    let replayed = place.replay(&Filter::default(), ReplayOptions::default()).await;
+    assert_eq!((replayed.summary.done, replayed.summary.failed), (1, 1));
+    assert_eq!(replayed.errors, [Kind::Duplicate]);
+    let left = place.letters().await;
+    assert!(left.held().len() == 1 && left.held()[0].is(&"late".into()));
+    left.close().await.unwrap();
+    let new_ids = ReplayOptions { new_ids: true, ..Default::default() };
+    assert!(place.replay(&Filter::default(), new_ids).await.summary.is_complete());
+    assert_eq!(place.received().await.len(), 2);
 }

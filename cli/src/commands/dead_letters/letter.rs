@@ -1,14 +1,14 @@
 //! A dead letter as people and programs see it.
 
-use anybroker::dead_letter::{DeadLetter, HEADERS};
-use anybroker::{Delivery, MessageId, Topic};
+use anybroker::dead_letter::{DeadLetter, HEADERS, Letter};
+use anybroker::{MessageId, Topic};
 use serde::Serialize;
 
 use crate::commands::subscribe::render::{Line, printable, rfc3339};
 
 /// A dead letter. What it had before it died is the message.
 #[derive(Serialize)]
-pub(super) struct Letter<'a> {
+pub(super) struct Row<'a> {
     reason: Option<String>,
     class: Option<&'static str>,
     chain: Vec<String>,
@@ -19,7 +19,7 @@ pub(super) struct Letter<'a> {
     message_time: Option<String>,
     message: Line<'a>,
     #[serde(skip)]
-    delivery: &'a Delivery,
+    letter: &'a Letter,
 }
 
 /// Where the message died.
@@ -30,12 +30,11 @@ struct Origin {
     group: Option<String>,
 }
 
-impl<'a> Letter<'a> {
-    pub(super) fn of(delivery: &'a Delivery, topic: &'a Topic) -> Self {
-        let said = DeadLetter::read(delivery);
-        let said = said.as_ref();
+impl<'a> Row<'a> {
+    pub(super) fn of(letter: &'a Letter, topic: &'a Topic) -> Self {
+        let (said, delivery) = (letter.envelope(), letter.delivery());
         let reason = said.map(|said| &said.reason);
-        Letter {
+        Row {
             reason: reason.map(|reason| reason.text().to_owned()),
             class: reason.and_then(|reason| reason.class()).map(|class| class.as_str()),
             chain: reason.map(|reason| reason.chain().to_vec()).unwrap_or_default(),
@@ -45,22 +44,17 @@ impl<'a> Letter<'a> {
             dead_lettered: said.and_then(|said| said.time).map(rfc3339),
             message_time: said.and_then(|said| said.message_time).map(rfc3339),
             message: Line::of(delivery, topic),
-            delivery,
+            letter,
         }
     }
 
-    /// Whether it is the message of that id.
-    pub(super) fn is(&self, id: &MessageId) -> bool {
-        self.delivery.id().as_ref() == Some(id)
-    }
-
-    /// Its row in the list: id, key, type, reason, origin, attempts, time.
-    pub(super) fn row(&self) -> [String; 7] {
-        let id = self.delivery.id().map(|id| id.to_string());
+    /// The cells of its row in the list: id, key, type, reason, origin, attempts, time.
+    pub(super) fn cells(&self) -> [String; 7] {
+        let id = self.letter.id().map(|id| id.to_string());
         [
             text(id.as_deref()),
-            self.delivery.key().map_or_else(|| "-".to_owned(), printable),
-            text(self.delivery.event_type()),
+            self.letter.delivery().key().map_or_else(|| "-".to_owned(), printable),
+            text(self.letter.delivery().event_type()),
             text(self.reason.as_deref()),
             self.origin.text(),
             self.attempts.map_or_else(|| "-".to_owned(), |attempts| attempts.to_string()),
@@ -72,17 +66,17 @@ impl<'a> Letter<'a> {
     pub(super) fn text(&self) -> String {
         let names = ["id", "key", "type", "reason", "from", "attempts", "time"];
         let mut lines: Vec<_> =
-            names.iter().zip(self.row()).map(|(name, value)| format!("{name:<10}{value}")).collect();
+            names.iter().zip(self.cells()).map(|(name, value)| format!("{name:<10}{value}")).collect();
         let more = [("class", self.class), ("behind", self.parked_behind.as_deref())];
         let more = more.into_iter().chain(self.chain.iter().map(|cause| ("cause", Some(cause.as_str()))));
         lines.extend(
             more.filter_map(|(name, value)| Some(format!("{name:<10}{}", printable(value?.as_bytes())))),
         );
-        let own = self.delivery.headers().filter(|(name, _)| !HEADERS.contains(name));
+        let own = self.letter.delivery().headers().filter(|(name, _)| !HEADERS.contains(name));
         lines.extend(own.map(|(name, value)| {
             format!("{:<10}{}={}", "header", printable(name.as_bytes()), printable(value))
         }));
-        lines.push(format!("{:<10}{}", "payload", printable(self.delivery.payload())));
+        lines.push(format!("{:<10}{}", "payload", printable(self.letter.delivery().payload())));
         lines.join("\n")
     }
 }

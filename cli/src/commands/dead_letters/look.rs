@@ -1,74 +1,45 @@
-//! Reads dead letters and holds them until they have been printed.
+//! Reads dead letters, and holds them.
 
-use std::time::{Duration, Instant};
-
-use anybroker::{Broker, Consumer, Delivery, MessageId, Subscription};
-use tokio::time::Instant as Timer;
+use anybroker::Broker;
+use anybroker::dead_letter::{Letters, Queue};
 
 use super::Which;
+use super::choice::Choice;
 use crate::connect::within;
 use crate::failure::Failure;
+use crate::output;
 use crate::progress;
 use crate::signals::Signals;
 
-/// How long a new member may take to be given its share, while letters wait.
-const JOINING: Duration = Duration::from_secs(10);
-
-/// Opens a consumer that holds as many letters as are to be looked at.
-pub(super) async fn open(broker: &Broker, which: &Which) -> Result<Box<dyn Consumer>, Failure> {
-    let subscription = Subscription::new(which.topic.clone(), which.group.clone());
-    let subscription = subscription.prefetch(which.max.into());
-    Ok(within("look at dead letters", broker.consumer(subscription)).await?)
+/// Joins the group.
+pub(super) async fn open(broker: &Broker, which: &Which) -> Result<Letters, Failure> {
+    let queue = Queue::new(broker.clone(), which.topic.clone(), which.group.clone());
+    let queue = queue.max(which.max.into()).idle(which.idle);
+    Ok(within("look at dead letters", queue.open()).await?)
 }
 
-/// Reads until there are enough, the one looked for has come, nothing comes any more, or a signal comes.
+/// Reads until there are enough, those looked for have come, nothing comes any more, or a signal comes; says whether it was
+/// that.
 pub(super) async fn read(
-    broker: &Broker,
+    letters: &mut Letters,
     which: &Which,
-    id: Option<&MessageId>,
-    consumer: &mut dyn Consumer,
+    choice: &Choice,
     signals: &mut Signals,
-) -> Result<Vec<Delivery>, Failure> {
+) -> Result<bool, Failure> {
     let bar = progress::waiting(format!("reading {}", which.topic));
-    let mut held = Vec::new();
-    let read = tokio::select! {
-        read = take(broker, which, id, consumer, &mut held) => read,
-        () = signals.next() => Ok(()),
+    let interrupted = tokio::select! {
+        read = letters.read(|letters| choice.is_found(letters)) => read.map(|()| false),
+        () = signals.next() => Ok(true),
     };
     bar.finish_and_clear();
-    read.map(|()| held)
-}
-
-async fn take(
-    broker: &Broker,
-    which: &Which,
-    id: Option<&MessageId>,
-    consumer: &mut dyn Consumer,
-    held: &mut Vec<Delivery>,
-) -> Result<(), Failure> {
-    let (most, began) = (usize::from(which.max), Instant::now());
-    let mut last = Timer::now();
-    while held.len() < most {
-        let left = most - held.len();
-        match tokio::time::timeout_at(last + which.idle, consumer.receive(left)).await {
-            Ok(received) => {
-                let received = received?;
-                let found = id.is_some_and(|id| received.iter().any(|one| one.id().as_ref() == Some(id)));
-                held.extend(received);
-                if found {
-                    return Ok(());
-                }
-            }
-            Err(_) if held.is_empty() && began.elapsed() < JOINING && waits(broker, which).await => {}
-            Err(_) => return Ok(()),
-        }
-        last = Timer::now();
+    if interrupted.is_ok() && letters.is_full() {
+        output::note(&format!("there may be more: these were the first {}; see --max", letters.seen()));
     }
-    Ok(())
-}
-
-/// Whether letters wait for the group.
-async fn waits(broker: &Broker, which: &Which) -> bool {
-    let backlog = within("backlog", broker.admin().backlog(&which.topic, &which.group)).await;
-    backlog.is_ok_and(|letters| letters > 0)
+    match within("backlog", async { Ok(letters.waiting().await) }).await {
+        Ok(waiting) if waiting > 0 && !choice.is_found(letters) => output::note(&format!(
+            "about {waiting} more wait behind these: the broker hands out the later ones of a key when earlier ones are settled"
+        )),
+        _ => {}
+    }
+    Ok(interrupted?)
 }
