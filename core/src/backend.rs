@@ -53,6 +53,11 @@ pub trait Backend: fmt::Debug + Send + Sync + 'static {
     /// Topics and groups.
     fn admin(&self) -> &dyn Admin;
 
+    /// The messaging system's name in telemetry: OpenTelemetry's, where it has one (`kafka`, `rabbitmq`, `nats`, `aws_sqs`).
+    fn system(&self) -> Option<&'static str> {
+        None
+    }
+
     /// The native client, for what the contract does not have. Using it leaves the guarantees.
     fn native(&self) -> Option<&(dyn Any + Send + Sync)> {
         None

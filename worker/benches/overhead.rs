@@ -12,7 +12,7 @@ use anybroker_core::{
     Topic, Topology,
 };
 use anybroker_worker::{Batches, Handling, Outcomes, Worker};
-use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use criterion::{Criterion, Throughput};
 use tokio::runtime::Runtime;
 use tokio::sync::Notify;
 
@@ -151,5 +151,8 @@ where
     })
 }
 
-criterion_group!(benches, overhead);
-criterion_main!(benches);
+fn main() {
+    let mut criterion = Criterion::default().configure_from_args();
+    overhead(&mut criterion);
+    criterion.final_summary();
+}

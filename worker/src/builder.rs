@@ -13,6 +13,7 @@ use crate::handling::{Batches, Handling};
 use crate::observe::Observer;
 use crate::publishers::Publishers;
 use crate::serve::Serving;
+use crate::telemetry::Spans;
 use crate::worker::Worker;
 
 /// Makes a [`Worker`].
@@ -23,6 +24,8 @@ pub struct Builder {
     shutdown: Duration,
     observers: Vec<Arc<dyn Observer>>,
     beside: Vec<BoxFuture<'static, ()>>,
+    #[cfg(feature = "otel")]
+    telemetry: Option<crate::Telemetry>,
     subscribed: Vec<Subscribed>,
 }
 
@@ -52,6 +55,8 @@ impl Builder {
             shutdown: Duration::from_secs(25),
             observers: Vec::new(),
             beside: Vec::new(),
+            #[cfg(feature = "otel")]
+            telemetry: None,
             subscribed: Vec::new(),
         }
     }
@@ -77,6 +82,14 @@ impl Builder {
     /// Lets `observer` hear what happens.
     pub fn observe(mut self, observer: Arc<dyn Observer>) -> Self {
         self.observers.push(observer);
+        self
+    }
+
+    /// Sends spans and metrics to OpenTelemetry, and lets traces travel with the messages.
+    #[cfg(feature = "otel")]
+    pub fn telemetry(mut self, telemetry: crate::Telemetry) -> Self {
+        self.observers.push(telemetry.observer(&self.broker));
+        self.telemetry = Some(telemetry);
         self
     }
 
@@ -175,7 +188,10 @@ impl Builder {
         if self.subscribed.is_empty() {
             return Err(invalid("it has no subscription").advice("add one: Builder::subscribe"));
         }
-        let context = Context::new(Arc::new(self.states), Publishers::new(self.broker.clone()));
+        let spans = Spans::new(&self.broker);
+        #[cfg(feature = "otel")]
+        let spans = spans.with_telemetry(self.telemetry);
+        let context = Context::new(Arc::new(self.states), Publishers::with(self.broker.clone(), spans));
         let mut prepared = Vec::new();
         for Subscribed { subscription, handling, prepare } in self.subscribed {
             if subscription.dead_letter.as_ref().is_some_and(|policy| policy.max_attempts.is_some()) {

@@ -90,5 +90,7 @@ pub use retry::Retry;
 #[cfg(feature = "sqlite")]
 pub use store::SqliteStore;
 pub use store::{Admission, Begin, IdempotencyStore, Lot, MemoryStore, ParkingStore};
-pub use telemetry::Metrics;
+#[cfg(feature = "otel")]
+pub use telemetry::Telemetry;
+pub use telemetry::{Metrics, SPANS};
 pub use worker::Worker;

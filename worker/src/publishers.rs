@@ -9,6 +9,8 @@ use anybroker_core::{
 };
 use tokio::sync::Mutex;
 
+use crate::telemetry::Spans;
+
 /// Publishers by topic, opened on first use and shared by all handlers of a worker.
 ///
 /// What a handler publishes is not undone when it fails afterwards: the next attempt publishes again. Give such messages an
@@ -16,13 +18,23 @@ use tokio::sync::Mutex;
 #[derive(Clone)]
 pub struct Publishers {
     broker: Broker,
+    spans: Spans,
     open: Arc<Mutex<HashMap<Topic, Arc<dyn Publisher>>>>,
 }
 
 impl Publishers {
     /// Publishers of this broker.
     pub fn new(broker: Broker) -> Self {
-        Publishers { broker, open: Arc::default() }
+        let spans = Spans::new(&broker);
+        Self::with(broker, spans)
+    }
+
+    pub(crate) fn with(broker: Broker, spans: Spans) -> Self {
+        Publishers { broker, spans, open: Arc::default() }
+    }
+
+    pub(crate) fn spans(&self) -> &Spans {
+        &self.spans
     }
 
     /// The publisher of a topic, opened with the defaults of [`PublisherOptions`] unless [`open`](Self::open) has.
@@ -50,7 +62,7 @@ impl Publishers {
             return Ok(publisher.clone());
         }
         let topic = options.topic.clone();
-        let publisher = self.broker.publisher(options).await?;
+        let publisher = self.spans.publisher(&self.broker, options).await?;
         open.insert(topic, publisher.clone());
         Ok(publisher)
     }

@@ -43,7 +43,8 @@
 //! | `sqs` | Amazon SQS FIFO | `sqs://region` | a C compiler |
 //! | `pulsar` | Apache Pulsar 3 and 4 | `pulsar://host:6650/tenant/namespace`, `pulsar+ssl://` | a C compiler, protoc |
 //!
-//! Of the [`worker`]: `endpoint` answers `/livez`, `/readyz` and `/metrics` over HTTP.
+//! Of the [`worker`]: `endpoint` answers `/livez`, `/readyz` and `/metrics` over HTTP; `otel` sends spans and metrics to
+//! OpenTelemetry, and lets traces travel with the messages.
 //!
 //! [`backend`] has one module for each that is built in, with its typed configuration, whose fields are the URL's
 //! parameters. An unknown parameter is an error.

@@ -159,6 +159,10 @@ impl Backend for Kafka {
         .await
     }
 
+    fn system(&self) -> Option<&'static str> {
+        Some("kafka")
+    }
+
     fn admin(&self) -> &dyn Admin {
         &self.admin
     }

@@ -144,6 +144,10 @@ impl Backend for Memory {
         Ok(self.guarantees.clone())
     }
 
+    fn system(&self) -> Option<&'static str> {
+        Some("memory")
+    }
+
     fn admin(&self) -> &dyn Admin {
         self
     }

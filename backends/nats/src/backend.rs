@@ -170,6 +170,10 @@ impl Backend for Nats {
         Ok(Facts { config, server: &server, topic: found.as_ref(), group: layout.as_ref() }.guarantees())
     }
 
+    fn system(&self) -> Option<&'static str> {
+        Some("nats")
+    }
+
     fn admin(&self) -> &dyn Admin {
         self
     }

@@ -165,6 +165,10 @@ impl Backend for Rabbit {
         Ok(facts.guarantees())
     }
 
+    fn system(&self) -> Option<&'static str> {
+        Some("rabbitmq")
+    }
+
     fn admin(&self) -> &dyn Admin {
         self
     }

@@ -175,6 +175,10 @@ impl Backend for Sqlite {
         }
     }
 
+    fn system(&self) -> Option<&'static str> {
+        Some("sqlite")
+    }
+
     fn admin(&self) -> &dyn Admin {
         self
     }

@@ -103,6 +103,10 @@ impl Backend for Sqs {
         Ok(Facts { config: &self.config, queues: &queues }.guarantees())
     }
 
+    fn system(&self) -> Option<&'static str> {
+        Some("aws_sqs")
+    }
+
     fn admin(&self) -> &dyn Admin {
         self
     }

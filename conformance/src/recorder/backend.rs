@@ -34,6 +34,10 @@ impl Backend for Recorded {
         self.broker.guarantees(topic, group).await
     }
 
+    fn system(&self) -> Option<&'static str> {
+        self.broker.system()
+    }
+
     fn admin(&self) -> &dyn Admin {
         self.broker.admin()
     }

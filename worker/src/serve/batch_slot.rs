@@ -6,6 +6,7 @@ use std::sync::Arc;
 use anybroker_core::{Delivery, Key};
 use tokio::time::Instant;
 use tower::Service;
+use tracing::Span;
 
 use super::desk::Desk;
 use super::guard::Guarded;
@@ -43,8 +44,8 @@ where
             if batch.is_empty() {
                 continue;
             }
-            let Some(results) = self.handle(&batch).await else { return };
-            self.finish(batch.into(), results.into());
+            let Some((results, span)) = self.handle(&batch).await else { return };
+            span.in_scope(|| self.finish(batch.into(), results.into()));
         }
     }
 
@@ -88,22 +89,26 @@ where
     }
 
     /// None if the desk was closed before it began: dropped, the batch is handed back.
-    async fn handle(&mut self, batch: &[Task]) -> Option<Vec<Result<(), Failure>>> {
+    async fn handle(&mut self, batch: &[Task]) -> Option<(Vec<Result<(), Failure>>, Span)> {
         let began = self.desk.is_observed().then(Instant::now);
-        let result = match self.service.ready().await? {
-            Err(failure) => Err(failure),
+        let (result, operation) = match self.service.ready().await? {
+            Err(failure) => (Err(failure), None),
             Ok(()) => {
                 batch.iter().for_each(|task| self.desk.begins(task));
                 let settler = &self.service.settler;
                 let views = batch.iter().map(|task| task.delivery.view(task.attempt(), settler.clone()));
-                self.service.call(views.collect()).await
+                let operation = self.desk.process(batch);
+                let result = operation.run(self.service.call(views.collect())).await;
+                (result, Some(operation))
             }
         };
         let each = result.map_or_else(|failure| Outcomes(Err(failure)), Into::into).each(batch.len());
+        let failed = each.iter().find_map(|result| result.as_ref().err());
+        let span = operation.map_or_else(Span::none, |operation| operation.end(failed));
         if let Some(took) = began.map(|began| began.elapsed()) {
             batch.iter().zip(&each).for_each(|(task, result)| self.desk.ended(task, result, took));
         }
-        Some(each)
+        Some((each, span))
     }
 
     fn finish(&self, mut batch: VecDeque<Task>, mut results: VecDeque<Result<(), Failure>>) {

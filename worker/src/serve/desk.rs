@@ -15,6 +15,7 @@ use crate::failure::{BoxError, Failure};
 use crate::handling::{Handling, Hopeless};
 use crate::observe::{Happening, Observer, Outcome, Wants};
 use crate::retry::Decision;
+use crate::telemetry::{Operation, Spans};
 
 /// The error that ends the worker.
 #[derive(Default)]
@@ -33,6 +34,7 @@ pub(super) struct Desk {
     pub(super) delays: Delays,
     fatal: Fatal,
     observers: Arc<[Arc<dyn Observer>]>,
+    pub(super) spans: Spans,
     lanes: Mutex<Lanes>,
     work: Notify,
     closed: watch::Sender<bool>,
@@ -44,6 +46,7 @@ impl Desk {
         settler: Arc<dyn Settler>,
         dead_letters: Option<Topic>,
         observers: Arc<[Arc<dyn Observer>]>,
+        spans: Spans,
     ) -> Self {
         Desk {
             handling,
@@ -53,6 +56,7 @@ impl Desk {
             delays: Delays::default(),
             fatal: Fatal::default(),
             observers,
+            spans,
             lanes: Mutex::default(),
             work: Notify::new(),
             closed: watch::Sender::new(false),
@@ -278,6 +282,12 @@ impl Desk {
         for observer in &*self.observers {
             observer.observe(self.settler.topic(), self.settler.group(), happening);
         }
+    }
+
+    /// A handler's work on these begins.
+    pub(super) fn process(&self, tasks: &[Task]) -> Operation {
+        let attempt = tasks.first().map_or(1, Task::attempt);
+        self.spans.process(&*self.settler, tasks.iter().map(|task| &task.delivery), attempt)
     }
 
     /// What the observers want to hear besides.

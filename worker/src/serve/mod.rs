@@ -64,7 +64,7 @@ impl Serving {
     where
         S: Service<Delivery, Error: Into<BoxError>, Future: Send> + Clone + Send + 'static,
     {
-        self.with(|desk| Slot::new(desk, context.fork(), service.clone()).run()).await
+        self.with(&context, |desk| Slot::new(desk, context.fork(), service.clone()).run()).await
     }
 
     /// The same in batches.
@@ -75,16 +75,17 @@ impl Serving {
             + Send
             + 'static,
     {
-        self.with(|desk| BatchSlot::new(desk, context.fork(), service.clone(), batches).run()).await
+        self.with(&context, |desk| BatchSlot::new(desk, context.fork(), service.clone(), batches).run()).await
     }
 
-    async fn with<F>(mut self, slot: impl Fn(Arc<Desk>) -> F) -> Result<()>
+    async fn with<F>(mut self, context: &Context, slot: impl Fn(Arc<Desk>) -> F) -> Result<()>
     where
         F: Future<Output = ()> + Send + 'static,
     {
         let settler = self.consumer.settler();
-        let desk =
-            Desk::new(self.handling.clone(), settler, self.dead_letters.take(), self.observers.clone());
+        let spans = context.publishers().spans().clone();
+        let (dead_letters, observers) = (self.dead_letters.take(), self.observers.clone());
+        let desk = Desk::new(self.handling.clone(), settler, dead_letters, observers, spans);
         let desk = Arc::new(desk);
         desk.observe(&Happening::Opened);
         let mut slots = JoinSet::new();
@@ -112,7 +113,7 @@ impl Serving {
                 error = desk.fatal() => return Err(error),
                 due = desk.delays.due() => desk.push(due),
                 () = heart.beat() => desk.observe(&Happening::Beats(Loop::Receiving)),
-                received = self.consumer.receive(BATCH) => {
+                received = desk.spans.receive(&mut *self.consumer, &*desk.settler, BATCH) => {
                     let received = received?;
                     desk.observe(&Happening::Received(received.len()));
                     desk.push(received.into_iter().map(Task::new));

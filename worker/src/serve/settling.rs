@@ -125,7 +125,7 @@ async fn acknowledge(desk: &Desk, decided: Vec<Decided>) {
         false => Vec::new(),
     };
     let batch = decided.into_iter().map(|one| Settlement::ack(one.task.delivery)).collect();
-    let results = desk.settler.settle(batch).await;
+    let results = desk.spans.settle(&*desk.settler, batch).await;
     for (at, result) in results.iter().enumerate() {
         if let Err(refused) = result {
             note_refused(refused.error());
@@ -150,7 +150,8 @@ async fn settle_one(desk: &Desk, decided: Decided) {
     let mut wait = REFUSED.0;
     let result = loop {
         let settlement = Settlement { delivery, verdict: verdict.clone() };
-        let result = desk.settler.settle(vec![settlement]).await.pop().unwrap_or(Ok(Settled::Recorded));
+        let mut results = desk.spans.settle(&*desk.settler, vec![settlement]).await;
+        let result = results.pop().unwrap_or(Ok(Settled::Recorded));
         match result {
             Err(refused) if is_dead_letter(&verdict) && !is_gone(refused.error()) => {
                 let (error, back) = refused.into_parts();

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use anybroker_core::Delivery;
 use tokio::time::Instant;
 use tower::Service;
+use tracing::Span;
 
 use super::desk::Desk;
 use super::guard::Guarded;
@@ -30,23 +31,25 @@ where
     pub(super) async fn run(mut self) {
         while let Some(task) = self.desk.next().await {
             let Some(task) = self.desk.admit(task).await else { continue };
-            let Some(result) = self.handle(&task).await else { return };
-            self.desk.finish(task, result, |_| Vec::new());
+            let Some((result, span)) = self.handle(&task).await else { return };
+            span.in_scope(|| self.desk.finish(task, result, |_| Vec::new()));
         }
     }
 
     /// None if the desk was closed before it began: dropped, the task is handed back.
-    async fn handle(&mut self, task: &Task) -> Option<Result<(), Failure>> {
+    async fn handle(&mut self, task: &Task) -> Option<(Result<(), Failure>, Span)> {
         if let Err(failure) = self.service.ready().await? {
-            return Some(Err(failure));
+            return Some((Err(failure), Span::none()));
         }
         let began = self.desk.is_observed().then(Instant::now);
         self.desk.begins(task);
         let view = task.delivery.view(task.attempt(), self.service.settler.clone());
-        let result = self.service.call(view).await.map(drop);
+        let operation = self.desk.process(std::slice::from_ref(task));
+        let result = operation.run(self.service.call(view)).await.map(drop);
         if let Some(began) = began {
             self.desk.ended(task, &result, began.elapsed());
         }
-        Some(result)
+        let span = operation.end(result.as_ref().err());
+        Some((result, span))
     }
 }

@@ -12,7 +12,10 @@ mod lanes;
 mod lifecycle;
 mod metrics;
 mod mute;
+#[cfg(feature = "otel")]
+mod otel;
 mod retries;
+mod spans;
 mod stores;
 mod testing;
 mod typed;

@@ -86,6 +86,10 @@ impl Backend for CoreNats {
         Ok(guarantees::guarantees(&self.link.server()?))
     }
 
+    fn system(&self) -> Option<&'static str> {
+        Some("nats")
+    }
+
     fn admin(&self) -> &dyn Admin {
         self
     }
