@@ -181,7 +181,10 @@ impl Member {
             let session = self.session().clone();
             let result = tokio::select! {
                 up = link.up("receive", REFUSED_FOR) => match up {
-                    Ok(epoch) => self.go_on(epoch).await,
+                    Ok(epoch) => tokio::select! {
+                        gone_on = self.go_on(epoch) => gone_on,
+                        () = link.lost(epoch) => Err(lost_again()),
+                    },
                     Err(error) => Err(error),
                 },
                 command = self.commands.recv() => return Ok(Err(command.map(|close| close.0))),
@@ -304,6 +307,14 @@ impl Looking {
         self.0 = None;
         seen
     }
+}
+
+fn lost_again() -> Error {
+    Error::new(
+        Kind::Disconnected,
+        "receive",
+        "the connection was lost again while the partitions were taken up",
+    )
 }
 
 fn is_away() -> Error {

@@ -125,8 +125,8 @@ impl Ledger {
     }
 
     /// When something happens by itself: a delay ends or a lease lapses.
-    pub(super) fn next_due(&self) -> Option<Instant> {
-        let retries = self.partitions.values().filter(|p| !p.draining).filter_map(Partition::next_due);
+    pub(super) fn next_due(&self, now: Instant) -> Option<Instant> {
+        let retries = self.partitions.values().filter(|p| p.hands_out(now)).filter_map(Partition::next_due);
         retries.chain(self.leases.front().map(|(until, _)| *until)).min()
     }
 

@@ -165,7 +165,7 @@ impl Partition {
 
     /// Hands out the next record: one that is due again, or one never handed out whose key waits for nothing.
     pub(super) fn next(&mut self, number: u32, now: Instant) -> Option<Handout> {
-        if self.draining || self.lapsed(now) {
+        if !self.hands_out(now) {
             return None;
         }
         let sequence = self.retries.take_due(now).or_else(|| self.advance(now))?;
@@ -193,6 +193,11 @@ impl Partition {
         };
         self.handed += 1;
         Some(handout)
+    }
+
+    /// Whether it is ours, and to stay so.
+    pub(super) fn hands_out(&self, now: Instant) -> bool {
+        !self.draining && !self.lapsed(now)
     }
 
     fn advance(&mut self, now: Instant) -> Option<u64> {
@@ -422,8 +427,23 @@ impl Partition {
         self.until.is_some_and(|until| until <= now)
     }
 
+    /// The application has let go of a record while the partition may be another's. It waits here: should the partition be
+    /// renewed after all, nobody else delivers it.
+    fn let_go(&mut self, token: Token) {
+        let handed = |e: &&mut Entry| e.handout == token.handout && e.state == State::Handed;
+        if let Some(entry) = self.entry(token.sequence).filter(handed) {
+            entry.state = State::Waiting;
+            let now = Instant::now();
+            self.put_back(token.sequence, now, now);
+        }
+    }
+
     fn held(&mut self, token: Token) -> Result<&mut Entry> {
-        if token.generation != self.generation || (self.until.is_some() && self.lapsed(Instant::now())) {
+        if token.generation != self.generation {
+            return Err(fenced());
+        }
+        if self.until.is_some() && self.lapsed(Instant::now()) {
+            self.let_go(token);
             return Err(fenced());
         }
         self.overtaken.remove(&(token.sequence, token.handout));

@@ -255,7 +255,7 @@ impl Session {
             }
         }
         ledger.end_batch();
-        let due = ledger.next_due();
+        let due = ledger.next_due(now);
         drop(ledger);
         for (delivery, failures) in exhausted {
             let session = self.clone();

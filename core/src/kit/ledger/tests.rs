@@ -237,7 +237,7 @@ fn a_lapsed_lease_is_a_failed_attempt() {
     world.push(Some(1));
     world.take();
     let lapsed = world.known[0].handed.take().unwrap();
-    assert_eq!(world.ledger.next_due(), Some(world.now + Duration::from_secs(1)));
+    assert_eq!(world.ledger.next_due(world.now), Some(world.now + Duration::from_secs(1)));
     world.now += Duration::from_secs(1);
     assert_eq!(world.take(), Some(0));
     assert_eq!(

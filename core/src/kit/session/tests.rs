@@ -415,7 +415,8 @@ async fn a_partition_whose_time_is_up_hands_out_and_settles_nothing() {
     let late = tokio::time::timeout(Duration::from_secs(1), consumer.receive(1)).await;
     assert!(late.is_err(), "handed out after its time: {late:?}");
     session.hold_until(0, Instant::now() + Duration::from_secs(5));
-    assert_eq!(payloads(&consumer.receive(1).await.unwrap()), [b"1"]);
+    // Nobody else had it meanwhile.
+    assert_eq!(payloads(&consumer.receive(1).await.unwrap()), [b"0"]);
 }
 
 /// A link that holds its session, as those of adapters do.
@@ -447,4 +448,21 @@ async fn a_consumer_that_has_gone_leaves_nothing_behind() {
         drop(settler);
         assert!(left.upgrade().is_none(), "closed in order: {close}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_let_go_while_the_partition_may_be_anothers_comes_again_if_it_is_renewed() {
+    let (session, mut consumer) = session(&["a", "a", "b"]);
+    session.hold_until(0, Instant::now() + Duration::from_secs(5));
+    let mut batch = consumer.receive(9).await.unwrap();
+    tokio::time::advance(Duration::from_secs(6)).await;
+    assert!(!session.is_current(batch[0].token()));
+    let refused = batch.pop().unwrap().ack().await.unwrap_err();
+    assert_eq!(refused.error().kind(), Kind::Fenced);
+    drop((refused, batch));
+    session.hold_until(0, Instant::now() + Duration::from_secs(5));
+    let mut again: Vec<_> =
+        payloads(&consumer.receive(9).await.unwrap()).iter().map(|p| p.to_vec()).collect();
+    again.sort();
+    assert_eq!(again, [b"0", b"1", b"2"]);
 }
