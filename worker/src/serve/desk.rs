@@ -244,13 +244,16 @@ impl Desk {
     fn end(&self, task: Task, source: BoxError) {
         let error = Error::new(Kind::Unexpected, "handle", format!("the worker cannot go on: {source}"));
         let error = error.on(format!("topic `{}`, group `{}`", self.settler.topic(), self.settler.group()));
-        self.fatal
-            .error
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get_or_insert(error.with_source(source));
-        self.fatal.raised.notify_one();
+        self.raise(error.with_source(source));
         drop(task);
+    }
+
+    /// Ends the worker with this error, unless there is one already.
+    pub(super) fn raise(&self, error: Error) {
+        let mut raised = self.fatal.error.lock().unwrap_or_else(PoisonError::into_inner);
+        raised.get_or_insert(error);
+        drop(raised);
+        self.fatal.raised.notify_one();
     }
 
     /// Waits for the error that ends the worker.

@@ -10,10 +10,12 @@ mod settling;
 mod slot;
 
 use std::future::Future;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anybroker_core::{Consumer, Delivery, Error, Kind, Result, Topic};
+use futures::FutureExt;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -90,9 +92,9 @@ impl Serving {
         desk.observe(&Happening::Opened);
         let mut slots = JoinSet::new();
         for _ in 0..self.handling.concurrency {
-            slots.spawn(slot(desk.clone()));
+            slots.spawn(watched(desk.clone(), slot(desk.clone())));
         }
-        let settling = tokio::spawn(settling::settle(desk.clone()));
+        let settling = tokio::spawn(watched(desk.clone(), settling::settle(desk.clone())));
         let served = self.serve(&desk).await;
         desk.observe(&Happening::Draining);
         let drained = self.drain(&desk, slots).await;
@@ -159,6 +161,13 @@ impl Serving {
                     .on(on()))
             }
         }
+    }
+}
+
+/// A panic of the worker's own parts, or of an observer, ends the worker: it must not go on without them in silence.
+async fn watched(desk: Arc<Desk>, part: impl Future<Output = ()>) {
+    if AssertUnwindSafe(part).catch_unwind().await.is_err() {
+        desk.raise(Error::new(Kind::Unexpected, "run the worker", "a part of it, or an observer, panicked"));
     }
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anybroker_core::{Kind, Subscription, Topic};
-use anybroker_worker::{Failure, Worker};
+use anybroker_worker::{Failure, Happening, Observer, Worker};
 
 use crate::common::{Seen, broker, group, keyed, noting, publish, settled, subscription, topic};
 
@@ -79,4 +79,23 @@ async fn a_closed_broker_ends_the_worker_with_an_error() {
     seen.wait(1).await;
     broker.close().await.unwrap();
     assert_eq!(running.await.unwrap().unwrap_err().kind(), Kind::Closed);
+}
+
+/// Panics when a message was settled.
+struct Clumsy;
+
+impl Observer for Clumsy {
+    fn observe(&self, _: &Topic, _: &anybroker_core::Group, happening: &Happening<'_>) {
+        assert!(!matches!(happening, Happening::Settled { .. }), "on purpose");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_observer_that_panics_ends_the_worker_with_an_error() {
+    let (broker, seen) = (broker("").await, Seen::default());
+    publish(&broker, keyed(1, 2)).await;
+    let worker = Worker::builder(broker.clone()).observe(std::sync::Arc::new(Clumsy));
+    let worker = worker.subscribe(subscription(), noting(&seen, |_| async { Ok(()) })).build().unwrap();
+    let error = worker.run_until(std::future::pending()).await.unwrap_err();
+    assert!(error.to_string().contains("panicked"), "{error}");
 }
