@@ -213,10 +213,8 @@ pub(super) async fn acknowledgement_after_handover(context: Context) -> CaseResu
     if let Some(lost) = stage.keeps_nothing() {
         return Ok(lost);
     }
-    let exclusivity = stage.guarantees.exclusivity.value;
-    if matches!(exclusivity, Exclusivity::None | Exclusivity::Key) {
-        let text = format!("exclusivity = {exclusivity}: it has no partitions that change hands");
-        return Ok(Finding::NotPromised(text));
+    if stage.guarantees.exclusivity.value == Exclusivity::Key {
+        return Ok(Finding::NotPromised("exclusivity = key: it has no partitions that change hands".into()));
     }
     let partitions = partitions(&stage).await?;
     let one_stays =

@@ -11,7 +11,6 @@ mod impostor;
 mod kafka;
 mod nats;
 mod one_provider;
-mod pulsar;
 mod rabbitmq;
 mod redaction;
 mod secrets;
@@ -59,7 +58,6 @@ fn main() {
         ("rabbitmq4", rabbitmq::cases()),
         ("nats", nats::cases()),
         ("elasticmq", amazon::cases()),
-        ("pulsar", pulsar::cases()),
     ] {
         let target = Arc::new(Target::find(process));
         trials.extend(cases.into_iter().map(|case| trial(target.clone(), case)));
