@@ -9,7 +9,6 @@ mod log;
 mod output;
 mod place;
 mod progress;
-mod signals;
 
 use std::process::ExitCode;
 

@@ -10,7 +10,7 @@ use serde::Serialize;
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 
 use crate::failure::Failure;
-use crate::signals::Signals;
+use anybroker::worker::Signals;
 
 /// Prints a whole result. A reader who has gone away is not an error.
 pub(crate) fn print(text: &str) -> Result<(), Failure> {

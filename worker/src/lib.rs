@@ -87,6 +87,7 @@ pub use layers::{CircuitBreaker, CircuitBroken, Idempotency, Idempotent};
 pub use observe::{Happening, Loop, Observer, Outcome, Wants};
 pub use publishers::Publishers;
 pub use retry::Retry;
+pub use signals::Signals;
 #[cfg(feature = "sqlite")]
 pub use store::SqliteStore;
 pub use store::{Admission, Begin, IdempotencyStore, Lot, MemoryStore, ParkingStore};

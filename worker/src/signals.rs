@@ -1,22 +1,39 @@
-//! The signals that end a worker.
+//! The signals that end a program.
 
-use anybroker_core::{Error, Kind, Result};
+use anybroker_core::Result;
 
-/// SIGTERM and SIGINT; elsewhere than on Unix, ctrl-C.
-pub(crate) struct Signals {
+/// SIGTERM and SIGINT, which ask to stop, caught from its creation on; elsewhere than on Unix, ctrl-C.
+///
+/// [`Worker::run`](crate::Worker::run) catches them by itself; a program that has more to end uses this and
+/// [`run_until`](crate::Worker::run_until).
+#[derive(Debug)]
+pub struct Signals {
     #[cfg(unix)]
     each: [tokio::signal::unix::Signal; 2],
 }
 
 #[cfg(unix)]
 impl Signals {
-    pub(crate) fn catch() -> Result<Self> {
+    /// Catches the signals from now on.
+    ///
+    /// # Errors
+    /// `Unexpected` if the system refuses.
+    pub fn catch() -> Result<Self> {
+        use anybroker_core::{Error, Kind};
         use tokio::signal::unix::{SignalKind, signal};
-        let catch = |kind| signal(kind).map_err(refused);
+        let catch = |kind| {
+            signal(kind).map_err(|error| {
+                Error::new(Kind::Unexpected, "catch signals", format!("the system refuses: {error}"))
+            })
+        };
         Ok(Signals { each: [catch(SignalKind::terminate())?, catch(SignalKind::interrupt())?] })
     }
 
-    pub(crate) async fn next(&mut self) {
+    /// Waits for the next one.
+    ///
+    /// # Cancel safety
+    /// Cancel safe.
+    pub async fn next(&mut self) {
         let [terminate, interrupt] = &mut self.each;
         tokio::select! {
             _ = terminate.recv() => {}
@@ -27,18 +44,21 @@ impl Signals {
 
 #[cfg(not(unix))]
 impl Signals {
-    pub(crate) fn catch() -> Result<Self> {
+    /// Catches the signals from now on.
+    ///
+    /// # Errors
+    /// None.
+    pub fn catch() -> Result<Self> {
         Ok(Signals {})
     }
 
-    pub(crate) async fn next(&mut self) {
+    /// Waits for the next one.
+    ///
+    /// # Cancel safety
+    /// Cancel safe.
+    pub async fn next(&mut self) {
         if tokio::signal::ctrl_c().await.is_err() {
             std::future::pending::<()>().await;
         }
     }
-}
-
-#[cfg_attr(not(unix), allow(dead_code))]
-fn refused(error: std::io::Error) -> Error {
-    Error::new(Kind::Unexpected, "catch signals", "the system refuses").with_source(error)
 }

@@ -12,7 +12,7 @@ use crate::connect::{close, connect_to_keep, within};
 use crate::failure::{Done, Failure};
 use crate::output;
 use crate::place::Place;
-use crate::signals::Signals;
+use anybroker::worker::Signals;
 
 /// Arguments of `lag`.
 #[derive(Debug, clap::Args)]

@@ -1,5 +1,7 @@
 //! A consumer session: the bounded buffer between an adapter's fetch task and the application.
 
+mod consumer;
+
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
@@ -13,12 +15,13 @@ use super::dead_letter::DeadLetters;
 use super::ledger::{Ledger, Room};
 use super::link::{Ack, Link};
 use super::partition::{AckPlan, Handout, Incoming, Returned};
-use crate::consumer::{Consumer, Subscription};
+use crate::consumer::Subscription;
 use crate::dead_letter::{Reason, ReasonClass};
 use crate::delivery::{Delivery, Held, SettleError, Settled, Settlement, Settler, Token, Verdict};
 use crate::error::{Error, Kind, Result};
 use crate::publisher::Publisher;
 use crate::topic::{Group, Topic};
+pub use consumer::SessionConsumer;
 
 /// The state of one consumer, shared by the application, the fetch task and everybody who settles.
 pub struct Session {
@@ -462,48 +465,6 @@ impl fmt::Debug for Session {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Session").field("subscription", &self.subscription).finish_non_exhaustive()
     }
-}
-
-/// The [`Consumer`] of a [`Session`]. Dropping it without closing ends the session as a crash would.
-#[derive(Debug)]
-pub struct SessionConsumer {
-    session: Arc<Session>,
-    closed: bool,
-}
-
-#[async_trait]
-impl Consumer for SessionConsumer {
-    async fn receive(&mut self, max: usize) -> Result<Vec<Delivery>> {
-        self.session.receive(max).await
-    }
-
-    fn settler(&self) -> Arc<dyn Settler> {
-        self.session.clone()
-    }
-
-    async fn close(mut self: Box<Self>) -> Result<()> {
-        self.closed = true;
-        let result = match self.session.link() {
-            Some(link) => link.close().await,
-            None => Ok(()),
-        };
-        self.session.fail(closed());
-        self.session.disconnect();
-        result
-    }
-}
-
-impl Drop for SessionConsumer {
-    fn drop(&mut self) {
-        if !self.closed {
-            self.session.fail(closed());
-            self.session.disconnect();
-        }
-    }
-}
-
-fn closed() -> Error {
-    Error::new(Kind::Closed, "receive", "the consumer is closed")
 }
 
 #[cfg(test)]

@@ -86,6 +86,8 @@ where
                 self.take(task, batch).await;
             }
         }
+        // It may have heard of what it does not take.
+        self.desk.pass_on();
     }
 
     /// None if the desk was closed before it began: dropped, the batch is handed back.

@@ -104,6 +104,13 @@ impl Desk {
         open
     }
 
+    /// Wakes somebody up if a message is ready.
+    pub(super) fn pass_on(&self) {
+        if self.lanes().is_ready() {
+            self.work.notify_one();
+        }
+    }
+
     /// The next message that is worth beginning with, if there is one now.
     pub(super) fn try_next(&self) -> Option<Task> {
         loop {

@@ -1,5 +1,6 @@
 //! An operation on messages that has a span.
 
+#[cfg(feature = "otel")]
 use std::fmt::Display;
 use std::future::Future;
 
@@ -19,19 +20,27 @@ pub(crate) struct Operation {
 pub(crate) struct Failed<'a> {
     /// One of few: `error.type`.
     pub(super) kind: &'a str,
-    #[cfg_attr(not(feature = "otel"), allow(dead_code))]
+    #[cfg(feature = "otel")]
     pub(super) text: &'a dyn Display,
 }
 
 impl<'a> From<&'a Failure> for Failed<'a> {
     fn from(failure: &'a Failure) -> Self {
-        Failed { kind: failure.class().as_str(), text: failure }
+        Failed {
+            kind: failure.class().as_str(),
+            #[cfg(feature = "otel")]
+            text: failure,
+        }
     }
 }
 
 impl<'a> From<&'a Error> for Failed<'a> {
     fn from(error: &'a Error) -> Self {
-        Failed { kind: error.kind().as_str(), text: error }
+        Failed {
+            kind: error.kind().as_str(),
+            #[cfg(feature = "otel")]
+            text: error,
+        }
     }
 }
 

@@ -20,7 +20,7 @@ use crate::args::Format;
 use crate::failure::{Done, Failure};
 use crate::output;
 use crate::place::Place;
-use crate::signals::Signals;
+use anybroker::worker::Signals;
 use watched::Watched;
 
 /// Arguments of `conform`.

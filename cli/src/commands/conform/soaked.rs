@@ -11,7 +11,7 @@ use anybroker_conformance::workload::{SoakOptions, SoakProgress, Standing, soak}
 use super::Watched;
 use crate::failure::Failure;
 use crate::output;
-use crate::signals::Signals;
+use anybroker::worker::Signals;
 
 /// How long it takes, and where it stands in between.
 #[derive(Debug, clap::Args)]

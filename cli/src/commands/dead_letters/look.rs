@@ -9,7 +9,7 @@ use crate::connect::within;
 use crate::failure::Failure;
 use crate::output;
 use crate::progress;
-use crate::signals::Signals;
+use anybroker::worker::Signals;
 
 /// Joins the group.
 pub(super) async fn open(broker: &Broker, which: &Which) -> Result<Letters, Failure> {

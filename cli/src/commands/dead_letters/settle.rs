@@ -16,7 +16,7 @@ use crate::connect::within;
 use crate::failure::{Done, Failure};
 use crate::output;
 use crate::progress;
-use crate::signals::Signals;
+use anybroker::worker::Signals;
 
 /// What `replay` takes besides.
 #[derive(Debug, clap::Args)]

@@ -8,7 +8,7 @@ use super::parking::Parking;
 use crate::connect::within;
 use crate::failure::Failure;
 use crate::output;
-use crate::signals::Signals;
+use anybroker::worker::Signals;
 
 /// What is done with letters.
 pub(super) enum Work {

@@ -17,7 +17,7 @@ use crate::connect::{close, connect_to_keep, within};
 use crate::failure::{Done, Failure};
 use crate::place::Place;
 use crate::progress;
-use crate::signals::Signals;
+use anybroker::worker::Signals;
 use input::Source;
 use outcome::Tally;
 use pipeline::Pipeline;

@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::args::Format;
 use crate::failure::{Done, Failure};
 use crate::output::{self, Lines, Place, Printed};
-use crate::signals::Signals;
+use anybroker::worker::Signals;
 
 /// Failures that are explained one by one.
 const EXPLAINED: u64 = 10;

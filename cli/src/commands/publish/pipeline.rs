@@ -10,7 +10,7 @@ use super::outcome::Tally;
 use super::template::Template;
 use crate::failure::{Done, Failure};
 use crate::output;
-use crate::signals::Signals;
+use anybroker::worker::Signals;
 
 /// Batches that wait for their confirmations at once.
 const IN_FLIGHT: usize = 16;

@@ -13,7 +13,7 @@ use crate::connect::{close, connect_to_keep, within};
 use crate::failure::{Done, Failure};
 use crate::output::{self, Lines};
 use crate::place::Place;
-use crate::signals::Signals;
+use anybroker::worker::Signals;
 use reception::{Ended, Reception};
 
 /// The most messages held at once, unless the command line says otherwise.

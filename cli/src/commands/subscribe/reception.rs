@@ -12,7 +12,7 @@ use super::render::render;
 use crate::args::Format;
 use crate::failure::Failure;
 use crate::output::{Lines, Printed};
-use crate::signals::Signals;
+use anybroker::worker::Signals;
 
 /// Messages that are printed with one write.
 const CHUNK: usize = 100;

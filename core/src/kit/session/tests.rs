@@ -1,6 +1,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::*;
+use crate::consumer::Consumer;
 use crate::consumer::DeadLetterPolicy;
 use crate::dead_letter::DeadLetter;
 use crate::kit::{Confirmations, Intake, Permit};
