@@ -150,13 +150,18 @@ impl Lanes {
 
     /// The connection is another one: goes on with what we have, after taking back what was lost on the way.
     pub(crate) async fn resume(&mut self) -> Result<()> {
-        let partitions: Vec<u32> = self.lanes.keys().copied().collect();
+        // A torn lane may have no place in the session any more: mending begins it altogether anew.
+        let whole = self.lanes.iter().filter(|(_, lane)| !lane.torn);
+        let partitions: Vec<u32> = whole.map(|(partition, _)| *partition).collect();
         for partition in partitions {
+            // The client has subscribed to the old inbox again, and a request for it may still wait at the server: what was
+            // sent there now would be missed when nothing came after it.
+            if let Some(lane) = self.lanes.get_mut(&partition) {
+                let _ = lane.pulls.close().await;
+            }
             let (pulls, next_delivery, owed) = self.begin(partition).await?;
             if let Some(lane) = self.lanes.get_mut(&partition) {
-                lane.torn = false;
-                (lane.next_delivery, lane.owed) = (next_delivery, owed);
-                let _ = std::mem::replace(&mut lane.pulls, pulls).close().await;
+                (lane.pulls, lane.next_delivery, lane.owed) = (pulls, next_delivery, owed);
             }
         }
         Ok(())
@@ -169,8 +174,8 @@ impl Lanes {
         for partition in torn {
             let Some(lane) = self.lanes.get_mut(&partition) else { continue };
             tracing::debug!(partition, "a message is missing; everything unacknowledged is taken back");
-            // Nothing more comes to the old inbox before the consumer is looked at.
-            lane.pulls.close().await?;
+            // Nothing more comes to the old inbox before the consumer is looked at; if its connection has gone, nothing at all.
+            let _ = lane.pulls.close().await;
             lane.staged.clear();
             self.session.revoke(partition);
             self.shared.with(partition, |held| held.let_go());
