@@ -7,12 +7,19 @@ mod command;
 #[cfg(test)]
 mod scenarios;
 
+#[cfg(test)]
+fn with_parameter(url: &str, parameter: &str) -> String {
+    format!("{url}{}{parameter}", if url.contains('?') { '&' } else { '?' })
+}
+
 macro_rules! on_broker {
-    ($module:ident, $variable:literal, $default:literal: $($scenario:ident),+ $(,)?) => {
+    ($module:ident, $variable:literal, $default:literal $(, $parameter:literal)?: $($scenario:ident),+ $(,)?) => {
         #[cfg(test)]
         mod $module {
             fn url() -> String {
-                std::env::var($variable).unwrap_or_else(|_| $default.to_owned())
+                let url = std::env::var($variable).unwrap_or_else(|_| $default.to_owned());
+                $(let url = super::with_parameter(&url, $parameter);)?
+                url
             }
 
             $(
@@ -76,7 +83,8 @@ on_broker! { rabbitmq, "ANYBROKER_RABBITMQ_URL", "amqp://guest:guest@127.0.0.1:5
     a_doctor_finds_what_a_topic_lacks,
 }
 
-on_broker! { nats, "ANYBROKER_NATS_URL", "nats://127.0.0.1:4222":
+// All groups of a server share one session timeout: this is that of the other tests.
+on_broker! { nats, "ANYBROKER_NATS_URL", "nats://127.0.0.1:4222", "session_timeout=6s":
     dead_letters_are_looked_at_and_stay,
     dead_letters_come_again_as_they_were,
     dead_letters_are_chosen_and_a_dry_run_changes_nothing,
