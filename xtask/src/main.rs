@@ -2,6 +2,7 @@
 
 mod brokers;
 mod conform;
+mod failures;
 mod soak;
 mod steps;
 mod summary;

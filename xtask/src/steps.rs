@@ -1,7 +1,9 @@
 //! The steps of `cargo xtask test`, in their order.
 
 use std::collections::BTreeMap;
-use std::process::{Command, ExitCode, ExitStatus};
+use std::io::BufReader;
+use std::process::{Command, ExitCode, ExitStatus, Stdio};
+use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use anybroker_conformance::REPORTS;
@@ -10,6 +12,7 @@ use anybroker_conformance::brokers::Status;
 use crate::TestOptions;
 use crate::brokers::{TestBrokers, state};
 use crate::conform;
+use crate::failures;
 use crate::summary::Summary;
 use crate::system;
 
@@ -156,31 +159,39 @@ fn msrv(summary: &mut Summary) {
 /// How long a step may take before it counts as hung.
 const STEP: Duration = Duration::from_secs(60 * 60);
 
+/// How long to wait for the rest of what an ended command printed.
+const LAST_WORDS: Duration = Duration::from_secs(10);
+
 pub(crate) fn cargo(arguments: &str, environment: &Environment) -> Result<String, String> {
     // `cargo` and not $CARGO: only the former understands +VERSION.
     let mut command = Command::new("cargo");
     command.args(arguments.split(' ').filter(|a| !a.is_empty())).envs(environment);
     match wait(&mut command) {
-        Ok(Some(status)) if status.success() => Ok(format!("cargo {arguments}")),
-        Ok(Some(status)) => Err(format!("cargo {arguments}: {status}")),
-        Ok(None) => Err(format!("cargo {arguments}: hung; ended after {STEP:?}")),
+        Ok((Some(status), _)) if status.success() => Ok(format!("cargo {arguments}")),
+        Ok((Some(status), failures)) => Err(format!("cargo {arguments}: {status}\n{}", failures.join("\n"))),
+        Ok((None, _)) => Err(format!("cargo {arguments}: hung; ended after {STEP:?}")),
         Err(error) => Err(format!("cargo {arguments}: {error}")),
     }
 }
 
-/// Waits for a command within the deadline of a step.
-fn wait(command: &mut Command) -> std::io::Result<Option<ExitStatus>> {
-    let mut child = command.spawn()?;
+/// Waits for a command within the deadline of a step; how it ended, and what its failed tests said.
+fn wait(command: &mut Command) -> std::io::Result<(Option<ExitStatus>, Vec<String>)> {
+    let mut child = command.stdout(Stdio::piped()).spawn()?;
+    let (tell, heard) = mpsc::channel();
+    if let Some(printed) = child.stdout.take() {
+        std::thread::spawn(move || tell.send(failures::pass_on(BufReader::new(printed), std::io::stdout())));
+    }
     let deadline = Instant::now() + STEP;
     while Instant::now() < deadline {
         if let Some(status) = child.try_wait()? {
-            return Ok(Some(status));
+            // A process that it left behind may keep its output open.
+            return Ok((Some(status), heard.recv_timeout(LAST_WORDS).unwrap_or_default()));
         }
         std::thread::sleep(Duration::from_millis(100));
     }
     child.kill()?;
     child.wait()?;
-    Ok(None)
+    Ok((None, Vec::new()))
 }
 
 pub(crate) fn end(summary: &Summary) -> ExitCode {

@@ -30,7 +30,7 @@ impl Summary {
         let ended = match run() {
             Ok(said) => Ended::Passed(said),
             Err(why) => {
-                eprintln!("== {name} failed: {why}");
+                eprintln!("== {name} failed: {}", why.lines().next().unwrap_or_default());
                 Ended::Failed(why)
             }
         };
@@ -57,7 +57,19 @@ impl Summary {
             println!("  {word:<8}{:>6.0} s  {name:<32}{first}", took.as_secs_f64());
         }
         println!("{passed} passed, {failed} failed, {not_run} skipped");
+        self.print_failures();
         failed == 0
+    }
+
+    /// What failed steps had to say besides their first lines.
+    fn print_failures(&self) {
+        for (name, ended, _) in &self.lines {
+            if let Ended::Failed(text) = ended
+                && let Some((_, said)) = text.split_once('\n').filter(|(_, said)| !said.is_empty())
+            {
+                println!("\n{name}:\n{said}");
+            }
+        }
     }
 }
 

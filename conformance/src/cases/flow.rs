@@ -7,6 +7,7 @@ use std::time::Duration;
 use anybroker_core::{
     Broker, ConsumerExt as _, Delivery, Fate, Group, Kind, Message, Publisher, Result, Settlement, Settler,
 };
+use futures::future;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -203,9 +204,10 @@ pub(super) async fn publish_until(
     progress: &Arc<Progress>,
     stop: &watch::Sender<bool>,
 ) -> Result<()> {
+    // All of them before the first message: what is done to a stream meanwhile never meets a publisher that opens.
+    let publishers = future::try_join_all((0..load.publishers).map(|_| stage.publisher())).await?;
     let mut tasks = Vec::new();
-    for number in 0..load.publishers {
-        let publisher = stage.publisher().await?;
+    for (number, publisher) in publishers.into_iter().enumerate() {
         let chance = Chance::new(seed.wrapping_add(number as u64));
         let work = publish_one(publisher, load, number, chance, progress.clone(), stop.subscribe());
         tasks.push(tokio::spawn(work));

@@ -23,10 +23,7 @@ pub(super) async fn connection_cut(context: Context) -> CaseResult {
     let cuts = async {
         let mut broken = 0;
         for _ in 0..CUTS {
-            moments.strike("cut", &context.name).await?;
-            let open = proxy.cut();
-            ensure(open > 0, || "messages flow, and no connection leads through the proxy".to_owned())?;
-            broken += open;
+            broken += moments.cut(&proxy, &context.name).await?;
         }
         Ok::<_, Failure>(broken)
     };
@@ -57,8 +54,7 @@ pub(super) async fn connection_half_open(context: Context) -> CaseResult {
     let mut moments = Moments { stage: &stage, progress: &progress, chance: Chance::new(context.seed) };
     let silence = async {
         moments.pass().await?;
-        let open = proxy.connections();
-        ensure(open > 0, || "messages flow, and the member's connection is not open".to_owned())?;
+        stream::connected(&proxy).await?;
         stream::in_flight(&stage, "stall", &context.name).await?;
         proxy.stall();
         let before = progress.acknowledged_count(&stage.groups[0]);

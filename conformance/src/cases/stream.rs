@@ -5,13 +5,14 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anybroker_core::{Broker, Message, PublisherExt as _, Result};
+use anybroker_core::{Broker, Message, Publisher, PublisherExt as _, Result};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::flow::{self, Chance, Load, Manners, Member, Progress, Work};
 use super::{Failure, STEP, Stage, failed};
 use crate::properties::Property;
+use crate::proxy::Proxy;
 use crate::recorder::SENTINEL;
 use crate::run::IN_FLIGHT;
 
@@ -83,10 +84,27 @@ impl Moments<'_> {
         in_flight(self.stage, kind, target).await
     }
 
+    /// Waits for the next moment of a stream at which a connection leads through the proxy, and cuts all that do; says
+    /// how many.
+    pub(super) async fn cut(&mut self, proxy: &Proxy, target: &str) -> std::result::Result<usize, Failure> {
+        self.pass().await?;
+        connected(proxy).await?;
+        in_flight(self.stage, "cut", target).await?;
+        Ok(proxy.cut())
+    }
+
     /// Waits until some more messages are confirmed.
     pub(super) async fn pass(&mut self) -> std::result::Result<(), Failure> {
         let more = 60 + self.chance.below(240) as usize;
         self.progress.reaches(self.progress.confirmed_count() + more).await
+    }
+}
+
+/// Waits until a connection leads through the proxy: clients that lost theirs may still handle what came before.
+pub(super) async fn connected(proxy: &Proxy) -> std::result::Result<(), Failure> {
+    match tokio::time::timeout(STEP, proxy.connected()).await {
+        Ok(()) => Ok(()),
+        Err(_) => failed("messages flow, and no connection leads through the proxy".to_owned()),
     }
 }
 
@@ -110,12 +128,25 @@ pub(super) async fn soon_in_flight(stage: &Stage, kind: &str, target: &str) {
 /// How long members may take to get something in hand.
 const SOON: Duration = Duration::from_secs(2);
 
+/// A publisher, over a connection that may not have heard yet that it was cut.
+async fn publisher_soon(stage: &Stage) -> Result<Arc<dyn Publisher>> {
+    loop {
+        match stage.publisher().await {
+            Err(error) if error.is_retryable() => tokio::time::sleep(AGAIN).await,
+            opened => return opened,
+        }
+    }
+}
+
+/// How long to wait before something is tried again over a connection that is on its way back.
+const AGAIN: Duration = Duration::from_millis(200);
+
 /// Records that nothing is broken any more, and publishes one message of every key, by which it shows that everything
 /// moves again. A publish that fails is done again under another id.
 pub(super) async fn heal(stage: &Stage, progress: &Progress) -> std::result::Result<(), Failure> {
     stage.recorder.fault("heal", "everything");
     let publisher =
-        tokio::time::timeout(STEP, stage.publisher()).await.map_err(|_| "no publisher after all")??;
+        tokio::time::timeout(STEP, publisher_soon(stage)).await.map_err(|_| "no publisher after all")??;
     let deadline = Instant::now() + STEP;
     let mut missing: HashSet<usize> = (0..KEYS).collect();
     for round in 0.. {
@@ -140,8 +171,7 @@ pub(super) async fn heal(stage: &Stage, progress: &Progress) -> std::result::Res
         if missing.is_empty() {
             break;
         }
-        // A connection that is on its way back.
-        tokio::time::sleep(Duration::from_millis(200)).await;
+        tokio::time::sleep(AGAIN).await;
     }
     Ok(publisher.close().await?)
 }

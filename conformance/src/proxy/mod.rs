@@ -8,10 +8,7 @@ mod connection;
 use std::{
     io,
     net::{Ipv4Addr, SocketAddr},
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::Arc,
     time::Duration,
 };
 
@@ -28,9 +25,12 @@ use tokio::{
 pub struct Proxy {
     address: SocketAddr,
     conditions: watch::Sender<Conditions>,
-    open: Arc<AtomicUsize>,
+    open: Open,
     accepting: JoinHandle<()>,
 }
+
+/// How many connections are open.
+type Open = Arc<watch::Sender<usize>>;
 
 /// How the proxy treats what flows through it.
 #[derive(Clone, Copy, Debug, Default)]
@@ -54,7 +54,7 @@ impl Proxy {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
         let address = listener.local_addr()?;
         let (conditions, seen) = watch::channel(Conditions::default());
-        let open = Arc::new(AtomicUsize::new(0));
+        let open = Open::default();
         let accepting = tokio::spawn(accept(listener, broker, seen, Arc::clone(&open)));
         Ok(Self { address, conditions, open, accepting })
     }
@@ -66,7 +66,16 @@ impl Proxy {
 
     /// How many connections are open.
     pub fn connections(&self) -> usize {
-        self.open.load(Ordering::Acquire)
+        *self.open.borrow()
+    }
+
+    /// Waits until a connection is open.
+    ///
+    /// # Cancel safety
+    /// Dropping the future leaves nothing behind.
+    pub async fn connected(&self) {
+        // The sender lives as long as the proxy does.
+        let _ = self.open.subscribe().wait_for(|open| *open > 0).await;
     }
 
     /// Resets every connection, on both sides; says how many there were. New ones are accepted at once, and hear the
@@ -116,7 +125,7 @@ async fn accept(
     listener: TcpListener,
     broker: SocketAddr,
     conditions: watch::Receiver<Conditions>,
-    open: Arc<AtomicUsize>,
+    open: Open,
 ) {
     // The connections end with this task.
     let mut connections = JoinSet::new();
@@ -139,18 +148,18 @@ async fn accept(
 
 /// Counts a connection for as long as it is open.
 #[derive(Debug)]
-struct Counted(Arc<AtomicUsize>);
+struct Counted(Open);
 
 impl Counted {
-    fn new(open: &Arc<AtomicUsize>) -> Self {
-        open.fetch_add(1, Ordering::AcqRel);
+    fn new(open: &Open) -> Self {
+        open.send_modify(|open| *open += 1);
         Self(Arc::clone(open))
     }
 }
 
 impl Drop for Counted {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::AcqRel);
+        self.0.send_modify(|open| *open -= 1);
     }
 }
 
