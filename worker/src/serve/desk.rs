@@ -1,10 +1,11 @@
 //! Where receiving, handling and settling meet: what waits for a handler, and what waits to be settled.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use anybroker_core::{Error, Key, Kind, Settler, Topic, Verdict};
-use tokio::sync::{Notify, watch};
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::delays::Delays;
@@ -37,7 +38,9 @@ pub(super) struct Desk {
     pub(super) spans: Spans,
     lanes: Mutex<Lanes>,
     work: Notify,
-    closed: watch::Sender<bool>,
+    /// Looked at for every message.
+    is_closed: AtomicBool,
+    closing: Notify,
 }
 
 impl Desk {
@@ -59,7 +62,8 @@ impl Desk {
             spans,
             lanes: Mutex::default(),
             work: Notify::new(),
-            closed: watch::Sender::new(false),
+            is_closed: AtomicBool::new(false),
+            closing: Notify::new(),
         }
     }
 
@@ -81,7 +85,7 @@ impl Desk {
     /// Cancel safe: a message leaves only when it is returned.
     pub(super) async fn next(&self) -> Option<Task> {
         loop {
-            if *self.closed.borrow() {
+            if self.is_closed() {
                 // The wake-up is passed on: others wait for it too.
                 self.work.notify_one();
                 return None;
@@ -96,7 +100,7 @@ impl Desk {
     /// Waits until something may have come in; others who wait may hear of it instead. Says whether the desk is open.
     pub(super) async fn changed(&self) -> bool {
         self.work.notified().await;
-        let open = !*self.closed.borrow();
+        let open = !self.is_closed();
         if !open {
             // The wake-up is passed on, as in `next`.
             self.work.notify_one();
@@ -138,10 +142,9 @@ impl Desk {
         if self.settler.is_current(task.delivery.token()) {
             return Some(task);
         }
-        let key = task.key.clone();
         // Released before the next one of its key begins.
-        drop(task);
-        self.done(key.as_ref());
+        drop(task.delivery);
+        self.done(task.key.as_ref());
         self.observe(&Happening::Void);
         None
     }
@@ -242,9 +245,8 @@ impl Desk {
             // Its key goes on when it has left the parked ones.
             return self.verdicts.push(task, Verdict::Ack, outcome);
         }
-        let key = task.key.clone();
-        self.verdicts.push(task, Verdict::Ack, outcome);
-        self.done(key.as_ref());
+        self.verdicts.acknowledge(task.delivery, outcome);
+        self.done(task.key.as_ref());
     }
 
     /// The worker cannot go on; the message is handed back.
@@ -275,16 +277,24 @@ impl Desk {
 
     /// Nothing more begins; what waits is handed back, in order.
     pub(super) fn close(&self) -> usize {
-        self.closed.send_replace(true);
+        self.is_closed.store(true, Ordering::Release);
+        self.closing.notify_waiters();
         let waiting = self.lanes().clear();
         self.work.notify_one();
         waiting.len() + self.delays.clear()
     }
 
+    fn is_closed(&self) -> bool {
+        self.is_closed.load(Ordering::Acquire)
+    }
+
     /// Waits until nothing more is to begin.
     pub(super) async fn closed(&self) {
-        // The sender is here: it cannot go first.
-        let _ = self.closed.subscribe().wait_for(|closed| *closed).await;
+        let mut closing = std::pin::pin!(self.closing.notified());
+        closing.as_mut().enable();
+        if !self.is_closed() {
+            closing.await;
+        }
     }
 
     /// Tells the observers.

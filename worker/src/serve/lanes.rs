@@ -3,6 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 
 use anybroker_core::{Delivery, Key};
+use foldhash::fast::RandomState;
 
 /// A message on its way through the worker.
 #[derive(Debug)]
@@ -32,7 +33,7 @@ impl Task {
 #[derive(Debug, Default)]
 pub(super) struct Lanes {
     ready: VecDeque<Task>,
-    keys: HashMap<Key, Lane>,
+    keys: HashMap<Key, Lane, RandomState>,
 }
 
 #[derive(Debug)]

@@ -16,7 +16,7 @@ use super::parking;
 use crate::health::Heart;
 use crate::observe::{Happening, Loop, Outcome};
 
-/// A message with what is said of it.
+/// A message with what is said of it, to be settled by itself.
 #[derive(Debug)]
 struct Decided {
     task: Task,
@@ -38,13 +38,40 @@ pub(super) struct Verdicts {
 
 #[derive(Debug, Default)]
 struct Queue {
-    acks: Vec<Decided>,
+    acks: Acks,
     others: Vec<Decided>,
+}
+
+/// Acknowledgements that are settled together, and what each of them came of.
+#[derive(Debug, Default)]
+struct Acks {
+    settlements: Vec<Settlement>,
+    outcomes: Vec<Outcome>,
+}
+
+impl Acks {
+    fn append(&mut self, mut more: Acks) {
+        if self.settlements.is_empty() {
+            return *self = more;
+        }
+        self.settlements.append(&mut more.settlements);
+        self.outcomes.append(&mut more.outcomes);
+    }
 }
 
 impl Verdicts {
     fn queue(&self) -> MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// An acknowledgement after which nothing is left to do.
+    pub(super) fn acknowledge(&self, delivery: Delivery, outcome: Outcome) {
+        self.open.fetch_add(1, Ordering::AcqRel);
+        let mut queue = self.queue();
+        queue.acks.settlements.push(Settlement::ack(delivery));
+        queue.acks.outcomes.push(outcome);
+        drop(queue);
+        self.arrived.notify_one();
     }
 
     pub(super) fn push(&self, task: Task, verdict: Verdict, outcome: Outcome) {
@@ -54,11 +81,7 @@ impl Verdicts {
     /// `later` are dropped, and their key goes on, when the message is settled.
     pub(super) fn push_with(&self, task: Task, verdict: Verdict, outcome: Outcome, later: Vec<Task>) {
         self.open.fetch_add(1, Ordering::AcqRel);
-        let mut queue = self.queue();
-        let plain = verdict == Verdict::Ack && !task.parked;
-        let kind = if plain { &mut queue.acks } else { &mut queue.others };
-        kind.push(Decided { task, verdict, outcome, later });
-        drop(queue);
+        self.queue().others.push(Decided { task, verdict, outcome, later });
         self.arrived.notify_one();
     }
 
@@ -97,15 +120,15 @@ const REFUSED: (Duration, Duration) = (Duration::from_millis(100), Duration::fro
 pub(super) async fn settle(desk: Arc<Desk>) {
     let mut batches: FuturesUnordered<BoxFuture<'_, ()>> = FuturesUnordered::new();
     let mut others: FuturesUnordered<BoxFuture<'_, ()>> = FuturesUnordered::new();
-    let mut acks = Vec::new();
+    let mut acks = Acks::default();
     let mut heart = Heart::new(desk.wants().heartbeat);
     loop {
         let queue = desk.verdicts.take();
-        acks.extend(queue.acks);
+        acks.append(queue.acks);
         others.extend(
             queue.others.into_iter().map(|one| Box::pin(settle_one(&desk, one)) as BoxFuture<'_, ()>),
         );
-        if batches.len() < BATCHES && !acks.is_empty() {
+        if batches.len() < BATCHES && !acks.settlements.is_empty() {
             batches.push(Box::pin(acknowledge(&desk, std::mem::take(&mut acks))));
         }
         tokio::select! {
@@ -117,15 +140,14 @@ pub(super) async fn settle(desk: Arc<Desk>) {
     }
 }
 
-async fn acknowledge(desk: &Desk, decided: Vec<Decided>) {
-    let count = decided.len();
+async fn acknowledge(desk: &Desk, Acks { settlements, outcomes }: Acks) {
     // The observers want to see the deliveries, which settling takes away.
     let seen: Vec<_> = match desk.is_observed() {
-        true => decided.iter().map(|one| (view(desk, &one.task.delivery), one.outcome)).collect(),
+        true => settlements.iter().map(|one| view(desk, &one.delivery)).zip(outcomes).collect(),
         false => Vec::new(),
     };
-    let batch = decided.into_iter().map(|one| Settlement::ack(one.task.delivery)).collect();
-    let results = desk.spans.settle(&*desk.settler, batch).await;
+    let count = settlements.len();
+    let results = desk.spans.settle(&*desk.settler, settlements).await;
     for (at, result) in results.iter().enumerate() {
         if let Err(refused) = result {
             note_refused(refused.error());
