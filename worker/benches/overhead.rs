@@ -11,7 +11,7 @@ use anybroker_core::{
     Broker, Delivery, Group, Message, PublisherExt, PublisherOptions, Result, Settlement, Subscription,
     Topic, Topology,
 };
-use anybroker_worker::{Batches, Handling, Outcomes, Worker};
+use anybroker_worker::{Batches, Handling, Metrics, Outcomes, Worker};
 use criterion::{Criterion, Throughput};
 use rustix::time::{ClockId, clock_gettime};
 use tokio::runtime::Runtime;
@@ -109,6 +109,11 @@ async fn limited(broker: Broker, subscription: Subscription) -> Result<Duration>
     run(worker.subscribe(subscription, tower::service_fn(at_once)).build()?).await
 }
 
+async fn counted(broker: Broker, subscription: Subscription) -> Result<Duration> {
+    let worker = Worker::builder(broker).observe(Metrics::new());
+    run(worker.subscribe(subscription, tower::service_fn(at_once)).build()?).await
+}
+
 async fn yielding(broker: Broker, subscription: Subscription) -> Result<Duration> {
     let worker = Worker::builder(broker);
     run(worker.subscribe(subscription, tower::service_fn(later)).build()?).await
@@ -136,6 +141,7 @@ fn overhead(criterion: &mut Criterion) {
         "worker, 1 handler": one,
         "worker, 16 handlers": sixteen,
         "worker, 16 handlers, with a time-out": limited,
+        "worker, 16 handlers, with a time-out and metrics": counted,
         "worker, 16 handlers that yield, with a time-out": yielding,
         "worker, batches of 100": batches,
     );
