@@ -48,6 +48,10 @@ pub(crate) struct Lane {
     places: BTreeMap<u64, Place>,
     /// How many messages of an entry are not acknowledged: the entry is, with the last of them.
     left: HashMap<Place, u32>,
+    /// Of a subscription whose partitions have one member at a time: the last place that came. The broker begins again with
+    /// what is unacknowledged whenever it has chosen the active member, also when it has chosen the same one.
+    rising: bool,
+    last: Option<Place>,
     next: u64,
     window: u32,
     /// Permits that were used up and not granted again.
@@ -106,6 +110,8 @@ impl Lane {
             buffer: RecordBuffer::new(),
             places: BTreeMap::new(),
             left: HashMap::new(),
+            rising: asked.kind != SubscriptionType::KeyShared,
+            last: None,
             next: 0,
             window: asked.window.max(1),
             used: asked.window.max(1),
@@ -137,12 +143,21 @@ impl Lane {
             session.revoke(self.partition);
             self.places.clear();
             self.left.clear();
+            self.last = None;
             self.used += self.arrived.drain(..).map(|(_, payload)| count(&payload.metadata)).sum::<u32>();
         }
     }
 
-    /// A message has arrived; it waits until the session has room.
+    /// A message has arrived; it waits until the session has room. What the session has, or has acknowledged, and what is
+    /// another member's is let go.
     pub(crate) fn arrive(&mut self, message: CommandMessage, payload: Payload) {
+        let place = (message.message_id.ledger_id, message.message_id.entry_id);
+        let known = self.rising && self.last.is_some_and(|last| place <= last);
+        if known || !self.is_ours() {
+            self.used += count(&payload.metadata);
+            return;
+        }
+        self.last = Some(place);
         self.arrived.push_back((message, payload));
     }
 
