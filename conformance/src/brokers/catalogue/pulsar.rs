@@ -99,6 +99,8 @@ impl LocalBroker for Pulsar {
         site.create(&site.data())?;
         let mut server = Command::new("java");
         server.args(["-Xms256m", "-Xmx768m", "-XX:MaxDirectMemorySize=512m", "-XX:+UseSerialGC"]);
+        // It starts again and again in tests, and the second compiler takes a third of the processor's time of a start.
+        server.arg("-XX:TieredStopAtLevel=1");
         server.args(["-XX:+ExitOnOutOfMemoryError", "-Dio.netty.tryReflectionSetAccessible=true"]);
         server.args(["-Dio.netty.allocator.numDirectArenas=2", "-Dio.netty.allocator.numHeapArenas=2"]);
         server.args(OPENED.map(|package| format!("--add-opens={package}=ALL-UNNAMED")));
