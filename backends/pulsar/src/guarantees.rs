@@ -101,10 +101,7 @@ impl Facts {
                  member held that died is not counted",
             ),
             exclusivity: Row::new(exclusivity(kind), Basis::Client, SUBSCRIPTIONS)
-                .because(
-                    "the broker gives a key or partition to one member; one that lost its connection hands out and \
-                     acknowledges nothing more, but may still be handling what it holds when the next one starts",
-                )
+                .because(alone(kind))
                 .raise("nothing on this broker; make the handler idempotent"),
             deduplication: Row::new(Deduplication::None, Basis::Client, DEDUPLICATION)
                 .because("every connection is a new producer, and nothing is sent twice by itself")
@@ -187,11 +184,25 @@ impl Facts {
     }
 }
 
-/// Members of a Key_Shared subscription have partitions together; of the others a partition has one member.
+/// Members of a Key_Shared subscription have partitions together. The broker takes the acknowledgement of whoever has a
+/// connection, so that only the end of that fences.
 fn exclusivity(kind: SubscriptionType) -> Exclusivity {
     match kind {
-        SubscriptionType::KeyShared => Exclusivity::None,
-        SubscriptionType::Failover | SubscriptionType::Exclusive => Exclusivity::Fenced,
+        SubscriptionType::KeyShared | SubscriptionType::Failover => Exclusivity::None,
+        SubscriptionType::Exclusive => Exclusivity::Fenced,
+    }
+}
+
+fn alone(kind: SubscriptionType) -> &'static str {
+    match kind {
+        SubscriptionType::Failover => {
+            "a partition has one active member; the one before hears that it has moved when the next one already gets its \
+             messages, and until then hands out and acknowledges what it has"
+        }
+        SubscriptionType::KeyShared | SubscriptionType::Exclusive => {
+            "the broker gives a key or partition to one member; one that lost its connection hands out and \
+             acknowledges nothing more, but may still be handling what it holds when the next one starts"
+        }
     }
 }
 

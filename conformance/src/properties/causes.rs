@@ -67,12 +67,11 @@ impl<'a> Causes<'a> {
             || self.earlier_by_delivery(first, after, until)
     }
 
-    /// Whether the partition may just have moved between the sessions of two deliveries: the one that had it hands out what
-    /// it has until it hears of it.
+    /// Whether a partition may just have moved between the sessions of two deliveries: the one that had it hands out what it
+    /// has until it hears of it.
     fn moves(&self, first: &Delivery, second: &Delivery) -> bool {
-        let promises = &self.history.header().promises;
-        let one_at_a_time = promises.p16.is_some_and(|positions| !positions.shared);
-        if first.session == second.session || !one_at_a_time || promises.p8.is_some() {
+        let exclusive = self.history.header().promises.p8.is_some();
+        if first.session == second.session || exclusive || first.position().is_none() {
             return false;
         }
         let changed = self.history.disturbed_before(self.history.group_of(first), first.at);

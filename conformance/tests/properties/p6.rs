@@ -1,5 +1,5 @@
 use anybroker_conformance::history::{
-    Assign, Event, Exclusive, Lease, Order, OrderScope, Outcome, Positions, SettleVerdict, Sketch, Start,
+    Assign, Event, Exclusive, Lease, Order, OrderScope, Outcome, SettleVerdict, Sketch, Start,
 };
 use anybroker_conformance::properties::{Property, Verdict};
 
@@ -51,10 +51,9 @@ fn an_acknowledgement_that_failed_is_a_cause() {
 
 #[test]
 fn a_session_hands_out_what_it_has_until_it_hears_that_its_partition_has_moved() {
-    let moved = |shared, exclusive, to, after| {
+    let moved = |exclusive, to, after| {
         let sketch = promising(|promises| {
             promises.p6 = Some(Lease { lease_ms: None });
-            promises.p16 = Some(Positions { shared });
             promises.p8 = exclusive;
         });
         let assigned =
@@ -64,11 +63,10 @@ fn a_session_hands_out_what_it_has_until_it_hears_that_its_partition_has_moved()
         finding(&again, Property::P6).verdict
     };
     let exclusive = Some(Exclusive { scope: OrderScope::Partition, lease_ms: None });
-    assert_eq!(moved(false, None, "s", 4_000), Verdict::Pass);
-    assert_eq!(moved(false, None, "s", 6_000), Verdict::Violation);
-    assert_eq!(moved(false, None, "s2", 0), Verdict::Violation);
-    assert_eq!(moved(true, None, "s", 0), Verdict::Violation);
-    assert_eq!(moved(false, exclusive, "s", 0), Verdict::Violation);
+    assert_eq!(moved(None, "s", 4_000), Verdict::Pass);
+    assert_eq!(moved(None, "s", 6_000), Verdict::Violation);
+    assert_eq!(moved(None, "s2", 0), Verdict::Violation);
+    assert_eq!(moved(exclusive, "s", 0), Verdict::Violation);
 }
 
 #[test]
