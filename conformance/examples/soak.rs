@@ -32,7 +32,7 @@ struct Options {
     #[arg(long, default_value_t = 1_000_000)]
     messages: u64,
     /// Only these configurations.
-    #[arg(long, value_delimiter = ',', default_value = "sqlite,kafka,rabbitmq,rabbitmq4,nats,sqs")]
+    #[arg(long, value_delimiter = ',', default_value = "sqlite,kafka,rabbitmq,rabbitmq4,nats,sqs,pulsar")]
     only: Vec<String>,
     /// Goes on where an interrupted soak stopped.
     #[arg(long)]

@@ -14,7 +14,7 @@ use std::{
 };
 
 use anybroker_conformance::brokers::{Brokers, Engine, Error, Options, PortChoice, State, Status};
-use durable::{Durable, Queue, SqsQueue, Stream, Topic};
+use durable::{Durable, PulsarTopic, Queue, SqsQueue, Stream, Topic};
 
 const KEPT_WITHIN: Duration = Duration::from_secs(30);
 
@@ -41,6 +41,11 @@ async fn nats_survives_what_tests_do_to_it() {
 #[tokio::test(flavor = "multi_thread")]
 async fn elasticmq_survives_what_tests_do_to_it_and_forgets() {
     survives("elasticmq", &SqsQueue).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pulsar_survives_what_tests_do_to_it() {
+    survives("pulsar", &PulsarTopic).await;
 }
 
 #[tokio::test]

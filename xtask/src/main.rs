@@ -39,7 +39,7 @@ struct TestOptions {
     /// Install missing system packages (apt-get, as root). Without it, their absence is an error that says what to run.
     #[arg(long)]
     install_system: bool,
-    /// Leave a broker out, by name (kafka, rabbitmq, rabbitmq4, nats, elasticmq), or the tests with Python clients (python);
+    /// Leave a broker out, by name (kafka, rabbitmq, rabbitmq4, nats, elasticmq, pulsar), or the tests with Python clients (python);
     /// the summary says so.
     #[arg(long, value_delimiter = ',')]
     exclude: Vec<String>,

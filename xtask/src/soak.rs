@@ -20,7 +20,7 @@ pub(crate) struct SoakOptions {
     #[arg(long, default_value_t = 1_000_000)]
     messages: u64,
     /// Only these configurations, by the names that reports have.
-    #[arg(long, value_delimiter = ',', default_value = "sqlite,kafka,rabbitmq,rabbitmq4,nats,sqs")]
+    #[arg(long, value_delimiter = ',', default_value = "sqlite,kafka,rabbitmq,rabbitmq4,nats,sqs,pulsar")]
     only: Vec<String>,
     /// Goes on where a soak that was interrupted (SIGINT ends it after a round) stopped.
     #[arg(long)]

@@ -20,7 +20,8 @@ use crate::system;
 pub(crate) type Environment = BTreeMap<String, String>;
 
 /// The features of `anybroker` that must each build alone.
-const FEATURES: [&str; 8] = ["memory", "sqlite", "kafka", "nats", "rabbitmq", "sqs", "endpoint", "otel"];
+const FEATURES: [&str; 9] =
+    ["memory", "sqlite", "kafka", "nats", "pulsar", "rabbitmq", "sqs", "endpoint", "otel"];
 
 pub(crate) fn test(options: &TestOptions) -> ExitCode {
     let mut summary = Summary::new(options.only.clone());
@@ -128,7 +129,7 @@ fn tests(environment: &Environment, running: &[Status], summary: &mut Summary) {
         summary.step(&format!("orders on {}", status.name), || {
             let mut environment = environment.clone();
             environment.insert("ANYBROKER_URL".to_owned(), status.url.clone().unwrap_or_default());
-            cargo("run -p orders --features kafka,nats,rabbitmq,sqs", &environment)
+            cargo("run -p orders --features kafka,nats,pulsar,rabbitmq,sqs", &environment)
         });
     }
 }

@@ -3,11 +3,12 @@
 use std::process::{Command, Stdio};
 
 /// A tool or library that the adapters' C code is built with, or tests need, and the Debian package that has it.
-const NEEDED: [(&str, &[&str], &str); 6] = [
+const NEEDED: [(&str, &[&str], &str); 7] = [
     ("a C compiler", &["cc", "--version"], "gcc"),
     ("make", &["make", "--version"], "make"),
     ("pkg-config", &["pkg-config", "--version"], "pkg-config"),
     ("OpenSSL's headers", &["pkg-config", "--exists", "openssl"], "libssl-dev"),
+    ("protoc, which Pulsar's client is built with", &["protoc", "--version"], "protobuf-compiler"),
     ("zlib's headers", &["pkg-config", "--exists", "zlib"], "zlib1g-dev"),
     (
         "Python's venv, for the tests with its clients",

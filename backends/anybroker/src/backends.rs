@@ -67,6 +67,8 @@ backends! {
     "sqlite": anybroker_sqlite as sqlite, ["sqlite"];
     /// Amazon SQS FIFO.
     "sqs": anybroker_sqs as sqs, ["sqs"];
+    /// Apache Pulsar.
+    "pulsar": anybroker_pulsar as pulsar, ["pulsar", "pulsar+ssl"];
     /// RabbitMQ.
     "rabbitmq": anybroker_rabbitmq as rabbitmq, ["amqp", "amqps"];
 }

@@ -12,14 +12,14 @@
 /// anybroker::install_default_crypto(); // Once more does no harm.
 /// ```
 pub fn install_default_crypto() {
-    #[cfg(any(feature = "nats", feature = "rabbitmq", feature = "sqs"))]
+    #[cfg(any(feature = "nats", feature = "pulsar", feature = "rabbitmq", feature = "sqs"))]
     if rustls::crypto::CryptoProvider::get_default().is_none() {
         // Somebody else may have been faster, which is as good.
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     }
 }
 
-#[cfg(all(test, any(feature = "nats", feature = "rabbitmq", feature = "sqs")))]
+#[cfg(all(test, any(feature = "nats", feature = "pulsar", feature = "rabbitmq", feature = "sqs")))]
 mod tests {
     #[test]
     fn the_process_has_a_provider_afterwards() {

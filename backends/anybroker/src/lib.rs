@@ -41,6 +41,7 @@
 //! | `rabbitmq` | RabbitMQ 3.10 to 4 | `amqp://user:password@host:5672/vhost`, `amqps://` | a C compiler |
 //! | `nats` | NATS 2.10 or later: JetStream, and core NATS | `nats://host:4222`, `tls://`, `nats+core://` | a C compiler |
 //! | `sqs` | Amazon SQS FIFO | `sqs://region` | a C compiler |
+//! | `pulsar` | Apache Pulsar 3 and 4 | `pulsar://host:6650/tenant/namespace`, `pulsar+ssl://` | a C compiler, protoc |
 //!
 //! Of the [`worker`]: `endpoint` answers `/livez`, `/readyz` and `/metrics` over HTTP; `otel` sends spans and metrics to
 //! OpenTelemetry, and lets traces travel with the messages.

@@ -104,7 +104,7 @@ impl MemoryConfig {
 /// keeps none.
 fn default_partitions(like: Option<Like>, adversary: bool) -> u32 {
     match like {
-        None | Some(Like::Kafka | Like::JetStream) => MemoryConfig::default().partitions,
+        None | Some(Like::Kafka | Like::JetStream | Like::Pulsar) => MemoryConfig::default().partitions,
         Some(Like::RabbitMq) if adversary => MemoryConfig::default().partitions,
         Some(Like::RabbitMq | Like::NatsCore) => 1,
         Some(Like::SqsFifo) => 16,
@@ -129,7 +129,7 @@ mod tests {
     #[test]
     fn what_the_broker_does_not_have_is_refused() {
         for (url, expected) in [
-            ("memory://a?like=kafkaesque", "none of kafka, rabbitmq, jetstream, nats-core, sqs-fifo"),
+            ("memory://a?like=kafkaesque", "none of kafka, rabbitmq, jetstream, nats-core, sqs-fifo, pulsar"),
             ("memory://a?adversary=1", "adversary= needs like="),
             ("memory://a?like=sqs-fifo&partitions=4", "has no partitions"),
             ("memory://a?like=nats-core&partitions=1", "has no partitions"),

@@ -70,7 +70,10 @@ impl Semantics {
             },
             refuses_unsubscribed: guarantees.unsubscribed_publish.value == Unsubscribed::Refused,
             one_group: guarantees.fan_out.value == FanOut::None,
-            declared_groups: matches!(like, Some(Like::RabbitMq | Like::JetStream | Like::SqsFifo)),
+            declared_groups: matches!(
+                like,
+                Some(Like::RabbitMq | Like::JetStream | Like::SqsFifo | Like::Pulsar)
+            ),
             tells_duplicates: matches!(like, None | Some(Like::JetStream)),
             waits_for_holder: guarantees.exclusivity.value == Exclusivity::Key,
             lists_topics: stores && like != Some(Like::RabbitMq),

@@ -213,8 +213,10 @@ pub(super) async fn acknowledgement_after_handover(context: Context) -> CaseResu
     if let Some(lost) = stage.keeps_nothing() {
         return Ok(lost);
     }
-    if stage.guarantees.exclusivity.value == Exclusivity::Key {
-        return Ok(Finding::NotPromised("exclusivity = key: it has no partitions that change hands".into()));
+    let exclusivity = stage.guarantees.exclusivity.value;
+    if matches!(exclusivity, Exclusivity::None | Exclusivity::Key) {
+        let text = format!("exclusivity = {exclusivity}: it has no partitions that change hands");
+        return Ok(Finding::NotPromised(text));
     }
     let partitions = partitions(&stage).await?;
     let one_stays =

@@ -103,7 +103,7 @@ promises! {
     /// P15, transactions are atomic.
     p15 "P15": Nothing,
     /// P16, consistent positions.
-    p16 "P16": Nothing,
+    p16 "P16": Positions,
     /// P17, progress.
     p17 "P17": Progress,
 }
@@ -111,6 +111,15 @@ promises! {
 /// A promise without parameters.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Nothing {}
+
+/// How positions are read (P16).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Positions {
+    /// Several consumers share a partition: the broker deals its messages out, and what one leaves comes to another later.
+    /// A position is one message, but reading need not go forward.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub shared: bool,
+}
 
 /// Which faults a confirmed message outlives (P3).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

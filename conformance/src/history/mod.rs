@@ -26,7 +26,7 @@ pub use event::{
 };
 pub use header::{
     DeadLetterPromise, Deduplication, DeliveryLimit, Exclusive, Header, Lease, LossPromise, Mark, Nothing,
-    Order, OrderScope, Progress, Promises, RedeliveryMark, Window,
+    Order, OrderScope, Positions, Progress, Promises, RedeliveryMark, Window,
 };
 pub use lines::MAX_LINE;
 pub use model::History;

@@ -89,6 +89,13 @@ impl History {
         self.disturbances.get(next).is_some_and(|each| *each < (group, before))
     }
 
+    /// The last time before an event at which it was.
+    pub(crate) fn disturbed_before(&self, group: GroupId, before: At) -> Option<At> {
+        let next = self.disturbances.partition_point(|each| *each < (group, before));
+        let last = self.disturbances.get(next.checked_sub(1)?).filter(|each| each.0 == group);
+        last.map(|each| each.1)
+    }
+
     /// Whether partitions were assigned to or revoked from `session` between two events.
     pub(crate) fn rebalanced_between(&self, session: SessionId, after: At, before: At) -> bool {
         let next = self.rebalances.partition_point(|each| *each <= (session, after));

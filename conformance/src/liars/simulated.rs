@@ -118,7 +118,7 @@ fn promises() -> Promises {
         p6b: nothing,
         p7: Some(Order { scope: OrderScope::Key }),
         p15: nothing,
-        p16: nothing,
+        p16: Some(Default::default()),
         ..Promises::default()
     }
 }

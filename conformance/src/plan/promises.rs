@@ -7,7 +7,7 @@ use anybroker_core::{
 
 use crate::history::{
     DeadLetterPromise, Deduplication as Dedup, DeliveryLimit, Exclusive, Lease, LossPromise, Mark, Nothing,
-    Order, OrderScope, Progress, Promises, RedeliveryMark, Window,
+    Order, OrderScope, Positions, Progress, Promises, RedeliveryMark, Window,
 };
 use crate::properties::Property;
 
@@ -57,7 +57,7 @@ pub fn promises(guarantees: &Guarantees) -> Promises {
         p13: None,
         p14: when(at_least_once && guarantees.fan_out.value.satisfies(FanOut::Emulated)),
         p15: when(guarantees.transactions.value.satisfies(Transactions::ReadProcessWrite)),
-        p16: when(positions),
+        p16: positions.then(|| Positions { shared: guarantees.exclusivity.value == Exclusivity::None }),
         p17: at_least_once.then_some(Progress { within_ms: WITHIN_MS }),
     }
 }

@@ -2,7 +2,7 @@
 
 use super::peaks::Peaks;
 use super::scope::{Class, class};
-use crate::history::{At, Delivery, GroupId, History, MessageId, OrderScope, SettleVerdict};
+use crate::history::{At, Delivery, GroupId, History, MessageId, OrderScope, Outcome, SettleVerdict};
 
 /// The causes of redeliveries in a history.
 #[derive(Debug)]
@@ -52,18 +52,30 @@ impl<'a> Causes<'a> {
         }
     }
 
-    /// Whether there was a cause between two deliveries of one message to one group: a nack or release of it or of an
-    /// earlier message of its scope, a change in the group, a fault, or the end of the lease.
+    /// Whether there was a cause between two deliveries of one message to one group: a nack, release or refused
+    /// acknowledgement of it or of an earlier message of its scope, a change in the group, a fault, or the end of the lease.
     pub(crate) fn between(&self, first: &Delivery, second: &Delivery) -> bool {
         let group = self.history.group_of(first);
         let (after, until) = (first.at, second.at);
         self.history.disturbed_between(group, after, until)
+            || self.moves(first, second)
             || self.history.fault_between(after, until)
             || self.lapsed(first, second)
             || self.returned(group, first.message, after, until)
             || self.earlier_by_publish(first, after, until)
             || self.earlier_by_offset(first, after, until)
             || self.earlier_by_delivery(first, after, until)
+    }
+
+    /// Whether a partition may just have moved between the sessions of two deliveries: the one that had it hands out what it
+    /// has until it hears of it.
+    fn moves(&self, first: &Delivery, second: &Delivery) -> bool {
+        let exclusive = self.history.header().promises.p8.is_some();
+        if first.session == second.session || exclusive || first.position().is_none() {
+            return false;
+        }
+        let changed = self.history.disturbed_before(self.history.group_of(first), first.at);
+        changed.is_some_and(|changed| self.history.elapsed(changed, second.at) <= HEARD)
     }
 
     fn lapsed(&self, first: &Delivery, second: &Delivery) -> bool {
@@ -104,6 +116,9 @@ impl<'a> Causes<'a> {
     }
 }
 
+/// How long a session may take to hear that a partition is no longer its own, in nanoseconds.
+const HEARD: u64 = 5_000_000_000;
+
 /// The scopes in which the history promises an order or exclusivity.
 fn promised_scopes(history: &History) -> Vec<OrderScope> {
     let promises = &history.header().promises;
@@ -121,12 +136,13 @@ fn promised_scopes(history: &History) -> Vec<OrderScope> {
     distinct
 }
 
-/// Whether a delivery was nacked or released, and not in vain, or settled in a transaction that is not known to have been
-/// committed.
+/// Whether a delivery was nacked or released, and not in vain, or acknowledged in vain, or settled in a transaction that is
+/// not known to have been committed.
 fn returned(history: &History, delivery: &Delivery) -> bool {
     let undone = |id| history.transaction(id).committed().is_none();
     delivery.was(SettleVerdict::Nack)
         || delivery.was(SettleVerdict::Release)
+        || (delivery.verdict == Some(SettleVerdict::Ack) && delivery.outcome == Some(Outcome::Failed))
         || delivery.transaction.is_some_and(undone)
 }
 

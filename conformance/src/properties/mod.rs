@@ -83,7 +83,7 @@ fn evidence(history: &History, property: Property) -> Option<Evidence> {
         Property::P13 => promises.p13.map(|it| p13_window::check(history, it.bound)),
         Property::P14 => promises.p14.map(|_| p14_fan_out::check(history)),
         Property::P15 => promises.p15.map(|_| p15_transactions::check(history)),
-        Property::P16 => promises.p16.map(|_| p16_consistent_positions::check(history)),
+        Property::P16 => promises.p16.map(|given| p16_consistent_positions::check(history, given)),
         Property::P17 => promises.p17.map(|it| p17_progress::check(history, nanos(it.within_ms))),
     }
 }

@@ -3,7 +3,8 @@
 //! - All reads of one position of a topic are of one message. A receipt of outcome ok without `duplicate` is a read.
 //! - Within a session and partition, the position goes back (or stays) only to a message that was delivered to the
 //!   group before, with one of P6's causes in between; or to one that is marked as a redelivery; or after an assignment,
-//!   a revocation, a nack or release, or a fault since the session was last there or before.
+//!   a revocation, a nack or release, or a fault since the session was last there or before. Not where several consumers
+//!   share a partition, whose messages are dealt out.
 //!
 //! The dead letter topic is a topic of its own. An opportunity is a further read of a position, or a further delivery
 //! to a session from a partition. Applies to logs; never inconclusive. Source: guarantees §9, P16.
@@ -11,13 +12,16 @@
 use super::causes::Causes;
 use super::evidence::{Evidence, violation};
 use crate::history::{
-    At, Delivery, DeliveryId, History, MessageId, Name, Outcome, Position, SessionId, SettleVerdict,
+    At, Delivery, DeliveryId, History, MessageId, Name, Outcome, Position, Positions, SessionId,
+    SettleVerdict,
 };
 
-pub(crate) fn check(history: &History) -> Evidence {
+pub(crate) fn check(history: &History, given: Positions) -> Evidence {
     let mut evidence = Evidence::default();
     one_message_a_position(history, &mut evidence);
-    forward(history, &mut evidence);
+    if !given.shared {
+        forward(history, &mut evidence);
+    }
     evidence
 }
 

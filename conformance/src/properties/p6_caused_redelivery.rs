@@ -1,14 +1,16 @@
 //! P6, caused redelivery: nothing is delivered again without a cause.
 //!
 //! Between two deliveries of one broker record (a message at one position, or a message where there are no positions)
-//! to a group there is a cause: a nack or release, not failed, of it or of an earlier message of its scope (lower in
-//! its partition; published earlier in a scope that P7, P7r or P8 promise; or, where there are no positions, delivered
-//! earlier in that scope, since nothing else shows the broker's order of two publishers' messages), also where a
-//! settlement before it came back unknown; the end of a session, an assignment, a revocation or a session opened at the
-//! earliest in the group; a fault of any kind; the end of the lease, clocks being as far apart as they may; or a
-//! settlement in a transaction that is not known to be committed (P15 demands it). Dead letters are records of another
-//! topic and left out. An opportunity is a second delivery. Applies to
-//! at-least-once delivery; never inconclusive. Source: guarantees §9, P6 and notes.
+//! to a group there is a cause: a nack or release, not failed, or an acknowledgement that failed, of it or of an
+//! earlier message of its scope (lower in its partition; published earlier in a scope that P7, P7r or P8 promise; or,
+//! where there are no positions, delivered earlier in that scope, since nothing else shows the broker's order of two
+//! publishers' messages), also where a settlement before it came back unknown; the end of a session, an assignment, a
+//! revocation or a session opened at the earliest in the group; a fault of any kind; the end of the lease, clocks being
+//! as far apart as they may; or a settlement in a transaction that is not known to be committed (P15 demands it). Where
+//! there are positions and P8 is not promised, what happened in the group before the first delivery is a cause for 5 s
+//! if the two are to different sessions: one hands out what it has until it hears that the partition is another's. Dead
+//! letters are records of another topic and left out. An opportunity is a second delivery. Applies to at-least-once
+//! delivery; never inconclusive. Source: guarantees §9, P6 and notes.
 
 use super::causes::Causes;
 use super::evidence::{Evidence, in_group, violation};

@@ -16,6 +16,7 @@ use tokio::{
     net::TcpListener,
     sync::watch,
     task::{JoinHandle, JoinSet},
+    time::Instant,
 };
 
 /// A proxy that forwards every connection to one address, until it is dropped: then all of them end.
@@ -51,7 +52,7 @@ impl Proxy {
     /// # Cancel safety
     /// Dropping the future leaves nothing behind.
     pub async fn listen(port: u16, broker: SocketAddr) -> io::Result<Self> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
+        let listener = bind(port).await?;
         let address = listener.local_addr()?;
         let (conditions, seen) = watch::channel(Conditions::default());
         let open = Open::default();
@@ -118,8 +119,22 @@ impl Drop for Proxy {
     }
 }
 
-/// How long to wait after a connection could not be accepted, for want of descriptors for instance.
+/// How long to wait after a connection could not be accepted, for want of descriptors for instance, or a port is not free.
 const PAUSE: Duration = Duration::from_millis(20);
+/// How long a proxy that was dropped may take to let go of its port: its task ends at its next turn.
+const LET_GO: Duration = Duration::from_secs(2);
+
+async fn bind(port: u16) -> io::Result<TcpListener> {
+    let until = Instant::now() + LET_GO;
+    loop {
+        match TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await {
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse && Instant::now() < until => {
+                tokio::time::sleep(PAUSE).await;
+            }
+            bound => return bound,
+        }
+    }
+}
 
 async fn accept(
     listener: TcpListener,

@@ -37,6 +37,7 @@ pub fn tuning(scheme: &str) -> Tuning {
         "nats" | "tls" => server("nats", &[("session_timeout", "6s")], "ping_interval=2s"),
         "nats+core" => server("nats", &[], "ping_interval=2s"),
         "amqp" | "amqps" => server("rabbitmq", &[], "heartbeat=3s"),
+        "pulsar" | "pulsar+ssl" => server("pulsar", &[], "keep_alive=2s"),
         // A killed member's messages come again after 15 s and not after 30.
         "sqs" => server("elasticmq", &[("visibility", "15s"), ("wait", "2s")], ""),
         _ => Tuning { shared: true, ..Tuning::default() },

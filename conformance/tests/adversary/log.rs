@@ -36,7 +36,7 @@ fn promises() -> Promises {
         p8: Some(Exclusive { scope: OrderScope::Partition, lease_ms: None }),
         p14: nothing,
         p15: nothing,
-        p16: nothing,
+        p16: Some(Default::default()),
         p17: Some(Progress { within_ms: 100_000 }),
         ..Promises::default()
     }

@@ -3,12 +3,13 @@
 use crate::column;
 
 /// The simulated one, the broker, and its URL with default settings.
-const LIKES: [(&str, &str, &str); 5] = [
+const LIKES: [(&str, &str, &str); 6] = [
     ("kafka", "kafka", "kafka://host:9092"),
     ("rabbitmq", "rabbitmq4", "amqp://host:5672"),
     ("jetstream", "nats", "nats://host:4222"),
     ("nats-core", "nats", "nats+core://host:4222"),
     ("sqs-fifo", "elasticmq", "sqs://us-east-1?endpoint=http://host:9324"),
+    ("pulsar", "pulsar", "pulsar://host:6650/public/default"),
 ];
 
 #[tokio::test(flavor = "multi_thread")]

@@ -13,7 +13,7 @@ use anybroker_conformance::brokers::{Brokers, Options, default_state};
 use anybroker_conformance::guarantees_table::{Column, detail, overview};
 
 /// Head, broker, shown URL; its scheme and parameters are those that are asked.
-const COLUMNS: [(&str, Option<&str>, &str); 10] = [
+const COLUMNS: [(&str, Option<&str>, &str); 11] = [
     ("in memory", None, "memory://name"),
     ("SQLite", None, "sqlite:///path/file.db"),
     ("Kafka", Some("kafka"), "kafka://host:9092"),
@@ -22,6 +22,7 @@ const COLUMNS: [(&str, Option<&str>, &str); 10] = [
     ("NATS JetStream", Some("nats"), "nats://host:4222"),
     ("NATS JetStream, strict lanes", Some("nats"), "nats://host:4222?lanes=strict"),
     ("core NATS", Some("nats"), "nats+core://host:4222"),
+    ("Pulsar", Some("pulsar"), "pulsar://host:6650/public/default"),
     ("SQS FIFO (ElasticMQ)", Some("elasticmq"), "sqs://us-east-1?endpoint=http://host:9324"),
     (
         "SQS FIFO, fan-out",

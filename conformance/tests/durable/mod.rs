@@ -47,6 +47,33 @@ impl Durable for Queue {
     }
 }
 
+/// A topic, by Pulsar's admin interface.
+pub(crate) struct PulsarTopic;
+
+impl PulsarTopic {
+    /// The status of the answer.
+    fn request(broker: &Status, method: &str, rest: &str, within: Duration) -> io::Result<String> {
+        let mut socket = connect(broker.management_url.as_deref())?;
+        socket.set_read_timeout(Some(within))?;
+        let head = "HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: 0";
+        write!(socket, "{method} /admin/v2/persistent/public/default/kept{rest} {head}\r\n\r\n")?;
+        let mut status = [0; 12];
+        socket.read_exact(&mut status)?;
+        Ok(String::from_utf8_lossy(&status[9..]).into_owned())
+    }
+}
+
+impl Durable for PulsarTopic {
+    fn create(&self, broker: &Status) -> io::Result<()> {
+        // The first topic after a start takes its time.
+        Self::request(broker, "PUT", "", 10 * SILENCE).map(drop)
+    }
+
+    fn exists(&self, broker: &Status) -> io::Result<bool> {
+        Ok(Self::request(broker, "GET", "/partitions", SILENCE)? == "200")
+    }
+}
+
 /// A topic, by Kafka's metadata request (version 4), which creates it if allowed to.
 pub(crate) struct Topic;
 

@@ -44,13 +44,38 @@ fn nacks_and_releases_are_causes_unless_they_failed() {
 }
 
 #[test]
+fn an_acknowledgement_that_failed_is_a_cause() {
+    caused(once(sketch()).ack("d1").settled("d1", Outcome::Failed));
+    uncaused(once(sketch()).ack("d1").settled("d1", Outcome::Ok));
+}
+
+#[test]
+fn a_session_hands_out_what_it_has_until_it_hears_that_its_partition_has_moved() {
+    let moved = |exclusive, to, after| {
+        let sketch = promising(|promises| {
+            promises.p6 = Some(Lease { lease_ms: None });
+            promises.p8 = exclusive;
+        });
+        let assigned =
+            |session: &'static str| Event::Assign(Assign { session: session.into(), partitions: vec![0] });
+        let opened = sketch.open("s").event(assigned("s")).publish("m1").open("s2").event(assigned("s2"));
+        let again = opened.deliver_at("d1", "m1", "s2", 0).wait(after).deliver_at("d2", "m1", to, 0);
+        finding(&again, Property::P6).verdict
+    };
+    let exclusive = Some(Exclusive { scope: OrderScope::Partition, lease_ms: None });
+    assert_eq!(moved(None, "s", 4_000), Verdict::Pass);
+    assert_eq!(moved(None, "s", 6_000), Verdict::Violation);
+    assert_eq!(moved(None, "s2", 0), Verdict::Violation);
+    assert_eq!(moved(exclusive, "s", 0), Verdict::Violation);
+}
+
+#[test]
 fn who_does_not_know_whether_the_acknowledgement_arrived_may_give_the_delivery_back() {
     let acknowledged = |outcome| once(sketch()).ack("d1").settled("d1", outcome);
     let given_back = |outcome| acknowledged(outcome).settle("d1", SettleVerdict::Release);
     caused(given_back(Outcome::Unknown));
     caused(acknowledged(Outcome::Unknown).nack("d1"));
     uncaused(acknowledged(Outcome::Unknown));
-    uncaused(given_back(Outcome::Failed));
     uncaused(given_back(Outcome::Ok));
 }
 

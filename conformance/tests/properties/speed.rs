@@ -33,7 +33,7 @@ fn everything() -> Sketch {
         p13: Some(Window { bound: 10 }),
         p14: nothing,
         p15: nothing,
-        p16: nothing,
+        p16: Some(Default::default()),
         p17: Some(Progress { within_ms: 1_000 }),
     })
 }

@@ -72,7 +72,7 @@ async fn what_is_published_again_is_seen_stored_twice_unless_the_broker_deduplic
             p3: Some(LossPromise::default()),
             p5: Some(Nothing {}),
             p11: Some(Deduplication { window_ms: 60_000 }),
-            p16: Some(Nothing {}),
+            p16: Some(Default::default()),
             ..Promises::default()
         };
         let recorder = Recorder::new(&Header::new("memory", promises)).unwrap();

@@ -11,6 +11,7 @@ mod impostor;
 mod kafka;
 mod nats;
 mod one_provider;
+mod pulsar;
 mod rabbitmq;
 mod redaction;
 mod secrets;
@@ -58,6 +59,7 @@ fn main() {
         ("rabbitmq4", rabbitmq::cases()),
         ("nats", nats::cases()),
         ("elasticmq", amazon::cases()),
+        ("pulsar", pulsar::cases()),
     ] {
         let target = Arc::new(Target::find(process));
         trials.extend(cases.into_iter().map(|case| trial(target.clone(), case)));

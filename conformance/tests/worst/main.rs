@@ -93,6 +93,11 @@ fn sqs_fifo() {
 }
 
 #[test]
+fn pulsar() {
+    prove(Like::Pulsar, &[Belief::AllCome], &[]);
+}
+
+#[test]
 fn the_same_seed_gives_the_same_history() {
     for like in Like::ALL {
         let histories: Vec<_> = (0..2).map(|_| workload::run(like, 7).recorder.history()).collect();

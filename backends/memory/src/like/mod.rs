@@ -22,11 +22,14 @@ pub enum Like {
     NatsCore,
     /// `sqs-fifo`: one queue, one group, a key in one pair of hands at a time.
     SqsFifo,
+    /// `pulsar`: a log whose partitions the members of a group share, acknowledgements that are on the disk a second later.
+    Pulsar,
 }
 
 impl Like {
     /// All of them.
-    pub const ALL: [Like; 5] = [Like::Kafka, Like::RabbitMq, Like::JetStream, Like::NatsCore, Like::SqsFifo];
+    pub const ALL: [Like; 6] =
+        [Like::Kafka, Like::RabbitMq, Like::JetStream, Like::NatsCore, Like::SqsFifo, Like::Pulsar];
 
     /// Its name in URLs.
     pub fn as_str(self) -> &'static str {
@@ -36,6 +39,7 @@ impl Like {
             Like::JetStream => "jetstream",
             Like::NatsCore => "nats-core",
             Like::SqsFifo => "sqs-fifo",
+            Like::Pulsar => "pulsar",
         }
     }
 }

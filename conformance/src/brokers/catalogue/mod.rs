@@ -6,6 +6,7 @@ mod elasticmq;
 pub(crate) mod fake;
 mod kafka;
 mod nats;
+mod pulsar;
 mod rabbit;
 mod rabbitmq;
 mod rabbitmq4;
@@ -22,8 +23,14 @@ use super::{
 };
 
 /// All brokers, in the order in which they are shown.
-pub(crate) const ALL: &[&dyn LocalBroker] =
-    &[&kafka::Kafka, &rabbitmq::RabbitMq, &rabbitmq4::RabbitMq4, &nats::Nats, &elasticmq::ElasticMq];
+pub(crate) const ALL: &[&dyn LocalBroker] = &[
+    &kafka::Kafka,
+    &rabbitmq::RabbitMq,
+    &rabbitmq4::RabbitMq4,
+    &nats::Nats,
+    &elasticmq::ElasticMq,
+    &pulsar::Pulsar,
+];
 
 /// One kind of broker: how to get it, start it, and ask it whether it is ready. Everything else (processes,
 /// deadlines, ports, containers) is the same for all.
@@ -103,7 +110,10 @@ mod tests {
         let names = |chosen: Vec<&'static dyn LocalBroker>| {
             chosen.into_iter().map(LocalBroker::name).collect::<Vec<_>>()
         };
-        assert_eq!(names(named(&[]).unwrap()), ["kafka", "rabbitmq", "rabbitmq4", "nats", "elasticmq"]);
+        assert_eq!(
+            names(named(&[]).unwrap()),
+            ["kafka", "rabbitmq", "rabbitmq4", "nats", "elasticmq", "pulsar"]
+        );
         assert_eq!(names(named(&["rabbitmq", "rabbitmq"]).unwrap()), ["rabbitmq"]);
     }
 
@@ -112,7 +122,7 @@ mod tests {
         let text = named(&["kafak"]).err().unwrap().to_string();
         assert_eq!(
             text,
-            "there is no local broker `kafak`; there are: kafka, rabbitmq, rabbitmq4, nats, elasticmq"
+            "there is no local broker `kafak`; there are: kafka, rabbitmq, rabbitmq4, nats, elasticmq, pulsar"
         );
     }
 
