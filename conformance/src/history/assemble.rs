@@ -229,6 +229,7 @@ impl Assembler {
             offset,
             verdict: None,
             outcome: None,
+            given_back: false,
             redelivered: event.redelivered == Some(true),
             dead_letter: event.dead_letter == Some(true),
             difference: self.difference(message, session, event),
@@ -243,6 +244,7 @@ impl Assembler {
         if delivery.settle.is_some() {
             let open = delivery.outcome == Some(Outcome::Unknown);
             if open && matches!(event.verdict, SettleVerdict::Nack | SettleVerdict::Release) {
+                delivery.given_back |= event.verdict == SettleVerdict::Release;
                 self.history.given_up.push((id, at));
             }
             return Ok(());

@@ -67,6 +67,8 @@ pub(crate) struct Delivery {
     pub(super) offset: u64,
     pub(crate) verdict: Option<SettleVerdict>,
     pub(crate) outcome: Option<Outcome>,
+    /// Released after it came back that another settlement of it may not have come through.
+    pub(crate) given_back: bool,
     pub(crate) redelivered: bool,
     pub(crate) dead_letter: bool,
     pub(crate) difference: Option<Difference>,
@@ -164,6 +166,11 @@ impl Delivery {
     /// Whether it was settled like this, and not in vain.
     pub(crate) fn was(&self, verdict: SettleVerdict) -> bool {
         self.verdict == Some(verdict) && self.outcome != Some(Outcome::Failed)
+    }
+
+    /// Whether it ended in a release: it counts as no attempt.
+    pub(crate) fn was_released(&self) -> bool {
+        self.given_back || self.was(SettleVerdict::Release)
     }
 }
 

@@ -47,7 +47,7 @@ struct Limits<'a> {
 
 impl Limits<'_> {
     fn too_often(&self, evidence: &mut Evidence, message: MessageId, group: GroupId, record: &[DeliveryId]) {
-        let counted = |id: &&DeliveryId| !self.history.delivery(**id).was(SettleVerdict::Release);
+        let counted = |id: &&DeliveryId| !self.history.delivery(**id).was_released();
         let count = record.iter().filter(counted).count();
         if count as u64 > self.promise.limit {
             evidence.violation(|| {

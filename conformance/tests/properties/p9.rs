@@ -1,4 +1,4 @@
-use anybroker_conformance::history::{Mark, RedeliveryMark, SettleVerdict, Sketch};
+use anybroker_conformance::history::{Mark, Outcome, RedeliveryMark, SettleVerdict, Sketch};
 use anybroker_conformance::properties::{Property, Verdict};
 
 use super::{passes, promising, says, violates};
@@ -63,6 +63,18 @@ fn released_deliveries_do_not_count() {
     says(&released(Mark::Flag).deliver("d2", "m1", "s"), Property::P9, Verdict::NotExercised);
     let twice = released(Mark::Count).deliver_as("d2", "m1", "s", |it| it.attempt = Some(1)).nack("d2");
     passes(&twice.deliver_as("d3", "m1", "s", |it| it.attempt = Some(2)), Property::P9, 1);
+}
+
+#[test]
+fn what_was_released_after_another_settlement_came_back_unknown_does_not_count_either() {
+    let settled = |outcome| {
+        let once = sketch(Mark::Count).deliver_as("d1", "m1", "s", |it| it.attempt = Some(1));
+        let back = once.settle("d1", SettleVerdict::DeadLetter).settled("d1", outcome);
+        back.settle("d1", SettleVerdict::Release).deliver_as("d2", "m1", "s", |it| it.attempt = Some(1))
+    };
+    says(&settled(Outcome::Unknown), Property::P9, Verdict::NotExercised);
+    let explanation = "m1 was delivered at least 2 times but marked as attempt 1";
+    violates(&settled(Outcome::Failed), Property::P9, &["m1"], &[4, 8], explanation);
 }
 
 #[test]
