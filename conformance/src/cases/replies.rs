@@ -38,9 +38,7 @@ pub(super) async fn replies_dropped(context: Context) -> CaseResult {
             stream::in_flight(&stage, "drop_replies", &context.name).await?;
             unheard += acknowledged_unheard(&stage, &progress, (UNHEARD + moments.chance.below(10)) as usize)
                 .await?;
-            stream::connected(&proxy).await?;
-            stream::in_flight(&stage, "cut", &context.name).await?;
-            proxy.cut();
+            stream::cut(&stage, &proxy, &context.name).await?;
         }
         Ok::<_, Failure>(unheard)
     };

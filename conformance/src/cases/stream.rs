@@ -88,9 +88,7 @@ impl Moments<'_> {
     /// how many.
     pub(super) async fn cut(&mut self, proxy: &Proxy, target: &str) -> std::result::Result<usize, Failure> {
         self.pass().await?;
-        connected(proxy).await?;
-        in_flight(self.stage, "cut", target).await?;
-        Ok(proxy.cut())
+        cut(self.stage, proxy, target).await
     }
 
     /// Waits until some more messages are confirmed.
@@ -105,6 +103,18 @@ pub(super) async fn connected(proxy: &Proxy) -> std::result::Result<(), Failure>
     match tokio::time::timeout(STEP, proxy.connected()).await {
         Ok(()) => Ok(()),
         Err(_) => failed("messages flow, and no connection leads through the proxy".to_owned()),
+    }
+}
+
+/// Cuts what leads through the proxy as soon as enough is in flight; says how many, never none.
+pub(super) async fn cut(stage: &Stage, proxy: &Proxy, target: &str) -> std::result::Result<usize, Failure> {
+    loop {
+        connected(proxy).await?;
+        in_flight(stage, "cut", target).await?;
+        let open = proxy.cut();
+        if open > 0 {
+            return Ok(open);
+        }
     }
 }
 
