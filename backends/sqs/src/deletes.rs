@@ -109,13 +109,16 @@ impl Deleter {
         }
         let attempts = Attempts::default();
         let results = self.request(entries, attempts.clone()).await;
-        for ((number, answer), result) in asked.into_iter().zip(results) {
+        let outcomes = asked.into_iter().zip(results).map(|((number, answer), result)| {
             let group = self.held.group(number);
-            let result = self.outcome(number, result, attempts.count() > 1);
-            if result.as_ref().is_err_and(|error| error.kind() == Kind::LeaseExpired) {
+            (number, group, answer, self.outcome(number, result, attempts.count() > 1))
+        });
+        // All are over before any is given back: a group goes back in one request, its first message last.
+        for (number, group, answer, outcome) in outcomes.collect::<Vec<_>>() {
+            if outcome.as_ref().is_err_and(|error| doubtful(error)) {
                 self.forget(number, group);
             }
-            let _ = answer.send(result);
+            let _ = answer.send(outcome);
         }
     }
 
@@ -126,14 +129,15 @@ impl Deleter {
             Ok(()) => return self.held.end_delete(number).map(|()| Settled::Confirmed),
             Err(error) => error,
         };
-        if error.kind() == Kind::LeaseExpired && (again || self.held.perhaps_deleted(number)) {
+        if error.kind() == Kind::LeaseExpired && again {
             return self.held.end_delete(number).map(|()| Settled::Confirmed);
         }
-        self.held.abort_delete(number, error.fate() == Fate::Unknown);
+        self.held.abort_delete(number);
         Err(error)
     }
 
-    /// A message is not ours any more: whoever has it next gets the later ones of its group after it, and not we.
+    /// A message is not ours any more, or perhaps deleted, and then somebody else may have the next of its group already.
+    /// So we deliver neither it nor what comes after it again: what is left of the group goes back to SQS.
     fn forget(&self, number: u64, group: Option<String>) {
         let leases = self.held.take(|lease| Some(&lease.group) == group.as_ref());
         if let Some(session) = self.session.upgrade() {
@@ -210,6 +214,11 @@ fn refused(code: &str, text: &str) -> Error {
         return of_code("settle", "ReceiptHandleIsInvalid", text);
     }
     of_code("settle", code, text)
+}
+
+/// Whether the message may be somebody else's, or gone.
+fn doubtful(error: &Error) -> bool {
+    error.kind() == Kind::LeaseExpired || error.fate() == Fate::Unknown
 }
 
 fn unanswered() -> Error {

@@ -26,8 +26,6 @@ pub(crate) struct Lease {
     /// It is being deleted or extended at the moment.
     deleting: bool,
     extending: bool,
-    /// A deletion was asked for and not answered: SQS may have done it.
-    perhaps_deleted: bool,
 }
 
 impl Lease {
@@ -46,7 +44,6 @@ impl Lease {
             until: since + visibility,
             deleting: false,
             extending: false,
-            perhaps_deleted: false,
         }
     }
 }
@@ -114,18 +111,12 @@ impl Held {
         }
     }
 
-    /// It was not deleted, and is ours as before; or `perhaps` it was.
-    pub(crate) fn abort_delete(&self, number: u64, perhaps: bool) {
+    /// Nobody said that it was deleted.
+    pub(crate) fn abort_delete(&self, number: u64) {
         if let Some(lease) = self.table().leases.get_mut(&number) {
             lease.deleting = false;
-            lease.perhaps_deleted |= perhaps;
         }
         self.answered.notify_waiters();
-    }
-
-    /// Whether an earlier request may have deleted the message.
-    pub(crate) fn perhaps_deleted(&self, number: u64) -> bool {
-        self.table().leases.get(&number).is_some_and(|lease| lease.perhaps_deleted)
     }
 
     /// Waits until nothing is being deleted.
