@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use anybroker_core::{Error, Kind, Result};
+use anybroker_core::{Error, Fate, Kind, Result};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -69,7 +69,8 @@ impl Held {
         Held { table: Mutex::default(), visibility, answered: Notify::new() }
     }
 
-    /// How long before its end a lease counts as over: an answer takes its time, and clocks differ.
+    /// How long before its end a lease counts as over: it began when SQS answered, which is before the answer was here, and
+    /// clocks differ.
     fn margin(&self) -> Duration {
         (self.visibility / 10).min(Duration::from_secs(2))
     }
@@ -101,13 +102,15 @@ impl Held {
         Ok(lease.handle.clone())
     }
 
-    /// SQS says that it deleted the message: that is certain only if it was still ours by then.
+    /// SQS says that it deleted the message: that is certain only if it was still ours by then. Otherwise it may have been
+    /// deleted, or be somebody else's.
     pub(crate) fn end_delete(&self, number: u64) -> Result<()> {
+        let now = Instant::now() + self.margin();
         let removed = self.table().remove(number);
         self.answered.notify_waiters();
         match removed {
-            Some(lease) if lease.until > Instant::now() => Ok(()),
-            _ => Err(expired()),
+            Some(lease) if lease.until > now => Ok(()),
+            _ => Err(expired().with_fate(Fate::Unknown)),
         }
     }
 
@@ -233,11 +236,12 @@ mod tests {
         assert_eq!(held.begin_delete(a).unwrap(), "handle of a");
         assert!(held.begin_delete(a).is_err(), "twice at once");
         assert!(held.begin_delete(b).is_ok());
-        tokio::time::advance(VISIBILITY - Duration::from_secs(1)).await;
+        tokio::time::advance(VISIBILITY - Duration::from_secs(3)).await;
         assert!(held.end_delete(a).is_ok());
-        assert_eq!(held.begin_delete(c).unwrap_err().kind(), Kind::LeaseExpired, "within the margin");
         tokio::time::advance(Duration::from_secs(2)).await;
-        assert_eq!(held.end_delete(b).unwrap_err().kind(), Kind::LeaseExpired, "answered too late");
+        assert_eq!(held.begin_delete(c).unwrap_err().kind(), Kind::LeaseExpired, "within the margin");
+        let late = held.end_delete(b).unwrap_err();
+        assert_eq!((late.kind(), late.fate()), (Kind::LeaseExpired, Fate::Unknown), "answered too late");
     }
 
     #[tokio::test(start_paused = true)]
