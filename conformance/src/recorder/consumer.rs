@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use anybroker_core::dead_letter::DeadLetter;
 use anybroker_core::{
-    Broker, Consumer, Delivery, Group, Held, Kind, Result, SettleError, Settled, Settlement, Settler, Start,
-    Subscription, Token, Topic, Verdict, async_trait,
+    Broker, Consumer, Delivery, Fate, Group, Held, Kind, Result, SettleError, Settled, Settlement, Settler,
+    Start, Subscription, Token, Topic, Verdict, async_trait,
 };
 
 use super::copies::Came;
@@ -251,6 +251,7 @@ impl RecordedSettler {
             (Ok(Settled::Recorded), Verdict::Ack) => return None,
             // What is put back goes back in the session itself, which is certain; a dead letter has been confirmed.
             (Ok(_), _) => Outcome::Ok,
+            (Err(error), _) if error.error().fate() == Fate::Unknown => Outcome::Unknown,
             (Err(error), _) => match (error.error().kind(), verdict) {
                 // The envelope is published before the original is settled, and may be there.
                 (Kind::Superseded | Kind::Fenced | Kind::LeaseExpired, Verdict::DeadLetter { .. }) => {
