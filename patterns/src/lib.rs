@@ -1,0 +1,14 @@
+//! The patterns of an event-driven system that need a database beside the broker, on PostgreSQL and on SQLite: nothing
+//! is lost between the two.
+//!
+//! | module | pattern |
+//! |---|---|
+//! | [`database`] | where the tables are: connection, names, migrations |
+//!
+//! Which tables are needed is shipped with the code: [`database::Postgres::migrate`] creates them, and whatever uses
+//! them checks them first.
+
+#[cfg(not(any(feature = "postgres", feature = "sqlite")))]
+compile_error!("anybroker-patterns needs a database: enable `postgres`, `sqlite` or both");
+
+pub mod database;
