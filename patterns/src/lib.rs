@@ -4,6 +4,8 @@
 //! | module | pattern |
 //! |---|---|
 //! | [`database`] | where the tables are: connection, names, migrations |
+//! | [`event_store`] | streams of events, and their order for all who follow |
+//! | [`schema`] | old data as the newest version of its schema |
 //!
 //! Which tables are needed is shipped with the code: [`database::Postgres::migrate`] creates them, and whatever uses
 //! them checks them first.
@@ -12,3 +14,5 @@
 compile_error!("anybroker-patterns needs a database: enable `postgres`, `sqlite` or both");
 
 pub mod database;
+pub mod event_store;
+pub mod schema;
