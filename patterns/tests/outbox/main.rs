@@ -1,0 +1,9 @@
+//! The outbox on both databases.
+
+mod basics;
+mod liars;
+mod quarantine;
+mod refusals;
+mod relays;
+mod support;
+mod traps;
