@@ -4,6 +4,7 @@
 //! | module | pattern |
 //! |---|---|
 //! | [`database`] | where the tables are: connection, names, migrations |
+//! | [`inbox`] | lets a message take effect once |
 //! | [`outbox`] | publishes what a transaction stages, if it commits |
 //!
 //! Which tables are needed is shipped with the code: [`database::Postgres::migrate`] creates them, and whatever uses
@@ -13,4 +14,5 @@
 compile_error!("anybroker-patterns needs a database: enable `postgres`, `sqlite` or both");
 
 pub mod database;
+pub mod inbox;
 pub mod outbox;

@@ -26,7 +26,7 @@ async fn what_is_committed_is_published_whole<D: Database>(database: D) {
         .with_header("binary", &b"\xff"[..])
         .with_extension("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01");
     message.schema_version = Some(3);
-    let mut transaction = database.begin().await;
+    let mut transaction = database.transaction().await;
     outbox(&database).stage(D::connection(&mut transaction), message.clone()).await.unwrap();
     D::commit(transaction).await;
     let subscription = Subscription::new(topic(), Group::new("g").unwrap()).start(Start::Earliest);
@@ -40,7 +40,7 @@ async fn nothing_is_published_that_was_rolled_back<D: Database>(database: D) {
     let broker = broker("").await;
     let relay = relay(&database, &broker).await;
     for (number, kept) in [(0, false), (0, true), (7, false), (1, true)] {
-        let mut transaction = database.begin().await;
+        let mut transaction = database.transaction().await;
         outbox(&database).stage(D::connection(&mut transaction), numbered("k", number)).await.unwrap();
         if kept {
             D::commit(transaction).await;
@@ -57,7 +57,7 @@ async fn nothing_is_published_that_was_rolled_back<D: Database>(database: D) {
 async fn a_batch_keeps_its_order<D: Database>(database: D) {
     let broker = broker("").await;
     let messages = (0..500).flat_map(|number| (0..10).map(move |key| numbered(&format!("k{key}"), number)));
-    let mut transaction = database.begin().await;
+    let mut transaction = database.transaction().await;
     outbox(&database).stage_all(D::connection(&mut transaction), messages).await.unwrap();
     D::commit(transaction).await;
     let relay = relay(&database, &broker).await;
@@ -68,7 +68,7 @@ async fn a_batch_keeps_its_order<D: Database>(database: D) {
 
 async fn the_table_is_empty_afterwards<D: Database>(database: D) {
     let broker = broker("").await;
-    let mut transaction = database.begin().await;
+    let mut transaction = database.transaction().await;
     let messages = (0..100).map(|number| Message::new(number.to_string()));
     outbox(&database).stage_all(D::connection(&mut transaction), messages).await.unwrap();
     D::commit(transaction).await;

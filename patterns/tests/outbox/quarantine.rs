@@ -8,7 +8,7 @@ on_both!(a_bad_row_is_set_aside_with_what_follows_it, a_discarded_row_lets_the_o
 
 /// Three messages of `bad`, of which the first is spoiled, and one of another key.
 async fn spoiled<D: Database>(database: &D) {
-    let mut transaction = database.begin().await;
+    let mut transaction = database.transaction().await;
     let messages = [numbered("bad", 0), numbered("bad", 1), numbered("good", 0), numbered("bad", 2)];
     outbox(database).stage_all(D::connection(&mut transaction), messages).await.unwrap();
     D::commit(transaction).await;
@@ -25,7 +25,7 @@ async fn a_bad_row_is_set_aside_with_what_follows_it<D: Database>(database: D) {
     assert_eq!(arrivals.next().await, ("good".into(), "0".into()));
     until(|| async { database.status().await.unwrap().quarantined == 3 }).await;
     // One that is staged later waits too.
-    let mut transaction = database.begin().await;
+    let mut transaction = database.transaction().await;
     outbox(&database).stage(D::connection(&mut transaction), numbered("bad", 3)).await.unwrap();
     outbox(&database).stage(D::connection(&mut transaction), Message::new("keyless")).await.unwrap();
     D::commit(transaction).await;

@@ -23,14 +23,14 @@ async fn missing_tables_are_refused<D: Database>(database: D) {
     let error = refusal(&database).await;
     assert_eq!(error.kind(), Kind::InvalidConfiguration);
     assert!(error.to_string().contains("does not exist"), "{error}");
-    let mut transaction = database.begin().await;
+    let mut transaction = database.transaction().await;
     let error = outbox(&database).stage(D::connection(&mut transaction), numbered("k", 0)).await.unwrap_err();
     assert_eq!(error.operation(), "stage");
     D::rollback(transaction).await;
 }
 
 async fn a_changed_table_is_refused<D: Database>(database: D) {
-    let mut transaction = database.begin().await;
+    let mut transaction = database.transaction().await;
     outbox(&database).stage(D::connection(&mut transaction), numbered("k", 0)).await.unwrap();
     D::commit(transaction).await;
     database.run("alter table {outbox} rename column topic to subject").await;
@@ -51,7 +51,7 @@ async fn a_newer_table_is_refused<D: Database>(database: D) {
 }
 
 async fn a_message_that_breaks_a_rule_is_refused_at_once<D: Database>(database: D) {
-    let mut transaction = database.begin().await;
+    let mut transaction = database.transaction().await;
     let bad = Message::new("x").with_header("ce_id", "1");
     let error = outbox(&database).stage(D::connection(&mut transaction), bad).await.unwrap_err();
     assert_eq!(error.kind(), Kind::InvalidConfiguration);

@@ -16,7 +16,7 @@ async fn stage_everything<D: Database>(database: &D) {
         async move {
             for number in 0..EACH {
                 let messages = (from..KEYS).step_by(4).map(|key| numbered(&format!("k{key}"), number));
-                let mut transaction = database.begin().await;
+                let mut transaction = database.transaction().await;
                 outbox(&database).stage_all(D::connection(&mut transaction), messages).await.unwrap();
                 D::commit(transaction).await;
             }

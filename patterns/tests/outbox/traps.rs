@@ -13,7 +13,7 @@ type Transaction = sqlx::Transaction<'static, sqlx::Postgres>;
 
 /// A transaction that has its number already.
 async fn numbered_transaction(database: &Postgres) -> Transaction {
-    let mut transaction = database.begin().await;
+    let mut transaction = database.transaction().await;
     sqlx::query("select pg_current_xact_id()").execute(&mut *transaction).await.unwrap();
     transaction
 }
@@ -24,7 +24,7 @@ async fn stage(database: &Postgres, transaction: &mut Transaction, key: &str, nu
 
 /// A lower id is committed later.
 async fn a_lower_id_commits_later(database: &Postgres, mut seen: impl AsyncFnMut()) {
-    let (mut first, mut second) = (database.begin().await, database.begin().await);
+    let (mut first, mut second) = (database.transaction().await, database.transaction().await);
     stage(database, &mut first, "a", 1).await;
     stage(database, &mut second, "b", 2).await;
     second.commit().await.unwrap();
@@ -89,7 +89,7 @@ async fn no_row_is_lost_although_its_transaction_is_younger() {
 /// A transaction that began first writes its key's second message.
 async fn the_older_transaction_comes_second(database: &Postgres) {
     let mut older = numbered_transaction(database).await;
-    let mut younger = database.begin().await;
+    let mut younger = database.transaction().await;
     stage(database, &mut younger, "k", 1).await;
     younger.commit().await.unwrap();
     stage(database, &mut older, "k", 2).await;
@@ -117,12 +117,12 @@ async fn two_transactions_of_a_key_are_in_the_order_of_their_commits() {
     postgres(async |database| {
         let broker = broker("").await;
         let relay = relay(&database, &broker).await;
-        let mut first = database.begin().await;
+        let mut first = database.transaction().await;
         stage(&database, &mut first, "k", 1).await;
         let second = {
             let database = database.clone();
             tokio::spawn(async move {
-                let mut second = database.begin().await;
+                let mut second = database.transaction().await;
                 stage(&database, &mut second, "k", 2).await;
                 second.commit().await.unwrap();
             })
@@ -143,9 +143,9 @@ async fn two_transactions_of_a_key_are_in_the_order_of_their_commits() {
 async fn a_long_transaction_stops_nothing() {
     postgres(async |database| {
         let long = numbered_transaction(&database).await;
-        let mut staging = database.begin().await;
+        let mut staging = database.transaction().await;
         stage(&database, &mut staging, "slow", 0).await;
-        let mut quick = database.begin().await;
+        let mut quick = database.transaction().await;
         stage(&database, &mut quick, "k", 1).await;
         quick.commit().await.unwrap();
         let liar = AfterTheHighestOfTheSettled(database.clone(), 0).read().await;
@@ -163,11 +163,11 @@ async fn a_long_transaction_stops_nothing() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_relays_never_have_the_same_key() {
     postgres(async |database| {
-        let mut transaction = database.begin().await;
+        let mut transaction = database.transaction().await;
         stage(&database, &mut transaction, "k", 1).await;
         stage(&database, &mut transaction, "k", 2).await;
         transaction.commit().await.unwrap();
-        let (mut first, mut second) = (database.begin().await, database.begin().await);
+        let (mut first, mut second) = (database.transaction().await, database.transaction().await);
         let both = [next_unlocked(&database, &mut first).await, next_unlocked(&database, &mut second).await];
         assert_eq!(
             both.map(Option::unwrap),
@@ -207,7 +207,7 @@ async fn batches_in_different_orders_do_not_wait_for_each_other_in_a_circle() {
                         keys.reverse();
                     }
                     let messages = keys.into_iter().map(|key| numbered(&format!("k{key}"), 0));
-                    let mut transaction = database.begin().await;
+                    let mut transaction = database.transaction().await;
                     outbox(&database).stage_all(&mut transaction, messages).await.unwrap();
                     transaction.commit().await.unwrap();
                 }

@@ -26,7 +26,7 @@ pub(crate) trait Database: Store + Clone + std::fmt::Debug {
     /// How often a relay is killed: on SQLite each time costs a lease.
     const KILLS: usize;
 
-    async fn begin(&self) -> Self::Transaction;
+    async fn transaction(&self) -> Self::Transaction;
     fn connection(transaction: &mut Self::Transaction) -> &mut Self::Connection;
     async fn commit(transaction: Self::Transaction);
     async fn rollback(transaction: Self::Transaction);
@@ -43,7 +43,7 @@ macro_rules! database {
             type Transaction = sqlx::Transaction<'static, $database>;
             const KILLS: usize = $kills;
 
-            async fn begin(&self) -> Self::Transaction {
+            async fn transaction(&self) -> Self::Transaction {
                 self.pool().begin_with($begin).await.unwrap()
             }
 
@@ -80,9 +80,14 @@ database!(Postgres, sqlx::Postgres, "begin", 20);
 database!(Sqlite, sqlx::Sqlite, "begin immediate", 3);
 
 fn fill(sql: &str, names: &Names) -> String {
-    [("{outbox}", "outbox"), ("{quarantine}", "outbox_quarantine"), ("{migrations}", "migrations")]
-        .iter()
-        .fold(sql.to_owned(), |sql, (place, table)| sql.replace(place, &names.table(table)))
+    [
+        ("{outbox}", "outbox"),
+        ("{inbox}", "inbox"),
+        ("{quarantine}", "outbox_quarantine"),
+        ("{migrations}", "migrations"),
+    ]
+    .iter()
+    .fold(sql.to_owned(), |sql, (place, table)| sql.replace(place, &names.table(table)))
 }
 
 pub(crate) fn postgres_url() -> String {
