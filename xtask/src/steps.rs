@@ -20,8 +20,10 @@ use crate::system;
 pub(crate) type Environment = BTreeMap<String, String>;
 
 /// The features of `anybroker` that must each build alone.
-const FEATURES: [&str; 9] =
-    ["memory", "sqlite", "kafka", "nats", "pulsar", "rabbitmq", "sqs", "endpoint", "otel"];
+const FEATURES: [&str; 11] = [
+    "memory", "sqlite", "kafka", "nats", "pulsar", "rabbitmq", "sqs", "endpoint", "otel", "patterns",
+    "postgres",
+];
 
 pub(crate) fn test(options: &TestOptions) -> ExitCode {
     let mut summary = Summary::new(options.only.clone());

@@ -30,7 +30,6 @@ pub(crate) trait Database: Store + Clone + std::fmt::Debug {
     fn connection(transaction: &mut Self::Transaction) -> &mut Self::Connection;
     async fn commit(transaction: Self::Transaction);
     async fn rollback(transaction: Self::Transaction);
-    async fn migrate(&self);
     /// Runs a statement; `{outbox}` is the table, `{quarantine}` the other one.
     async fn run(&self, sql: &str) -> u64;
     async fn count(&self, sql: &str) -> i64;
@@ -57,10 +56,6 @@ macro_rules! database {
 
             async fn rollback(transaction: Self::Transaction) {
                 transaction.rollback().await.unwrap();
-            }
-
-            async fn migrate(&self) {
-                Self::migrate(self).await.unwrap();
             }
 
             async fn run(&self, sql: &str) -> u64 {
