@@ -85,7 +85,8 @@ async fn sessions(brokers: &Brokers) -> Result<(), Box<dyn std::error::Error>> {
     let members = family(first.pid.unwrap_or_default());
     check(members.len() > 2, "there are processes besides the first")?;
     brokers.pause("postgres").await?;
-    until("all of them are suspended", || members.iter().all(|pid| state_of(*pid) == Some('T'))).await?;
+    let suspended = |pid: &u32| state_of(*pid).is_none_or(|state| matches!(state, 'T' | 'Z'));
+    until("all of them are suspended", || members.iter().all(suspended)).await?;
     brokers.kill("postgres").await?;
     check(members.iter().all(|pid| matches!(state_of(*pid), None | Some('Z'))), "all of them are gone")?;
 

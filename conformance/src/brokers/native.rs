@@ -53,8 +53,10 @@ pub(crate) async fn kill(site: &Site, main: Option<ProcessId>) -> Result<(), Err
 
 /// Suspends the broker: its sockets stay open and nothing answers.
 pub(crate) async fn pause(site: &Site, main: ProcessId) {
-    signal_all(site, main, Signal::STOP);
+    // First the one that starts the others, so that none is missed.
+    main.signal(Signal::STOP);
     until(GONE_WITHIN, || main.stopped() || !main.alive()).await;
+    signal_all(site, main, Signal::STOP);
 }
 
 /// Lets a suspended broker go on.
