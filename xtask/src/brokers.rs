@@ -35,11 +35,18 @@ impl TestBrokers {
 
     /// Starts them all and returns when they answer.
     pub(crate) fn up(&self) -> Result<Vec<Status>, String> {
+        // To the starter, no name is every name.
+        if self.names.is_empty() {
+            return Ok(Vec::new());
+        }
         self.runtime.block_on(async { self.brokers.up(&self.names).await }).map_err(|e| e.to_string())
     }
 
     /// Stops them, and forgets their data.
     pub(crate) fn down(&self) -> Result<(), String> {
+        if self.names.is_empty() {
+            return Ok(());
+        }
         self.runtime
             .block_on(async { self.brokers.reset(&self.names).await })
             .map(|_| ())
