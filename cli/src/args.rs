@@ -74,7 +74,7 @@ pub(crate) enum Command {
     Report(report::Args),
     /// Check a recorded history against the properties that it promises.
     Check(check::Args),
-    /// Start, stop and break real brokers on this machine.
+    /// Start, stop and break real brokers, and a database, on this machine.
     Brokers(brokers::Args),
     /// Print a completion script for a shell.
     Completions(completions::Args),
