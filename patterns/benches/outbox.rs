@@ -9,10 +9,10 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use anybroker_core::{
-    Broker, ConsumerExt, Group, Message, PublisherExt, PublisherOptions, Start, Subscription, Topic, Topology,
+    Broker, Consumer, Group, Message, PublisherExt, PublisherOptions, Start, Subscription, Topic, Topology,
 };
 use anybroker_patterns::database::{Names, Postgres};
-use anybroker_patterns::outbox::{Outbox, Relay, RelayOptions, Store};
+use anybroker_patterns::outbox::{Outbox, Relay, RelayOptions};
 use sqlx::{AssertSqlSafe, Row};
 
 const KEYS: usize = 1_000;
@@ -149,6 +149,24 @@ impl Bench {
         progress.published() as f64 / begun.elapsed().as_secs_f64()
     }
 
+    /// Stages until something arrives: the consumer has joined, and the relay's publisher is open.
+    async fn warm(&self, consumer: &mut dyn Consumer) {
+        let outbox = Outbox::new(self.database.clone(), self.topic.clone());
+        loop {
+            let mut transaction = self.database.pool().begin().await.unwrap();
+            outbox.stage(&mut transaction, message(0)).await.unwrap();
+            transaction.commit().await.unwrap();
+            let Ok(arrived) = tokio::time::timeout(Duration::from_secs(1), consumer.receive(100)).await
+            else {
+                continue;
+            };
+            for delivery in arrived.unwrap() {
+                delivery.ack().await.unwrap();
+            }
+            return;
+        }
+    }
+
     /// From a transaction's commit to the receipt by a consumer: a little more than to the broker's confirmation.
     async fn latency(&self, rate: usize) -> (Duration, Duration, Duration) {
         let table = self.database.names().table("outbox");
@@ -161,6 +179,7 @@ impl Bench {
             Subscription::new(self.topic.clone(), Group::new(format!("latency-{rate}")).unwrap())
                 .start(Start::Latest);
         let mut consumer = self.broker.consumer(subscription).await.unwrap();
+        self.warm(consumer.as_mut()).await;
         let count = (rate * 10).min(60_000);
         let committed: Arc<Mutex<Vec<Option<Instant>>>> = Arc::new(Mutex::new(vec![None; count]));
         // Each writer commits a few at a time, as many services do.

@@ -9,7 +9,7 @@ use crate::failure::Failure;
 pub(crate) struct Where {
     /// postgres://user:password@host/database, or sqlite:///path/file.db.
     #[arg(value_name = "DATABASE", env = "ANYBROKER_DATABASE_URL", hide_env_values = true)]
-    url: String,
+    database: String,
     /// The schema of the tables (default: the connection's own).
     #[arg(long, value_name = "NAME")]
     schema: Option<String>,
@@ -31,9 +31,9 @@ impl Where {
         if let Some(schema) = &self.schema {
             names = names.in_schema(schema.as_str())?;
         }
-        match self.url.split_once("://") {
+        match self.database.split_once("://") {
             Some(("postgres" | "postgresql", _)) => {
-                Ok(Database::Postgres(Postgres::connect(&self.url).await?.with_names(names)))
+                Ok(Database::Postgres(Postgres::connect(&self.database).await?.with_names(names)))
             }
             Some(("sqlite", path)) => Ok(Database::Sqlite(Sqlite::open(path).await?.with_names(names))),
             _ => Err(Failure::new(
