@@ -6,7 +6,8 @@
 //!
 //! ```
 //! # #[cfg(feature = "sqlite")]
-//! # async fn example(delivery: anybroker_core::Delivery) -> Result<(), Box<dyn std::error::Error>> {
+//! # type BoxError = Box<dyn std::error::Error + Send + Sync>;
+//! # async fn example(delivery: anybroker_core::Delivery) -> Result<(), BoxError> {
 //! use anybroker_core::Group;
 //! use anybroker_patterns::database::Sqlite;
 //! use anybroker_patterns::inbox::Inbox;
@@ -17,7 +18,8 @@
 //! let mut transaction = database.pool().begin_with("begin immediate").await?;
 //! let billed = inbox
 //!     .once(&mut transaction, &delivery, async |connection| {
-//!         sqlx::query("update accounts set due = due + 3").execute(connection).await
+//!         sqlx::query("update accounts set due = due + 3").execute(connection).await?;
+//!         Ok::<_, BoxError>(())
 //!     })
 //!     .await?;
 //! transaction.commit().await?;

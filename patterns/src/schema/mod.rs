@@ -1,0 +1,5 @@
+//! Schemas that change: how data of an old version is read.
+
+mod upcasters;
+
+pub use upcasters::{UpcastError, Upcasters};

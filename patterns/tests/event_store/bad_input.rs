@@ -1,0 +1,76 @@
+//! Tables that are missing or were changed by hand: a clear error, and nothing is lost.
+
+use anybroker_core::Kind;
+use anybroker_patterns::database::Sqlite;
+use anybroker_patterns::event_store::{At, EventStore};
+
+use crate::support::{Raw, follow, names, on_both, postgres, put, schema};
+
+on_both!(a_changed_table_is_told, an_undecodable_row_is_named);
+
+#[tokio::test]
+async fn missing_tables_are_told_before_anything_is_done() {
+    let directory = tempfile::tempdir().unwrap();
+    let database = Sqlite::open(directory.path().join("events.db")).await.unwrap();
+    let error = EventStore::open(database).await.unwrap_err();
+    assert_eq!(error.kind(), Kind::InvalidConfiguration);
+    assert!(error.to_string().contains("event store") && error.to_string().contains("migrate"), "{error}");
+    schema(|database| async move {
+        let error = EventStore::open(database).await.unwrap_err();
+        assert!(error.to_string().contains("migrate"), "{error}");
+    })
+    .await;
+}
+
+async fn a_changed_table_is_told<D: Raw>(store: EventStore<D>) {
+    let open = async || EventStore::open(store.database().clone()).await.map(drop);
+    open().await.unwrap();
+    let rename = "alter table anybroker_events rename column actor to author";
+    store.database().raw(rename).await.unwrap();
+    let error = open().await.unwrap_err().to_string();
+    assert!(error.contains("anybroker_events") && error.contains("actor"), "{error}");
+    store.database().raw("drop table anybroker_event_snapshots").await.unwrap();
+    store.database().raw("alter table anybroker_events rename column author to actor").await.unwrap();
+    let error = open().await.unwrap_err().to_string();
+    assert!(error.contains("anybroker_event_snapshots does not exist"), "{error}");
+}
+
+#[tokio::test]
+async fn positions_that_are_drawn_in_advance_are_refused() {
+    postgres(|store| async move {
+        let cache = "alter table anybroker_events alter column position set cache 20";
+        store.database().raw(cache).await.unwrap();
+        let error = EventStore::open(store.database().clone()).await.unwrap_err().to_string();
+        assert!(error.contains("one by one") && error.contains("cache 1"), "{error}");
+    })
+    .await;
+}
+
+/// Every reader gives what is before the row, names the row, and goes on when it is restored.
+async fn an_undecodable_row_is_named<D: Raw>(store: EventStore<D>) {
+    put(&store, "s", &["a", "b", "c"]).await;
+    let set = async |value: &str| {
+        let sql = format!("update anybroker_events set headers = {value} where version = 2");
+        store.database().raw(&sql).await.unwrap();
+    };
+    set("'{broken'").await;
+    let mut subscription = store.subscribe(0);
+    assert_eq!(names(&follow(&mut subscription, 1).await), ["a"]);
+    let errors = [
+        subscription.next_batch().await.unwrap_err(),
+        subscription.next_batch().await.unwrap_err(),
+        store.read("s", 1, 10).await.unwrap_err(),
+        store.fold("s", 1, At::Latest, (), |_, _| Ok(())).await.unwrap_err(),
+    ];
+    for error in errors {
+        assert_eq!(error.kind(), Kind::Decode);
+        let error = error.to_string();
+        assert!(error.contains("event 2 of stream `s`") && error.contains("restore the row"), "{error}");
+    }
+    set("null").await;
+    assert_eq!(names(&follow(&mut subscription, 2).await), ["b", "c"]);
+    assert_eq!(store.read("s", 1, 10).await.unwrap().events.len(), 3);
+    store.database().raw("delete from anybroker_events where version = 2").await.unwrap();
+    let error = store.fold("s", 1, At::Latest, (), |_, _| Ok(())).await.unwrap_err().to_string();
+    assert!(error.contains("event 2 of stream `s` is missing"), "{error}");
+}
