@@ -1,14 +1,15 @@
-//! The patterns of an event-driven system that need a database beside the broker, on PostgreSQL and on SQLite: nothing
-//! is lost between the two.
+//! The patterns of an event-driven system: those that need a database beside the broker, on PostgreSQL and on SQLite, so
+//! that nothing is lost between the two; and those that need none.
 //!
-//! | module | pattern |
-//! |---|---|
-//! | [`database`] | where the tables are: connection, names, migrations |
+//! | module | pattern | feature |
+//! |---|---|---|
+//! | [`claim_check`] | large payloads go to an object store, a reference to the broker | `claim-check`, `s3` |
+//! | [`database`] | where the tables are: connection, names, migrations | `postgres`, `sqlite` |
 //!
 //! Which tables are needed is shipped with the code: [`database::Postgres::migrate`] creates them, and whatever uses
 //! them checks them first.
 
-#[cfg(not(any(feature = "postgres", feature = "sqlite")))]
-compile_error!("anybroker-patterns needs a database: enable `postgres`, `sqlite` or both");
-
+#[cfg(feature = "claim-check")]
+pub mod claim_check;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
 pub mod database;
