@@ -5,6 +5,7 @@
 //! |---|---|---|
 //! | [`claim_check`] | large payloads go to an object store, a reference to the broker | `claim-check`, `s3` |
 //! | [`database`] | where the tables are: connection, names, migrations | `postgres`, `sqlite` |
+//! | [`request_reply`] | a request, and the reply to it, over any broker | |
 //!
 //! Which tables are needed is shipped with the code: [`database::Postgres::migrate`] creates them, and whatever uses
 //! them checks them first.
@@ -13,3 +14,4 @@
 pub mod claim_check;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 pub mod database;
+pub mod request_reply;
