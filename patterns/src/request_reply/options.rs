@@ -6,6 +6,7 @@ use anybroker_core::{Group, Topic};
 #[derive(Clone, Debug)]
 pub struct RequesterOptions {
     pub(super) reply_to: Option<(Topic, Group)>,
+    pub(super) group: Option<Group>,
     pub(super) in_flight: usize,
 }
 
@@ -18,7 +19,7 @@ impl Default for RequesterOptions {
 impl RequesterOptions {
     /// A reply topic that is created, and deleted at the end; 1,000 requests in flight.
     pub fn new() -> Self {
-        RequesterOptions { reply_to: None, in_flight: 1_000 }
+        RequesterOptions { reply_to: None, group: None, in_flight: 1_000 }
     }
 
     /// Takes replies from an existing topic and group, where creating topics is not allowed. It must be this requester's
@@ -32,6 +33,13 @@ impl RequesterOptions {
     /// ```
     pub fn reply_to(mut self, topic: Topic, group: Group) -> Self {
         self.reply_to = Some((topic, group));
+        self
+    }
+
+    /// The group of a reply topic that is created: one of those that the URL lists, where it does (`groups=` on SQS with
+    /// emulated fan-out). Otherwise it is a new one.
+    pub fn group(mut self, group: Group) -> Self {
+        self.group = Some(group);
         self
     }
 

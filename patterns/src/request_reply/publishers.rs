@@ -2,11 +2,16 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use anybroker_core::{
-    Broker, Error, Kind, OnFailure, PublisherOptions, Requirements, Result, SharedPublisher, Topic,
+    Broker, Error, Fate, Kind, Message, OnFailure, PublisherExt as _, PublisherOptions, Requirements, Result,
+    SharedPublisher, Topic,
 };
 use tokio::sync::OnceCell;
+
+/// After this time without a confirmation it is asked whether the topic is still there.
+const SLOW: Duration = Duration::from_secs(2);
 
 /// Reply topics that are kept open. More are open only while replies to more are under way.
 const MOST: usize = 64;
@@ -29,7 +34,7 @@ struct Kept {
 }
 
 /// A publisher in use, or about to be opened.
-pub(super) type Lent = Arc<OnceCell<SharedPublisher>>;
+type Lent = Arc<OnceCell<SharedPublisher>>;
 
 impl Publishers {
     pub(super) fn new(broker: Broker) -> Self {
@@ -37,10 +42,7 @@ impl Publishers {
     }
 
     /// The publisher of a reply topic; it stays open while what is returned is held.
-    ///
-    /// # Errors
-    /// `NotFound` if the topic is gone, otherwise as opening a publisher.
-    pub(super) async fn of(&self, topic: &Topic) -> Result<(Lent, SharedPublisher)> {
+    async fn of(&self, topic: &Topic) -> Result<(Lent, SharedPublisher)> {
         let (lent, unused) = self.lend(topic);
         close(unused).await;
         let publisher = lent.get_or_try_init(|| self.open(topic)).await?.clone();
@@ -63,25 +65,50 @@ impl Publishers {
 
     async fn open(&self, topic: &Topic) -> Result<SharedPublisher> {
         // Opening creates a missing topic where the connection is told to create what is missing: nobody would ever read
-        // from this one. Where groups cannot be listed, opening decides.
-        if let Err(error) = self.broker.admin().groups(topic).await
-            && error.kind() == Kind::NotFound
-        {
-            return Err(error);
-        }
+        // from this one.
+        self.look(topic).await?;
         let options = PublisherOptions::new(topic.clone()).require(Requirements::new());
         self.broker.publisher(options.on_failure(OnFailure::Continue)).await
     }
 
-    /// Closes the publisher of a topic after a failure: the next one is opened anew, and finds out whether the topic is
-    /// there.
-    pub(super) async fn forget(&self, topic: &Topic, lent: &Lent) {
-        let same = |kept: &Kept| Arc::ptr_eq(&kept.publisher, lent);
-        let forgotten = {
-            let mut open = self.lock();
-            if open.by_topic.get(topic).is_some_and(same) { open.by_topic.remove(topic) } else { None }
+    /// Fails with `NotFound` if the topic is certainly gone; whatever else the question fails with says nothing.
+    async fn look(&self, topic: &Topic) -> Result<()> {
+        match self.broker.admin().groups(topic).await {
+            Err(error) if error.kind() == Kind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    /// Publishes a reply, confirmed. After a failure the publisher is given up: the next one is opened anew, and finds out
+    /// whether the topic is there.
+    ///
+    /// # Errors
+    /// `NotFound` if the topic is gone, otherwise as publishing.
+    pub(super) async fn publish(&self, topic: &Topic, reply: Message) -> Result<()> {
+        let (lent, publisher) = self.of(topic).await?;
+        let mut publish = publisher.publish(reply);
+        let outcome = loop {
+            match tokio::time::timeout(SLOW, &mut publish).await {
+                Ok(outcome) => break outcome.map(drop).map_err(Error::from),
+                // Some clients go on for minutes to look for a topic that was deleted.
+                Err(_) => match self.look(topic).await {
+                    Ok(()) => {}
+                    Err(gone) => break Err(gone),
+                },
+            }
         };
-        close(forgotten.map(|kept| kept.publisher)).await;
+        if outcome.as_ref().is_err_and(|error| !is_hopeless(error)) {
+            self.give_up(topic, &lent);
+        }
+        outcome
+    }
+
+    /// Whoever else is publishing with it goes on; with the last of them it ends.
+    fn give_up(&self, topic: &Topic, lent: &Lent) {
+        let mut open = self.lock();
+        if open.by_topic.get(topic).is_some_and(|kept| Arc::ptr_eq(&kept.publisher, lent)) {
+            open.by_topic.remove(topic);
+        }
     }
 
     /// Closes all.
@@ -104,13 +131,14 @@ impl Open {
     }
 }
 
+/// Whether a reply fails whenever it is published.
+pub(super) fn is_hopeless(error: &Error) -> bool {
+    matches!(error.kind(), Kind::TooLarge | Kind::InvalidConfiguration) && error.fate() == Fate::NotApplied
+}
+
 async fn close(lent: Option<Lent>) {
     let Some(publisher) = lent.as_ref().and_then(|lent| lent.get()) else { return };
     if let Err(error) = publisher.close().await {
-        warn(&error);
+        tracing::debug!(%error, "the publisher of a reply topic did not close well");
     }
-}
-
-fn warn(error: &Error) {
-    tracing::debug!(%error, "the publisher of a reply topic did not close well");
 }

@@ -55,7 +55,7 @@ impl Requester {
         let temporary = options.reply_to.is_none();
         let (reply_to, group) = match options.reply_to {
             Some(existing) => existing,
-            None => create(broker, publisher.topic()).await?,
+            None => create(broker, publisher.topic(), options.group).await?,
         };
         let subscription = Subscription::new(reply_to.clone(), group).require(requirements());
         let consumer = match broker.consumer(subscription).await {
@@ -194,13 +194,13 @@ const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 /// A new reply topic with its group. Short enough for every broker; the group's name is its own too, as Kafka's groups are
 /// the whole cluster's.
-async fn create(broker: &Broker, requests: &Topic) -> Result<(Topic, Group)> {
+async fn create(broker: &Broker, requests: &Topic, group: Option<Group>) -> Result<(Topic, Group)> {
     let id = Uuid::now_v7().simple().to_string();
     let (time, random) = (&id[..12], &id[20..]);
     let plain = |c: char| if c.is_ascii_alphanumeric() { c } else { '-' };
     let start: String = requests.as_str().chars().take(18).map(plain).collect();
     let topic = Topic::new(format!("{start}-replies-{time}{random}"))?;
-    let group = Group::new(format!("replies-{random}"))?;
+    let group = group.map_or_else(|| Group::new(format!("replies-{random}")), Ok)?;
     let declared = broker.admin().declare(&Topology::new(topic.clone()).group(group.clone())).await;
     declared.map_err(|error| match error.kind() {
         Kind::PermissionDenied => {

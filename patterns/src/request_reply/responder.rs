@@ -6,12 +6,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 
-use anybroker_core::{Broker, Delivery, Error, Fate, Kind, Message, PublisherExt as _, Record, Result};
+use anybroker_core::{Broker, Delivery, Error, Kind, Message, Record, Result};
 use futures::future::BoxFuture;
 use tower::Service;
 
 use super::envelope::Call;
-use super::publishers::Publishers;
+use super::publishers::{Publishers, is_hopeless};
 
 type BoxError = Box<dyn StdError + Send + Sync>;
 type Handler = dyn Fn(Record) -> BoxFuture<'static, Result<Message, BoxError>> + Send + Sync;
@@ -150,39 +150,23 @@ impl Shared {
 
     /// Publishes a reply, confirmed; a reply topic that is gone is no failure. Says which it was.
     async fn send(&self, call: &Call, reply: Message) -> Result<bool> {
-        let gone = |error: Error| match error.kind() {
-            Kind::NotFound => {
-                add(&self.gone);
-                tracing::debug!(id = %call.id, %error, "the requester is gone");
-                Ok(false)
-            }
-            // Somebody else closed it after a failure of theirs.
-            Kind::Closed => Err(error.with_retryable(true)),
-            _ => Err(error),
-        };
-        let (lent, publisher) = match self.publishers.of(&call.reply_to).await {
-            Ok(open) => open,
-            Err(error) => return gone(error),
-        };
-        match publisher.publish(reply).await {
-            Ok(_) => {
+        match self.publishers.publish(&call.reply_to, reply).await {
+            Ok(()) => {
                 add(&self.answered);
                 Ok(true)
             }
-            Err(failed) => {
-                let (error, _) = failed.into_parts();
-                if !is_hopeless(&error) {
-                    self.publishers.forget(&call.reply_to, &lent).await;
+            Err(error) => match error.kind() {
+                Kind::NotFound => {
+                    add(&self.gone);
+                    tracing::debug!(id = %call.id, %error, "the requester is gone");
+                    Ok(false)
                 }
-                gone(error)
-            }
+                // By `close`, before the worker had ended: another responder will answer.
+                Kind::Closed => Err(error.with_retryable(true)),
+                _ => Err(error),
+            },
         }
     }
-}
-
-/// Whether this reply fails whenever it is published.
-fn is_hopeless(error: &Error) -> bool {
-    matches!(error.kind(), Kind::TooLarge | Kind::InvalidConfiguration) && error.fate() == Fate::NotApplied
 }
 
 fn add(counter: &AtomicU64) {
