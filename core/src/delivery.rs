@@ -9,9 +9,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use crate::dead_letter::Reason;
+use crate::dead_letter::{ORIGINAL_ID, Reason};
 use crate::error::{Error, Kind, Result};
-use crate::message::Record;
+use crate::message::{MessageId, Record};
 use crate::topic::{Group, Position, Topic};
 
 /// Names one handing-out of one record within a consumer session.
@@ -122,6 +122,17 @@ impl Delivery {
     /// Milliseconds since 1970 at which the broker took it; 0 if it does not say.
     pub(crate) fn stored(&self) -> i64 {
         self.stored
+    }
+
+    /// What the message is known by wherever it comes again, also replayed from a dead letter under a new id: its first id,
+    /// or else its position. None if it has neither.
+    pub fn identity(&self) -> Option<MessageId> {
+        let original = self.header(ORIGINAL_ID).and_then(|id| str::from_utf8(id).ok());
+        let position = || {
+            let (topic, position) = (self.topic()?, self.position()?);
+            Some(MessageId::from(format!("{topic}/{}/{}", position.partition, position.offset)))
+        };
+        original.map(MessageId::from).or_else(|| self.id()).or_else(position)
     }
 
     /// The time on the message, or that at which the broker took it.

@@ -5,6 +5,8 @@
 //! |---|---|---|
 //! | [`claim_check`] | large payloads go to an object store, a reference to the broker | `claim-check`, `s3` |
 //! | [`database`] | where the tables are: connection, names, migrations | `postgres`, `sqlite` |
+//! | [`inbox`] | lets a message take effect once | `postgres`, `sqlite` |
+//! | [`outbox`] | publishes what a transaction stages, if it commits | `postgres`, `sqlite` |
 //! | [`request_reply`] | a request, and the reply to it, over any broker | |
 //!
 //! Which tables are needed is shipped with the code: [`database::Postgres::migrate`] creates them, and whatever uses
@@ -14,4 +16,8 @@
 pub mod claim_check;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 pub mod database;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+pub mod inbox;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+pub mod outbox;
 pub mod request_reply;

@@ -17,4 +17,4 @@ pub use postgres::Postgres;
 pub use sqlite::Sqlite;
 
 /// What every pattern ships.
-const COMPONENTS: &[&Component] = &[];
+const COMPONENTS: &[&Component] = &[&crate::outbox::OUTBOX, &crate::inbox::INBOX];
