@@ -90,8 +90,13 @@ pub(crate) fn postgres_url() -> String {
     std::env::var("ANYBROKER_POSTGRES_URL").unwrap_or_else(|_| default())
 }
 
-/// A schema of its own, removed in the end.
+/// A schema of its own, removed in the end. `ANYBROKER_TEST_EXCLUDE=postgres` leaves it out.
 pub(crate) async fn postgres<F: Future<Output = ()>>(test: impl FnOnce(Postgres) -> F) {
+    let excluded = std::env::var("ANYBROKER_TEST_EXCLUDE").unwrap_or_default();
+    if excluded.split(',').any(|name| name == "postgres") {
+        eprintln!("not run: excluded by ANYBROKER_TEST_EXCLUDE");
+        return;
+    }
     let schema = format!("t_{}", &Uuid::now_v7().simple().to_string()[12..]);
     let names = Names::default().in_schema(&schema).unwrap();
     let database = Postgres::connect(&postgres_url()).await.unwrap().with_names(names);
