@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
+use bytes::Bytes;
 
 use crate::dead_letter::{ORIGINAL_ID, Reason};
 use crate::error::{Error, Kind, Result};
@@ -206,6 +207,13 @@ impl Delivery {
     /// What settles it; none once it has been settled.
     pub fn settler(&self) -> Option<&Arc<dyn Settler>> {
         self.settler.as_ref()
+    }
+
+    /// The same delivery with another payload, for what stands between the broker and a handler and translates: of the
+    /// broker's message nothing changes.
+    pub fn with_payload(mut self, payload: Bytes) -> Self {
+        self.record = std::mem::take(&mut self.record).with_payload(payload);
+        self
     }
 
     /// The same delivery, settled by `settler`.

@@ -20,9 +20,19 @@ use crate::system;
 pub(crate) type Environment = BTreeMap<String, String>;
 
 /// The features of `anybroker` that must each build alone.
-const FEATURES: [&str; 11] = [
-    "memory", "sqlite", "kafka", "nats", "pulsar", "rabbitmq", "sqs", "endpoint", "otel", "patterns",
+const FEATURES: [&str; 12] = [
+    "memory",
+    "sqlite",
+    "kafka",
+    "nats",
+    "pulsar",
+    "rabbitmq",
+    "sqs",
+    "endpoint",
+    "otel",
+    "patterns",
     "postgres",
+    "claim-check",
 ];
 
 pub(crate) fn test(options: &TestOptions) -> ExitCode {

@@ -45,7 +45,7 @@
 //!
 //! Of the [`worker`]: `endpoint` answers `/livez`, `/readyz` and `/metrics` over HTTP; `otel` sends spans and metrics to
 //! OpenTelemetry, and lets traces travel with the messages. Of the patterns: `patterns` keeps their tables in SQLite, `postgres`
-//! in PostgreSQL.
+//! in PostgreSQL; `claim-check` keeps large payloads in files, `s3` in Amazon S3.
 //!
 //! [`backend`] has one module for each that is built in, with its typed configuration, whose fields are the URL's
 //! parameters. An unknown parameter is an error.
@@ -66,7 +66,7 @@ mod crypto;
 pub mod testing;
 
 pub use anybroker_core::*;
-#[cfg(any(feature = "patterns", feature = "postgres"))]
+#[cfg(any(feature = "patterns", feature = "postgres", feature = "claim-check"))]
 pub use anybroker_patterns as patterns;
 pub use anybroker_worker as worker;
 pub use backends::backend;

@@ -2,6 +2,7 @@
 
 use std::time::SystemTime;
 
+#[cfg(feature = "postgres")]
 use anybroker_core::kit::crc32;
 use anybroker_core::{Error, Kind, Message, Result, Topic};
 use base64::Engine;
@@ -11,8 +12,10 @@ use serde::{Deserialize, Serialize};
 
 /// Messages of one key wait for each other's transactions; so do, seldom, those of two keys of one slot. A transaction
 /// holds at most this many locks, however many keys it writes.
+#[cfg(feature = "postgres")]
 const SLOTS: u32 = 1024;
 /// Parts of the outbox that are relayed side by side. A key is in one lane for ever.
+#[cfg(feature = "postgres")]
 pub(crate) const LANES: u16 = 16;
 
 /// A row of the outbox.
@@ -95,15 +98,18 @@ impl Row {
     }
 
     /// What its key shares its locks with.
+    #[cfg(feature = "postgres")]
     pub(crate) fn slot(&self) -> u32 {
         crc32(self.key.as_deref().unwrap_or(self.message_id.as_bytes())) % SLOTS
     }
 
+    #[cfg(feature = "postgres")]
     pub(crate) fn lane(&self) -> u16 {
         (self.slot() % u32::from(LANES)) as u16
     }
 
     /// What it takes of the memory, about.
+    #[cfg(feature = "sqlite")]
     pub(crate) fn size(&self) -> usize {
         self.payload.len() + self.attributes.as_ref().map_or(0, String::len) + 200
     }
