@@ -3,8 +3,8 @@
 use clap::{ArgAction, Parser, Subcommand, ValueEnum};
 
 use crate::commands::{
-    brokers, check, completions, conform, dead_letters, doctor, groups, guarantees, lag, profiles, publish,
-    report, subscribe, topics,
+    brokers, check, completions, conform, dead_letters, doctor, groups, guarantees, lag, migrate, outbox,
+    profiles, publish, relay, report, subscribe, topics,
 };
 use crate::place::Place;
 
@@ -58,6 +58,12 @@ pub(crate) enum Command {
     Lag(lag::Args),
     /// Look at dead letters.
     Dlq(dead_letters::Args),
+    /// Publish what an outbox holds.
+    Relay(relay::Args),
+    /// Look at an outbox, and at what it has set aside.
+    Outbox(outbox::Args),
+    /// Create the tables of the patterns in a database.
+    Migrate(migrate::Args),
     /// Find out what is wrong between here and a broker, and what to change.
     Doctor(doctor::Args),
     /// List the brokers that have names.
@@ -68,7 +74,7 @@ pub(crate) enum Command {
     Report(report::Args),
     /// Check a recorded history against the properties that it promises.
     Check(check::Args),
-    /// Start, stop and break real brokers on this machine.
+    /// Start, stop and break real brokers, and a database, on this machine.
     Brokers(brokers::Args),
     /// Print a completion script for a shell.
     Completions(completions::Args),
@@ -86,10 +92,13 @@ impl Command {
             Command::Lag(args) => Some(&args.url),
             Command::Dlq(args) => Some(args.command.place()),
             Command::Doctor(args) => Some(&args.url),
+            Command::Relay(args) => Some(&args.url),
             Command::Conform(args) => args.url.as_ref(),
             Command::Report(_)
             | Command::Profiles(_)
             | Command::Check(_)
+            | Command::Outbox(_)
+            | Command::Migrate(_)
             | Command::Brokers(_)
             | Command::Completions(_) => None,
         }

@@ -52,6 +52,9 @@ fn run(cli: Cli) -> Result<Done, Failure> {
         Command::Groups(args) => block_on(commands::groups::run(args)),
         Command::Lag(args) => block_on(commands::lag::run(args)),
         Command::Dlq(args) => block_on(commands::dead_letters::run(args.command)),
+        Command::Relay(args) => block_on(commands::relay::run(args)),
+        Command::Outbox(args) => block_on(commands::outbox::run(args)),
+        Command::Migrate(args) => block_on(commands::migrate::run(args)),
         Command::Doctor(args) => block_on(commands::doctor::run(args)),
         Command::Conform(args) => block_on(commands::conform::run(args)),
     }

@@ -8,15 +8,21 @@
 mod durable;
 
 use std::{
+    io::{Read, Write},
     net::TcpListener,
     path::Path,
+    process::{Child, Command, Stdio},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
-use anybroker_conformance::brokers::{Brokers, Engine, Error, Options, PortChoice, State, Status};
-use durable::{Durable, PulsarTopic, Queue, SqsQueue, Stream, Topic};
+use anybroker_conformance::brokers::{Brokers, Engine, Error, Options, PortChoice, State, Status, Step};
+use durable::{Durable, PulsarTopic, Queue, SqsQueue, Stream, Table, Topic};
 
-const KEPT_WITHIN: Duration = Duration::from_secs(30);
+const HOLDS_WITHIN: Duration = Duration::from_secs(30);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn kafka_survives_what_tests_do_to_it() {
@@ -46,6 +52,86 @@ async fn elasticmq_survives_what_tests_do_to_it_and_forgets() {
 #[tokio::test(flavor = "multi_thread")]
 async fn pulsar_survives_what_tests_do_to_it() {
     survives("pulsar", &PulsarTopic).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn postgres_survives_what_tests_do_to_it() {
+    survives("postgres", &Table).await;
+}
+
+/// Each session of PostgreSQL has a process of its own, which hides where it comes from; and a session that goes on must
+/// not hold up the end.
+#[tokio::test(flavor = "multi_thread")]
+async fn postgres_is_paused_killed_and_stopped_with_its_sessions() {
+    if excluded("postgres") {
+        return;
+    }
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("sessions-of-postgres");
+    let options = Options { engine: Engine::Native, ports: PortChoice::Free, ..Options::default() };
+    let killed = Arc::new(AtomicBool::new(false));
+    let seen = Arc::clone(&killed);
+    let brokers = Brokers::open(folder, options).unwrap().on_progress(move |progress| {
+        seen.fetch_or(progress.step == Step::Killing, Ordering::Relaxed);
+    });
+    let outcome = sessions(&brokers).await;
+    brokers.reset(&["postgres"]).await.unwrap();
+    outcome.unwrap();
+    assert!(!killed.load(Ordering::Relaxed), "it did not stop by itself");
+}
+
+async fn sessions(brokers: &Brokers) -> Result<(), Box<dyn std::error::Error>> {
+    let first = up(brokers, "postgres").await?;
+    let _session = Session::open(&first)?;
+    let members = family(first.pid.unwrap_or_default());
+    check(members.len() > 2, "there are processes besides the first")?;
+    brokers.pause("postgres").await?;
+    let suspended = |pid: &u32| state_of(*pid).is_none_or(|state| matches!(state, 'T' | 'Z'));
+    until("all of them are suspended", || members.iter().all(suspended)).await?;
+    brokers.kill("postgres").await?;
+    check(members.iter().all(|pid| matches!(state_of(*pid), None | Some('Z'))), "all of them are gone")?;
+
+    let second = up(brokers, "postgres").await?;
+    let _session = Session::open(&second)?;
+    brokers.down(&["postgres"]).await?;
+    Ok(())
+}
+
+/// A client that stays.
+struct Session(Child);
+
+impl Session {
+    fn open(server: &Status) -> std::io::Result<Self> {
+        let mut psql = Command::new("psql");
+        psql.args(["--no-psqlrc", "--quiet", "--tuples-only", "--no-align"])
+            .arg(server.url.as_deref().unwrap_or_default());
+        let mut client = psql.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
+        if let Some(input) = &mut client.stdin {
+            input.write_all(b"select 1;\n")?;
+        }
+        let mut answer = [0; 2];
+        let read = client.stdout.as_mut().map_or(Ok(()), |output| output.read_exact(&mut answer));
+        let session = Self(client);
+        read.map(|()| session)
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// A process and its children.
+fn family(main: u32) -> Vec<u32> {
+    let children = std::fs::read_to_string(format!("/proc/{main}/task/{main}/children")).unwrap_or_default();
+    children.split_ascii_whitespace().filter_map(|pid| pid.parse().ok()).chain([main]).collect()
+}
+
+/// The letter that Linux has for what a process is at.
+fn state_of(pid: u32) -> Option<char> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    stat.rsplit_once(") ")?.1.chars().next()
 }
 
 #[tokio::test]
@@ -146,9 +232,13 @@ async fn after_a_stop(durable: &dyn Durable, broker: &Status) -> Result<(), Box<
 }
 
 async fn kept(durable: &dyn Durable, broker: &Status) -> Result<(), String> {
+    until("the data is there", || durable.exists(broker).unwrap_or(false)).await
+}
+
+async fn until(what: &str, mut holds: impl FnMut() -> bool) -> Result<(), String> {
     let started = Instant::now();
-    while !durable.exists(broker).unwrap_or(false) {
-        check(started.elapsed() < KEPT_WITHIN, "the data is there")?;
+    while !holds() {
+        check(started.elapsed() < HOLDS_WITHIN, what)?;
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     Ok(())

@@ -7,10 +7,11 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
+use bytes::Bytes;
 
-use crate::dead_letter::Reason;
+use crate::dead_letter::{ORIGINAL_ID, Reason};
 use crate::error::{Error, Kind, Result};
-use crate::message::Record;
+use crate::message::{MessageId, Record};
 use crate::topic::{Group, Position, Topic};
 
 /// Names one handing-out of one record within a consumer session.
@@ -123,6 +124,17 @@ impl Delivery {
         self.stored
     }
 
+    /// What the message is known by wherever it comes again, also replayed from a dead letter under a new id: its first id,
+    /// or else its position. None if it has neither.
+    pub fn identity(&self) -> Option<MessageId> {
+        let original = self.header(ORIGINAL_ID).and_then(|id| str::from_utf8(id).ok());
+        let position = || {
+            let (topic, position) = (self.topic()?, self.position()?);
+            Some(MessageId::from(format!("{topic}/{}/{}", position.partition, position.offset)))
+        };
+        original.map(MessageId::from).or_else(|| self.id()).or_else(position)
+    }
+
     /// The time on the message, or that at which the broker took it.
     pub fn time(&self) -> Option<SystemTime> {
         let stored = (self.stored > 0).then(|| UNIX_EPOCH + Duration::from_millis(self.stored as u64));
@@ -195,6 +207,13 @@ impl Delivery {
     /// What settles it; none once it has been settled.
     pub fn settler(&self) -> Option<&Arc<dyn Settler>> {
         self.settler.as_ref()
+    }
+
+    /// The same delivery with another payload, for what stands between the broker and a handler and translates: of the
+    /// broker's message nothing changes.
+    pub fn with_payload(mut self, payload: Bytes) -> Self {
+        self.record = std::mem::take(&mut self.record).with_payload(payload);
+        self
     }
 
     /// The same delivery, settled by `settler`.

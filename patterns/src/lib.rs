@@ -1,18 +1,28 @@
-//! The patterns of an event-driven system that need a database beside the broker, on PostgreSQL and on SQLite: nothing
-//! is lost between the two.
+//! The patterns of an event-driven system: those that need a database beside the broker, on PostgreSQL and on SQLite, so
+//! that nothing is lost between the two; and those that need none.
 //!
-//! | module | pattern |
-//! |---|---|
-//! | [`database`] | where the tables are: connection, names, migrations |
-//! | [`event_store`] | streams of events, and their order for all who follow |
-//! | [`schema`] | old data as the newest version of its schema |
+//! | module | pattern | feature |
+//! |---|---|---|
+//! | [`claim_check`] | large payloads go to an object store, a reference to the broker | `claim-check`, `s3` |
+//! | [`database`] | where the tables are: connection, names, migrations | `postgres`, `sqlite` |
+//! | [`event_store`] | streams of events, and their order for all who follow | `postgres`, `sqlite` |
+//! | [`inbox`] | lets a message take effect once | `postgres`, `sqlite` |
+//! | [`outbox`] | publishes what a transaction stages, if it commits | `postgres`, `sqlite` |
+//! | [`request_reply`] | a request, and the reply to it, over any broker | |
+//! | [`schema`] | old data as the newest version of its schema | |
 //!
 //! Which tables are needed is shipped with the code: [`database::Postgres::migrate`] creates them, and whatever uses
 //! them checks them first.
 
-#[cfg(not(any(feature = "postgres", feature = "sqlite")))]
-compile_error!("anybroker-patterns needs a database: enable `postgres`, `sqlite` or both");
-
+#[cfg(feature = "claim-check")]
+pub mod claim_check;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
 pub mod database;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
 pub mod event_store;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+pub mod inbox;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+pub mod outbox;
+pub mod request_reply;
 pub mod schema;

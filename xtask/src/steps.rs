@@ -7,10 +7,10 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use anybroker_conformance::REPORTS;
-use anybroker_conformance::brokers::Status;
+use anybroker_conformance::brokers::{Brokers, Status};
 
 use crate::TestOptions;
-use crate::brokers::{TestBrokers, state};
+use crate::brokers::{TestBrokers, state, without_database};
 use crate::conform;
 use crate::failures;
 use crate::summary::Summary;
@@ -20,8 +20,20 @@ use crate::system;
 pub(crate) type Environment = BTreeMap<String, String>;
 
 /// The features of `anybroker` that must each build alone.
-const FEATURES: [&str; 9] =
-    ["memory", "sqlite", "kafka", "nats", "pulsar", "rabbitmq", "sqs", "endpoint", "otel"];
+const FEATURES: [&str; 12] = [
+    "memory",
+    "sqlite",
+    "kafka",
+    "nats",
+    "pulsar",
+    "rabbitmq",
+    "sqs",
+    "endpoint",
+    "otel",
+    "patterns",
+    "postgres",
+    "claim-check",
+];
 
 pub(crate) fn test(options: &TestOptions) -> ExitCode {
     let mut summary = Summary::new(options.only.clone());
@@ -40,7 +52,7 @@ pub(crate) fn test(options: &TestOptions) -> ExitCode {
     });
     msrv(&mut summary);
     summary.step("orders, embedded", || cargo("run -p orders", &none));
-    with_brokers(options, &mut summary, tests);
+    with_brokers(Brokers::names(), options, &mut summary, tests);
     end(&summary)
 }
 
@@ -65,7 +77,7 @@ pub(crate) fn docs() -> ExitCode {
 pub(crate) fn conform(options: &TestOptions) -> ExitCode {
     let mut summary = Summary::new(options.only.clone());
     if summary.step("system packages", || system::ready(options.install_system)) {
-        with_brokers(options, &mut summary, |environment, _, summary| {
+        with_brokers(without_database(), options, &mut summary, |environment, _, summary| {
             let mut environment = environment.clone();
             let reports = conform::reports();
             environment.insert(REPORTS.to_owned(), reports.display().to_string());
@@ -80,13 +92,14 @@ pub(crate) fn conform(options: &TestOptions) -> ExitCode {
     end(&summary)
 }
 
-/// Starts the brokers, does `steps` with what child processes are told and the brokers that run, and stops them.
+/// Starts the brokers of these names that are not left out, does `steps` with what child processes are told and the brokers that run, and stops them.
 pub(crate) fn with_brokers(
+    names: Vec<&'static str>,
     options: &TestOptions,
     summary: &mut Summary,
     steps: impl FnOnce(&Environment, &[Status], &mut Summary),
 ) {
-    let brokers = match TestBrokers::new(options.install_system, &options.exclude) {
+    let brokers = match TestBrokers::new(names, options.install_system, &options.exclude) {
         Ok(brokers) => brokers,
         Err(why) => {
             summary.step("brokers up", || Err(why));
@@ -125,7 +138,7 @@ fn tests(environment: &Environment, running: &[Status], summary: &mut Summary) {
         cargo("test --workspace --lib --bins --examples --tests --no-fail-fast", environment)
     });
     summary.step("doc tests", || cargo("test --workspace --doc", environment));
-    for status in running {
+    for status in running.iter().filter(|status| Brokers::is_broker(&status.name)) {
         summary.step(&format!("orders on {}", status.name), || {
             let mut environment = environment.clone();
             environment.insert("ANYBROKER_URL".to_owned(), status.url.clone().unwrap_or_default());

@@ -44,7 +44,8 @@
 //! | `pulsar` | Apache Pulsar 3 and 4 | `pulsar://host:6650/tenant/namespace`, `pulsar+ssl://` | a C compiler, protoc |
 //!
 //! Of the [`worker`]: `endpoint` answers `/livez`, `/readyz` and `/metrics` over HTTP; `otel` sends spans and metrics to
-//! OpenTelemetry, and lets traces travel with the messages.
+//! OpenTelemetry, and lets traces travel with the messages. Of the patterns: `patterns` keeps their tables in SQLite, `postgres`
+//! in PostgreSQL; `claim-check` keeps large payloads in files, `s3` in Amazon S3.
 //!
 //! [`backend`] has one module for each that is built in, with its typed configuration, whose fields are the URL's
 //! parameters. An unknown parameter is an error.
@@ -65,6 +66,8 @@ mod crypto;
 pub mod testing;
 
 pub use anybroker_core::*;
+#[cfg(any(feature = "patterns", feature = "postgres", feature = "claim-check"))]
+pub use anybroker_patterns as patterns;
 pub use anybroker_worker as worker;
 pub use backends::backend;
 pub use connect::{URL_VARIABLE, check, connect, connect_from_env};

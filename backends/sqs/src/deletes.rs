@@ -115,7 +115,7 @@ impl Deleter {
         });
         // All are over before any is given back: a group goes back in one request, its first message last.
         for (number, group, answer, outcome) in outcomes.collect::<Vec<_>>() {
-            if outcome.as_ref().is_err_and(|error| doubtful(error)) {
+            if outcome.as_ref().is_err_and(doubtful) {
                 self.forget(number, group);
             }
             let _ = answer.send(outcome);

@@ -17,13 +17,15 @@ use crate::output;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Brokers run in containers where an engine answers, otherwise as native processes. They outlive
-this command. A second set beside the first takes its own --state and --free-ports.
+this command. A second set beside the first takes its own --state and --free-ports. `postgres` is
+no broker but the database that patterns keep their state in; it is treated like one here.
 
 Examples:
   anybroker brokers up
   anybroker brokers up kafka nats --native --install-system
   anybroker brokers up --free-ports --state second-set --format json
-  anybroker brokers kill rabbitmq")]
+  anybroker brokers kill rabbitmq
+  anybroker brokers up postgres --free-ports")]
 pub(crate) struct Args {
     /// What to do.
     #[arg(value_enum)]
@@ -68,6 +70,8 @@ enum Action {
     Resume,
     /// Stop and start them again.
     Restart,
+    /// Stop them and remove their data.
+    Reset,
 }
 
 impl Args {
@@ -101,6 +105,7 @@ async fn act(brokers: &Brokers, action: Action, names: &[&str]) -> Result<Vec<St
         Action::Up => return brokers.up(names).await,
         Action::Down => return brokers.down(names).await,
         Action::Status => return brokers.status(names).await,
+        Action::Reset => return brokers.reset(names).await,
         Action::Restart => {
             for name in chosen(brokers, names, |state| state != State::Down).await? {
                 brokers.restart(&name).await?;

@@ -51,10 +51,16 @@ impl Brokers {
         Self { reporter: Arc::new(report), ..self }
     }
 
-    /// The names of all brokers there are.
+    /// The names of all brokers there are, and of the database `postgres`.
     #[must_use]
     pub fn names() -> Vec<&'static str> {
         catalogue::ALL.iter().map(|broker| broker.name()).collect()
+    }
+
+    /// Whether messages go through what has this name: not through the database, nor through what does not exist.
+    #[must_use]
+    pub fn is_broker(name: &str) -> bool {
+        catalogue::one(name).is_ok_and(|broker| broker.is_broker())
     }
 
     /// The directory of this set.
@@ -218,6 +224,13 @@ impl EngineCell {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_database_is_no_broker() {
+        let others: Vec<_> = Brokers::names().into_iter().filter(|name| !Brokers::is_broker(name)).collect();
+        assert_eq!(others, ["postgres"]);
+        assert!(!Brokers::is_broker("kafak"));
+    }
 
     #[tokio::test]
     async fn a_set_can_be_used_from_a_task() {

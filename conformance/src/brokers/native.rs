@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep};
 use super::{
     Error, Ports, ProcessId, Step,
     catalogue::LocalBroker,
-    process::{marked, spawn},
+    process::{belonging, spawn},
     site::Site,
     tool::last_lines,
 };
@@ -26,10 +26,10 @@ pub(crate) async fn start(broker: &dyn LocalBroker, site: &Site, ports: &Ports) 
     spawn(&command, &site.mark(), &site.log())
 }
 
-/// Asks the broker to stop, and kills it if it does not.
-pub(crate) async fn stop(site: &Site, main: ProcessId) -> Result<(), Error> {
+/// Asks the broker to stop by this signal, and kills it if it does not.
+pub(crate) async fn stop(site: &Site, main: ProcessId, ask: Signal) -> Result<(), Error> {
     site.report(Step::Stopping);
-    main.signal(Signal::TERM);
+    main.signal(ask);
     signal_all(site, main, Signal::CONT);
     if !until(site.options.stop_within, || !main.alive()).await {
         site.report(Step::Killing);
@@ -53,8 +53,10 @@ pub(crate) async fn kill(site: &Site, main: Option<ProcessId>) -> Result<(), Err
 
 /// Suspends the broker: its sockets stay open and nothing answers.
 pub(crate) async fn pause(site: &Site, main: ProcessId) {
-    signal_all(site, main, Signal::STOP);
+    // First the one that starts the others, so that none is missed.
+    main.signal(Signal::STOP);
     until(GONE_WITHIN, || main.stopped() || !main.alive()).await;
+    signal_all(site, main, Signal::STOP);
 }
 
 /// Lets a suspended broker go on.
@@ -75,7 +77,7 @@ fn signal_all(site: &Site, main: ProcessId, signal: Signal) {
 
 /// All living processes of the broker. The main one counts even if its environment cannot be read.
 fn members(site: &Site, main: Option<ProcessId>) -> Vec<ProcessId> {
-    let mut members = marked(&site.mark());
+    let mut members = belonging(&site.mark(), &site.log());
     members.extend(main.filter(|main| main.alive() && !members.contains(main)));
     members
 }
@@ -125,7 +127,7 @@ pub(crate) mod tests {
         let (site, _folder) = site("kafka");
         let main = shell(&site, "setsid sleep 60 & exec sleep 60");
         until(GONE_WITHIN, || members(&site, None).len() == 2).await;
-        stop(&site, main).await.unwrap();
+        stop(&site, main, Signal::TERM).await.unwrap();
         assert!(!main.alive() && members(&site, None).is_empty());
     }
 
@@ -134,7 +136,7 @@ pub(crate) mod tests {
         let (site, _folder) = site("kafka");
         let main = shell(&site, "trap '' TERM; echo deaf; while :; do sleep 1; done");
         until(GONE_WITHIN, || tail(&site) == "deaf").await;
-        stop(&site, main).await.unwrap();
+        stop(&site, main, Signal::TERM).await.unwrap();
         assert!(!main.alive());
     }
 
@@ -147,7 +149,7 @@ pub(crate) mod tests {
         resume(&site, main);
         assert!(until(GONE_WITHIN, || !main.stopped()).await);
         pause(&site, main).await;
-        stop(&site, main).await.unwrap();
+        stop(&site, main, Signal::TERM).await.unwrap();
         assert!(!main.alive());
     }
 }

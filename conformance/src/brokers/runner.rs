@@ -1,5 +1,7 @@
 //! A started broker, whichever way it runs.
 
+use rustix::process::Signal;
+
 use super::{Error, Mode, ProcessId, container::Service, native, record::Record, site::Site};
 
 /// How a started broker is reached.
@@ -26,9 +28,10 @@ impl Runner {
         }
     }
 
-    pub(crate) async fn stop(&self, site: &Site) -> Result<(), Error> {
+    /// Asks the broker to stop, a native one by this signal.
+    pub(crate) async fn stop(&self, site: &Site, ask: Signal) -> Result<(), Error> {
         match self {
-            Self::Native(process) => native::stop(site, *process).await,
+            Self::Native(process) => native::stop(site, *process, ask).await,
             Self::Container(service) => {
                 service.tell("unpause", site.options.stop_within).await.ok();
                 service.tell("stop", site.options.stop_within * 2).await

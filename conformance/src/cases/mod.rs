@@ -25,6 +25,7 @@ pub(crate) mod random;
 mod reading_again;
 mod receiving;
 mod replies;
+mod requests;
 mod settlements;
 mod settling;
 mod sharing;
@@ -182,6 +183,7 @@ cases! {
     Nothing worker::worker_poison,
     Nothing worker::workers_join_and_leave,
     Nothing worker::worker_killed,
+    Nothing requests::requests_and_replies,
     Nothing random::random_workloads,
     Nothing witness::witness_loss,
     Nothing witness::witness_order,

@@ -20,6 +20,7 @@ const UNIVERSAL: &[&str] = &[
     "requirements_are_checked",
     "missing_topic",
     "different_topology",
+    "requests_and_replies",
     "random_workloads",
     "random_workloads_with_faults",
 ];

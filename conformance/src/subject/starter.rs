@@ -15,7 +15,9 @@ pub(super) async fn ready(names: &[&str]) -> Result<Vec<Status>, String> {
 
 /// Those of all brokers that run, if there may be any. Where nothing was ever started, nothing is left behind.
 pub(super) async fn all_ready() -> Result<Vec<Status>, String> {
-    if default_state().exists() { ready(&[]).await } else { Ok(Vec::new()) }
+    let mut names = Brokers::names();
+    names.retain(|name| Brokers::is_broker(name));
+    if default_state().exists() { ready(&names).await } else { Ok(Vec::new()) }
 }
 
 fn open() -> Result<Brokers, String> {

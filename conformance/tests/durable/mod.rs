@@ -3,6 +3,7 @@
 use std::{
     io::{self, BufRead, BufReader, Read, Write},
     net::TcpStream,
+    process::Command,
     time::Duration,
 };
 
@@ -157,6 +158,34 @@ impl Durable for SqsQueue {
 
     fn exists(&self, broker: &Status) -> io::Result<bool> {
         Ok(Self::request(broker, "GetQueueUrl")? == "200")
+    }
+}
+
+/// A table, by PostgreSQL's own client.
+pub(crate) struct Table;
+
+impl Table {
+    fn sql(broker: &Status, statement: &str) -> io::Result<String> {
+        let mut psql = Command::new("psql");
+        psql.env("PGCONNECT_TIMEOUT", SILENCE.as_secs().to_string());
+        psql.args(["--no-psqlrc", "--quiet", "--tuples-only", "--no-align", "--command", statement]);
+        let ended = psql.arg(broker.url.as_deref().unwrap_or_default()).output()?;
+        let said = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
+        if ended.status.success() {
+            Ok(said(&ended.stdout))
+        } else {
+            Err(io::Error::other(said(&ended.stderr)))
+        }
+    }
+}
+
+impl Durable for Table {
+    fn create(&self, broker: &Status) -> io::Result<()> {
+        Self::sql(broker, "create table kept ()").map(drop)
+    }
+
+    fn exists(&self, broker: &Status) -> io::Result<bool> {
+        Ok(Self::sql(broker, "select to_regclass('kept') is not null")? == "t")
     }
 }
 

@@ -104,6 +104,12 @@ impl Record {
         extensions.filter_map(|(_, range)| split_pair(&self.meta[range]))
     }
 
+    /// The same record with another payload.
+    pub fn with_payload(mut self, payload: Bytes) -> Self {
+        self.payload = payload;
+        self
+    }
+
     /// Bytes retained by this record.
     pub fn size(&self) -> usize {
         self.meta.len() + self.payload.len()

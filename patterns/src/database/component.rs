@@ -9,6 +9,8 @@ use super::Names;
 pub(crate) struct Component {
     pub(crate) name: &'static str,
     pub(crate) tables: &'static [Table],
+    /// Tables that only SQLite needs.
+    pub(crate) sqlite_tables: &'static [Table],
     #[cfg_attr(not(feature = "postgres"), allow(dead_code))]
     pub(crate) postgres: &'static [&'static str],
     #[cfg_attr(not(feature = "sqlite"), allow(dead_code))]
@@ -24,7 +26,7 @@ pub(crate) struct Table {
 
 impl Component {
     pub(crate) fn fill(&self, names: &Names, sql: &str) -> String {
-        let tables: Vec<_> = self.tables.iter().map(|table| table.name).collect();
+        let tables: Vec<_> = self.tables.iter().chain(self.sqlite_tables).map(|table| table.name).collect();
         names.fill(sql, &tables)
     }
 

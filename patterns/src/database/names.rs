@@ -3,7 +3,7 @@
 use anybroker_core::{Error, Kind, Result};
 
 /// The longest table name that is added to a prefix; PostgreSQL cuts names at 63 bytes.
-const LONGEST_PREFIX: usize = 30;
+const LONGEST_PREFIX: usize = 24;
 
 /// The schema and the beginning of the name of every table: `app.anybroker_outbox`.
 ///
@@ -31,7 +31,7 @@ impl Names {
     /// Tables that begin with a prefix, which may be empty.
     ///
     /// # Errors
-    /// `InvalidConfiguration`: only lower-case letters, digits and `_`, at most 30.
+    /// `InvalidConfiguration`: only lower-case letters, digits and `_`, at most 24.
     pub fn new(prefix: impl Into<String>) -> Result<Self> {
         let prefix = prefix.into();
         if prefix.len() > LONGEST_PREFIX || !prefix.bytes().all(allowed) {
@@ -43,7 +43,7 @@ impl Names {
     /// In a schema; on SQLite, in an attached database.
     ///
     /// # Errors
-    /// `InvalidConfiguration`: only lower-case letters, digits and `_`, at most 30, and not none.
+    /// `InvalidConfiguration`: only lower-case letters, digits and `_`, at most 24, and not none.
     pub fn in_schema(mut self, schema: impl Into<String>) -> Result<Self> {
         let schema = schema.into();
         if schema.is_empty() || schema.len() > LONGEST_PREFIX || !schema.bytes().all(allowed) {
@@ -86,7 +86,7 @@ fn allowed(byte: u8) -> bool {
 
 fn invalid(what: &str, name: &str) -> Error {
     Error::new(Kind::InvalidConfiguration, "configure", format!("`{name}` is no {what} for tables"))
-        .advice("use lower-case letters, digits and `_`, at most 30")
+        .advice("use lower-case letters, digits and `_`, at most 24")
 }
 
 #[cfg(test)]
@@ -102,7 +102,7 @@ mod tests {
 
     #[test]
     fn what_could_end_a_name_is_refused() {
-        for name in ["a b", "a\"", "a;", "A", "é", &"a".repeat(31)] {
+        for name in ["a b", "a\"", "a;", "A", "é", &"a".repeat(25)] {
             assert!(Names::new(name).is_err(), "{name}");
             assert!(Names::default().in_schema(name).is_err(), "{name}");
         }

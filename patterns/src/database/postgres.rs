@@ -41,6 +41,11 @@ impl Postgres {
         self
     }
 
+    /// What its tables are called.
+    pub fn names(&self) -> &Names {
+        &self.names
+    }
+
     /// The pool, for the application's own statements.
     pub fn pool(&self) -> &PgPool {
         &self.pool

@@ -52,6 +52,11 @@ impl Sqlite {
         self
     }
 
+    /// What its tables are called.
+    pub fn names(&self) -> &Names {
+        &self.names
+    }
+
     /// The pool, for the application's own statements.
     pub fn pool(&self) -> &SqlitePool {
         &self.pool
@@ -92,7 +97,7 @@ impl Sqlite {
         let mut connection = self.pool.acquire().await.map_err(|error| typed("connect", error))?;
         let applied = self.applied(&mut connection, component).await?;
         component.compare(applied, component.sqlite.len())?;
-        for table in component.tables {
+        for table in component.tables.iter().chain(component.sqlite_tables) {
             let columns = self.columns(&mut connection, table.name).await?;
             component.columns(&self.names, table, &columns)?;
         }

@@ -28,6 +28,7 @@ pub(crate) const COMPONENT: Component = Component {
             columns: &["stream", "version", "snapshot_version", "taken_at", "data"],
         },
     ],
+    sqlite_tables: &[],
     postgres: &[include_str!("migrations/postgres.sql")],
     sqlite: &[include_str!("migrations/sqlite.sql")],
 };

@@ -9,7 +9,7 @@ use futures::future::BoxFuture;
 use tower::{Layer, Service};
 
 use crate::failure::{BoxError, Failure, HandlerError};
-use crate::store::{Begin, IdempotencyStore, identity};
+use crate::store::{Begin, IdempotencyStore};
 
 /// A layer that skips messages whose group has handled them before: redeliveries, and what a publisher sent twice.
 ///
@@ -84,7 +84,7 @@ where
 
     fn call(&mut self, delivery: Delivery) -> Self::Future {
         let group = delivery.settler().map(|settler| settler.group().clone());
-        let (Some(id), Some(group)) = (identity(&delivery), group) else {
+        let (Some(id), Some(group)) = (delivery.identity(), group) else {
             let failure = Failure::permanent("the message has neither id nor position to be known by");
             return Box::pin(std::future::ready(Err(HandlerError(failure))));
         };

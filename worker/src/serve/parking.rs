@@ -8,7 +8,7 @@ use anybroker_core::{MessageId, Reason, ReasonClass, Result, Verdict};
 use super::desk::Desk;
 use super::lanes::Task;
 use crate::observe::Outcome;
-use crate::store::{Admission, Lot, identity};
+use crate::store::{Admission, Lot};
 
 /// How long a store that fails is left alone.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -51,7 +51,7 @@ pub(super) async fn note(desk: &Desk, task: &Task, outcome: Outcome) {
 fn lot<'a>(desk: &'a Desk, task: &'a Task) -> Option<(Lot<'a>, MessageId)> {
     let key = task.key.as_ref()?;
     let (topic, group) = (desk.settler.topic(), desk.settler.group());
-    Some((Lot { topic, group, key }, identity(&task.delivery)?))
+    Some((Lot { topic, group, key }, task.delivery.identity()?))
 }
 
 async fn persistently<T, F: Future<Output = Result<T>>>(attempt: impl Fn() -> F) -> T {

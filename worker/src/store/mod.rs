@@ -6,8 +6,7 @@ mod sqlite;
 
 use std::time::Duration;
 
-use anybroker_core::dead_letter::ORIGINAL_ID;
-use anybroker_core::{Delivery, Group, Key, MessageId, Result, Topic};
+use anybroker_core::{Group, Key, MessageId, Result, Topic};
 use async_trait::async_trait;
 
 pub use memory::MemoryStore;
@@ -114,14 +113,4 @@ pub enum Admission {
     First,
     /// It is to be parked; this is the first of its key.
     Behind(MessageId),
-}
-
-/// What a message is known by, also after its replay under a new id: its first id, or else its position.
-pub(crate) fn identity(delivery: &Delivery) -> Option<MessageId> {
-    let original = delivery.header(ORIGINAL_ID).and_then(|id| str::from_utf8(id).ok());
-    let position = || {
-        let (topic, position) = (delivery.topic()?, delivery.position()?);
-        Some(MessageId::from(format!("{topic}/{}/{}", position.partition, position.offset)))
-    };
-    original.map(MessageId::from).or_else(|| delivery.id()).or_else(position)
 }

@@ -1,4 +1,4 @@
-//! The brokers there are. Another one is one more file here, one line in [`ALL`], and a service of its name in
+//! The brokers there are, and the database that stands beside them. Another one is one more file here, one line in [`ALL`], and a service of its name in
 //! `compose.yaml`.
 
 mod elasticmq;
@@ -6,6 +6,7 @@ mod elasticmq;
 pub(crate) mod fake;
 mod kafka;
 mod nats;
+mod postgres;
 mod pulsar;
 mod rabbit;
 mod rabbitmq;
@@ -14,6 +15,7 @@ mod rabbitmq4;
 use std::{collections::BTreeMap, path::Path, process::Command};
 
 use async_trait::async_trait;
+use rustix::process::Signal;
 
 use super::{
     Error,
@@ -30,6 +32,7 @@ pub(crate) const ALL: &[&dyn LocalBroker] = &[
     &nats::Nats,
     &elasticmq::ElasticMq,
     &pulsar::Pulsar,
+    &postgres::Postgres,
 ];
 
 /// One kind of broker: how to get it, start it, and ask it whether it is ready. Everything else (processes,
@@ -38,6 +41,11 @@ pub(crate) const ALL: &[&dyn LocalBroker] = &[
 pub(crate) trait LocalBroker: Send + Sync {
     /// As commands take it, and as `compose.yaml` names its service.
     fn name(&self) -> &'static str;
+
+    /// False for a database: it is started, broken and stopped like a broker, but no messages go through it.
+    fn is_broker(&self) -> bool {
+        true
+    }
 
     /// What it listens on. In `compose.yaml`, `ANYBROKER_<NAME>_<PURPOSE>` is the port.
     fn ports(&self) -> &'static [PortUse];
@@ -72,6 +80,11 @@ pub(crate) trait LocalBroker: Send + Sync {
 
     /// Writes its configuration, prepares its data, and returns the command that becomes the broker.
     async fn prepare(&self, site: &Site, ports: &Ports) -> Result<Command, Error>;
+
+    /// What asks its main process to stop.
+    fn stop_signal(&self) -> Signal {
+        Signal::TERM
+    }
 
     /// Whether it answers; if not, why.
     async fn probe(&self, ports: &Ports) -> Result<(), String>;
@@ -112,7 +125,7 @@ mod tests {
         };
         assert_eq!(
             names(named(&[]).unwrap()),
-            ["kafka", "rabbitmq", "rabbitmq4", "nats", "elasticmq", "pulsar"]
+            ["kafka", "rabbitmq", "rabbitmq4", "nats", "elasticmq", "pulsar", "postgres"]
         );
         assert_eq!(names(named(&["rabbitmq", "rabbitmq"]).unwrap()), ["rabbitmq"]);
     }
@@ -122,7 +135,7 @@ mod tests {
         let text = named(&["kafak"]).err().unwrap().to_string();
         assert_eq!(
             text,
-            "there is no local broker `kafak`; there are: kafka, rabbitmq, rabbitmq4, nats, elasticmq, pulsar"
+            "there is no local broker `kafak`; there are: kafka, rabbitmq, rabbitmq4, nats, elasticmq, pulsar, postgres"
         );
     }
 

@@ -11,24 +11,43 @@ use crate::brokers::{Error, Step, error::install_command, lock, site::Site, tool
 pub(crate) struct Program {
     name: &'static str,
     package: &'static str,
-    proof: &'static [&'static str],
+    proof: Proof,
+}
+
+/// How it is known that a program is there.
+#[derive(Clone, Copy, Debug)]
+enum Proof {
+    /// A file of its name.
+    Name,
+    /// A command that succeeds.
+    Command(&'static [&'static str]),
+    /// A look at the system.
+    Found(fn() -> bool),
 }
 
 impl Program {
     /// A program by its name, or by its path where it is in no search path.
     pub(crate) const fn new(name: &'static str, package: &'static str) -> Self {
-        Self { name, package, proof: &[] }
+        Self { name, package, proof: Proof::Name }
     }
 
     /// It is there if this command succeeds: for what is no program of its own.
     pub(crate) const fn proved_by(self, proof: &'static [&'static str]) -> Self {
-        Self { proof, ..self }
+        Self { proof: Proof::Command(proof), ..self }
+    }
+
+    /// It is there if this says so: for what is in one of many places, or too old.
+    pub(crate) const fn found_by(self, found: fn() -> bool) -> Self {
+        Self { proof: Proof::Found(found), ..self }
     }
 
     fn present(&self) -> bool {
-        match self.proof.split_first() {
-            Some((program, arguments)) => succeeds(program, arguments),
-            None => found(self.name),
+        match self.proof {
+            Proof::Name => found(self.name),
+            Proof::Command(words) => {
+                words.split_first().is_some_and(|(program, arguments)| succeeds(program, arguments))
+            }
+            Proof::Found(found) => found(),
         }
     }
 }
@@ -55,11 +74,16 @@ fn check(site: &Site, programs: &[Program]) -> Result<(), Error> {
     if missing.is_empty() {
         return Ok(());
     }
-    Err(Error::MissingPackages {
+    Err(lack(site, &missing))
+}
+
+/// The error that these programs are not there.
+pub(crate) fn lack(site: &Site, missing: &[&Program]) -> Error {
+    Error::MissingPackages {
         broker: site.broker.into(),
         missing: missing.iter().map(|program| program.name).collect::<Vec<_>>().join(", "),
         packages: missing.iter().map(|program| program.package.to_owned()).collect(),
-    })
+    }
 }
 
 fn missing(programs: &[Program]) -> impl Iterator<Item = &Program> {
@@ -104,11 +128,13 @@ mod tests {
             Program::new("/no/such/program", "no-such-package"),
             Program::new("sh", "dash").proved_by(&["sh", "-c", "exit 0"]),
             Program::new("its part", "no-such-part").proved_by(&["sh", "-c", "exit 1"]),
+            Program::new("anywhere", "somewhere").found_by(|| true),
+            Program::new("nowhere", "no-such-place").found_by(|| false),
         ];
         let (site, _folder) = site("kafka");
         let error = ensure(&site, &programs).await.unwrap_err();
         let Error::MissingPackages { missing, packages, .. } = error else { panic!("{error}") };
-        assert_eq!(missing, "/no/such/program, its part");
-        assert_eq!(packages, ["no-such-package", "no-such-part"]);
+        assert_eq!(missing, "/no/such/program, its part, nowhere");
+        assert_eq!(packages, ["no-such-package", "no-such-part", "no-such-place"]);
     }
 }

@@ -149,7 +149,7 @@ impl One<'_> {
 
     async fn stop(&self) -> Result<(), Error> {
         match self.running().await? {
-            Some((_, runner)) => runner.stop(&self.site).await?,
+            Some((_, runner)) => runner.stop(&self.site, self.broker.stop_signal()).await?,
             None => native::kill(&self.site, None).await?,
         }
         self.site.report(Step::Gone);

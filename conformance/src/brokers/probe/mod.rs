@@ -5,6 +5,7 @@ pub(crate) mod amqp;
 pub(crate) mod http;
 pub(crate) mod kafka;
 pub(crate) mod nats;
+pub(crate) mod postgres;
 
 use std::{future::Future, io, net::Ipv4Addr, time::Duration};
 

@@ -8,7 +8,7 @@ use std::fs;
 use rustix::process::Signal;
 use serde::{Deserialize, Serialize};
 
-pub(crate) use mark::{MARK, marked};
+pub(crate) use mark::{MARK, belonging};
 pub(crate) use spawn::spawn;
 
 /// A process, told apart from a later one with the same id by when it started.
