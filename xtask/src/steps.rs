@@ -48,7 +48,7 @@ pub(crate) fn test(options: &TestOptions) -> ExitCode {
     builds("all features", &FEATURES.join(","), &mut summary);
     summary.step("documentation", || {
         let deny = Environment::from([("RUSTDOCFLAGS".to_owned(), "-D warnings".to_owned())]);
-        cargo("doc --workspace --no-deps", &deny)
+        cargo("doc --workspace --no-deps --all-features", &deny)
     });
     msrv(&mut summary);
     summary.step("orders, embedded", || cargo("run -p orders", &none));
