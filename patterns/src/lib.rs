@@ -9,7 +9,7 @@
 //! | [`inbox`] | lets a message take effect once | `postgres`, `sqlite` |
 //! | [`outbox`] | publishes what a transaction stages, if it commits | `postgres`, `sqlite` |
 //! | [`request_reply`] | a request, and the reply to it, over any broker | |
-//! | [`schema`] | old data as the newest version of its schema | |
+//! | [`schema`] | registry and compatibility of schemas; old data as the newest version | `schema` for derived ones |
 //!
 //! Which tables are needed is shipped with the code: [`database::Postgres::migrate`] creates them, and whatever uses
 //! them checks them first.
