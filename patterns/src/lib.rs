@@ -10,7 +10,7 @@
 //! | [`outbox`] | publishes what a transaction stages, if it commits | `postgres`, `sqlite` |
 //! | [`request_reply`] | a request, and the reply to it, over any broker | |
 //! | [`saga`] | what takes many transactions, and is done completely or undone | `postgres`, `sqlite` |
-//! | [`schema`] | old data as the newest version of its schema | |
+//! | [`schema`] | registry and compatibility of schemas; old data as the newest version | `schema` for derived ones |
 //!
 //! Which tables are needed is shipped with the code: [`database::Postgres::migrate`] creates them, and whatever uses
 //! them checks them first.
