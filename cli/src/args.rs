@@ -4,7 +4,7 @@ use clap::{ArgAction, Parser, Subcommand, ValueEnum};
 
 use crate::commands::{
     brokers, check, completions, conform, dead_letters, doctor, groups, guarantees, lag, migrate, outbox,
-    profiles, publish, relay, report, subscribe, topics,
+    profiles, publish, relay, report, schema, subscribe, topics,
 };
 use crate::place::Place;
 
@@ -64,6 +64,8 @@ pub(crate) enum Command {
     Outbox(outbox::Args),
     /// Create the tables of the patterns in a database.
     Migrate(migrate::Args),
+    /// Check the schemas of events.
+    Schema(schema::Args),
     /// Find out what is wrong between here and a broker, and what to change.
     Doctor(doctor::Args),
     /// List the brokers that have names.
@@ -99,6 +101,7 @@ impl Command {
             | Command::Check(_)
             | Command::Outbox(_)
             | Command::Migrate(_)
+            | Command::Schema(_)
             | Command::Brokers(_)
             | Command::Completions(_) => None,
         }

@@ -16,5 +16,6 @@ pub(crate) mod profiles;
 pub(crate) mod publish;
 pub(crate) mod relay;
 pub(crate) mod report;
+pub(crate) mod schema;
 pub(crate) mod subscribe;
 pub(crate) mod topics;
