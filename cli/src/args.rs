@@ -4,7 +4,7 @@ use clap::{ArgAction, Parser, Subcommand, ValueEnum};
 
 use crate::commands::{
     brokers, check, completions, conform, dead_letters, doctor, groups, guarantees, lag, migrate, outbox,
-    profiles, publish, relay, report, saga, subscribe, topics,
+    profiles, publish, relay, report, saga, schema, subscribe, topics,
 };
 use crate::place::Place;
 
@@ -66,6 +66,8 @@ pub(crate) enum Command {
     Saga(saga::Args),
     /// Create the tables of the patterns in a database.
     Migrate(migrate::Args),
+    /// Check the schemas of events.
+    Schema(schema::Args),
     /// Find out what is wrong between here and a broker, and what to change.
     Doctor(doctor::Args),
     /// List the brokers that have names.
@@ -102,6 +104,7 @@ impl Command {
             | Command::Outbox(_)
             | Command::Saga(_)
             | Command::Migrate(_)
+            | Command::Schema(_)
             | Command::Brokers(_)
             | Command::Completions(_) => None,
         }

@@ -17,5 +17,6 @@ pub(crate) mod publish;
 pub(crate) mod relay;
 pub(crate) mod report;
 pub(crate) mod saga;
+pub(crate) mod schema;
 pub(crate) mod subscribe;
 pub(crate) mod topics;

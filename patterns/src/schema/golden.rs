@@ -95,6 +95,12 @@ impl Directory {
         }
         Ok(found.golden)
     }
+
+    /// Whether there are golden payloads of a version.
+    pub fn has_golden(&self, event_type: &str, version: u32) -> bool {
+        let payloads = |folder: PathBuf| entries(&folder.join(format!("{version}.golden")));
+        self.folder(event_type).and_then(payloads).is_ok_and(|payloads| !payloads.is_empty())
+    }
 }
 
 #[derive(Default)]
