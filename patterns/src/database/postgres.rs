@@ -1,8 +1,8 @@
 //! PostgreSQL, 13 or later.
 
 use anybroker_core::{Error, Kind, Result};
+use sqlx::AssertSqlSafe;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
-use sqlx::{AssertSqlSafe, Connection};
 
 use super::{COMPONENTS, Component, Names, typed};
 
@@ -60,8 +60,7 @@ impl Postgres {
     /// Cancel safe: nothing, or everything.
     pub async fn migrate(&self) -> Result<()> {
         let failed = |error| typed("migrate", error);
-        let mut connection = self.pool.acquire().await.map_err(failed)?;
-        let mut transaction = connection.begin().await.map_err(failed)?;
+        let mut transaction = self.begin("begin").await?;
         let locked = sqlx::query("select pg_advisory_xact_lock($1)").bind(MIGRATING);
         locked.execute(&mut *transaction).await.map_err(failed)?;
         let mut head = String::new();

@@ -7,6 +7,7 @@ use anybroker_patterns::saga::{
 };
 use futures::future::BoxFuture;
 
+use crate::support::crash::Crash;
 use crate::support::on_both;
 use crate::world::{Sagas, World};
 
@@ -15,6 +16,7 @@ on_both!(
     what_is_incomplete_is_said_in_time,
     an_unknown_event_is_refused,
     an_end_that_fails_is_parked,
+    a_crash_anywhere_ends_it_once,
 );
 
 fn says<D: Sagas>(
@@ -119,4 +121,43 @@ async fn an_end_that_fails_is_parked<D: Sagas>(database: D) {
     assert!(world.admin().await.retry("shipped", "o").await.unwrap());
     assert_eq!(go_on(&world, &of).await.instance.state, State::Completed);
     assert_eq!(world.effects().await, ["complete: placed"]);
+}
+
+/// Complete and incomplete ones, the runner crashed at every await.
+async fn a_crash_anywhere_ends_it_once<D: Sagas>(database: D) {
+    let world = World::new(database).await;
+    let of = shipped(&world, Duration::from_millis(1));
+    for (events, end, state) in [
+        (&["packed", "placed", "paid"][..], "complete: packed placed paid", State::Completed),
+        (&["paid"], "incomplete: paid", State::Incomplete),
+    ] {
+        for crash in Crash::BOTH {
+            for at in 1.. {
+                let mut transaction = Store::begin(&world.database).await.unwrap();
+                for event in events {
+                    // Events are in the order of their times.
+                    tokio::time::sleep(Duration::from_millis(2)).await;
+                    of.note(&mut transaction, "o", event, b"").await.unwrap();
+                }
+                transaction.commit().await.unwrap();
+                tokio::time::sleep(Duration::from_millis(2)).await;
+                let ended = crash.at(at, go_on(&world, &of)).await.is_some();
+                world.time_passes().await;
+                while !go_on(&world, &of).await.instance.state.is_ended() {
+                    world.time_passes().await;
+                    tokio::time::sleep(Duration::from_millis(2)).await;
+                }
+                assert_eq!(go_on(&world, &of).await.instance.state, state);
+                assert_eq!(world.effects().await, [end], "{crash:?} at await {at}");
+                world.forget_effects().await;
+                world.admin().await.forget(Duration::ZERO).await.unwrap();
+                while world.admin().await.show("shipped", "o").await.unwrap().is_some() {
+                    world.admin().await.forget(Duration::ZERO).await.unwrap();
+                }
+                if ended {
+                    break;
+                }
+            }
+        }
+    }
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use anybroker_core::Kind;
 use anybroker_patterns::saga::{Filter, Saga, State, Step, StepError};
@@ -15,6 +16,7 @@ on_both!(
     an_instance_is_abandoned,
     a_runner_records_nothing_of_what_was_abandoned,
     instances_are_listed,
+    ended_instances_are_forgotten,
 );
 
 /// A saga that goes back, and whose compensation of `b` works only if allowed.
@@ -135,4 +137,22 @@ async fn instances_are_listed<D: Sagas>(database: D) {
     assert_eq!(ids(running, 10).await, ["other/o1"]);
     let of = Filter { saga: Some("order".into()), ..Filter::default() };
     assert_eq!(ids(of, 2).await, ["order/o1", "order/o2"]);
+}
+
+async fn ended_instances_are_forgotten<D: Sagas>(database: D) {
+    let world = World::new(database.clone()).await;
+    let (saga, _) = stuck(&world);
+    let done = Saga::new(database.clone(), "done", 1).step(world.step("a"));
+    world.start(&saga, "o").await;
+    world.until(&saga, "o", State::Parked).await;
+    world.play(&done, "o").await;
+    let admin = world.admin().await;
+    assert_eq!(admin.forget(Duration::from_secs(3600)).await.unwrap(), 0);
+    crate::support::until(|| async { admin.forget(Duration::ZERO).await.unwrap() == 1 }).await;
+    assert!(admin.show("done", "o").await.unwrap().is_none());
+    for table in ["saga_steps", "saga_history"] {
+        let left = format!("select count(*) from {} where saga = 'done'", database.table(table));
+        assert_eq!(database.count(&left).await, 0, "{table}");
+    }
+    assert_eq!(world.show("order", "o").await.instance.state, State::Parked, "it has not ended");
 }

@@ -44,7 +44,7 @@ async fn a_runner_that_dies_is_replaced<D: Sagas>(database: D) {
     });
     let saga = world.saga().step(world.step("a")).step(step).step(world.step("b"));
     world.start(&saga, "o").await;
-    let options = RunnerOptions { lease: Duration::from_millis(300), ..RunnerOptions::default() };
+    let options = RunnerOptions { lease: Duration::from_millis(1500), ..RunnerOptions::default() };
     let open = async || {
         let runner = SagaRunner::open(world.database.clone(), options.clone()).await.unwrap();
         runner.with(&saga).unwrap()
