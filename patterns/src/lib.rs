@@ -10,7 +10,8 @@
 //! | [`outbox`] | publishes what a transaction stages, if it commits | `postgres`, `sqlite` |
 //! | [`projection`] | read models, made of the event store's events | `postgres`, `sqlite` |
 //! | [`request_reply`] | a request, and the reply to it, over any broker | |
-//! | [`schema`] | old data as the newest version of its schema | |
+//! | [`saga`] | what takes many transactions, and is done completely or undone | `postgres`, `sqlite` |
+//! | [`schema`] | registry and compatibility of schemas; old data as the newest version | `schema` for derived ones |
 //!
 //! Which tables are needed is shipped with the code: [`database::Postgres::migrate`] creates them, and whatever uses
 //! them checks them first.
@@ -28,4 +29,6 @@ pub mod outbox;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 pub mod projection;
 pub mod request_reply;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+pub mod saga;
 pub mod schema;

@@ -21,5 +21,6 @@ const COMPONENTS: &[&Component] = &[
     &crate::outbox::OUTBOX,
     &crate::inbox::INBOX,
     &crate::event_store::COMPONENT,
+    &crate::saga::SAGA,
     &crate::projection::COMPONENT,
 ];
