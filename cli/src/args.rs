@@ -4,7 +4,7 @@ use clap::{ArgAction, Parser, Subcommand, ValueEnum};
 
 use crate::commands::{
     brokers, catalogue, check, completions, conform, dead_letters, doctor, groups, guarantees, lag, migrate,
-    outbox, profiles, publish, relay, report, schema, subscribe, topics,
+    outbox, profiles, publish, relay, report, saga, schema, subscribe, topics,
 };
 use crate::place::Place;
 
@@ -62,6 +62,8 @@ pub(crate) enum Command {
     Relay(relay::Args),
     /// Look at an outbox, and at what it has set aside.
     Outbox(outbox::Args),
+    /// Look at sagas, and put those that are parked back to work.
+    Saga(saga::Args),
     /// Create the tables of the patterns in a database.
     Migrate(migrate::Args),
     /// Check the schemas of events.
@@ -102,6 +104,7 @@ impl Command {
             | Command::Profiles(_)
             | Command::Check(_)
             | Command::Outbox(_)
+            | Command::Saga(_)
             | Command::Migrate(_)
             | Command::Schema(_)
             | Command::Catalogue(_)

@@ -9,7 +9,9 @@
 //! | [`event_store`] | streams of events, and their order for all who follow | `postgres`, `sqlite` |
 //! | [`inbox`] | lets a message take effect once | `postgres`, `sqlite` |
 //! | [`outbox`] | publishes what a transaction stages, if it commits | `postgres`, `sqlite` |
+//! | [`projection`] | read models, made of the event store's events | `postgres`, `sqlite` |
 //! | [`request_reply`] | a request, and the reply to it, over any broker | |
+//! | [`saga`] | what takes many transactions, and is done completely or undone | `postgres`, `sqlite` |
 //! | [`schema`] | registry and compatibility of schemas; old data as the newest version | `schema` for derived ones |
 //!
 //! Which tables are needed is shipped with the code: [`database::Postgres::migrate`] creates them, and whatever uses
@@ -26,5 +28,9 @@ pub mod event_store;
 pub mod inbox;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 pub mod outbox;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+pub mod projection;
 pub mod request_reply;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+pub mod saga;
 pub mod schema;

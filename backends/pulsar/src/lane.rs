@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 use anybroker_core::kit::{AckPlan, Incoming, Session};
 use anybroker_core::{RecordBuffer, Result};
@@ -12,6 +13,7 @@ use pulsar::proto::{
     BaseCommand, CommandAck, CommandCloseConsumer, CommandFlow, CommandMessage, CommandSubscribe,
     KeySharedMeta, KeySharedMode, MessageIdData, base_command::Type,
 };
+use tokio::time::Instant;
 
 use crate::batch::{count, messages};
 use crate::config::SubscriptionType;
@@ -20,6 +22,8 @@ use crate::wire::{Event, Events, Wire};
 
 /// Ids in one frame of acknowledgements.
 const ACKS: usize = 1_000;
+/// How long the broker may still be about to begin, once it has said which member is the active one.
+const BEGINS: Duration = Duration::from_secs(2);
 
 /// What a subscription is made with.
 pub(crate) struct Asked {
@@ -56,6 +60,10 @@ pub(crate) struct Lane {
     window: u32,
     /// Permits that were used up and not granted again.
     used: u32,
+    /// Until then the last permit is not granted. A broker that chooses the active member of a failover subscription
+    /// ignores what is granted at that moment (`readOnActiveConsumerTask` of its dispatcher), and waits for the next
+    /// grant: there must be one.
+    kept: Option<Instant>,
 }
 
 impl Lane {
@@ -101,6 +109,8 @@ impl Lane {
             ..Default::default()
         })
         .await?;
+        let failover = asked.kind == SubscriptionType::Failover;
+        let window = asked.window.max(if failover { 2 } else { 1 });
         Ok(Lane {
             wire,
             consumer,
@@ -113,8 +123,9 @@ impl Lane {
             rising: asked.kind != SubscriptionType::KeyShared,
             last: None,
             next: 0,
-            window: asked.window.max(1),
-            used: asked.window.max(1),
+            window,
+            used: window,
+            kept: failover.then(|| Instant::now() + BEGINS),
         })
     }
 
@@ -135,6 +146,17 @@ impl Lane {
         if self.generation.is_none() {
             self.generation = Some(session.assign(self.partition));
         }
+    }
+
+    /// The broker has chosen this member of a failover subscription, and begins.
+    pub(crate) fn activate(&mut self, session: &Session) {
+        self.assign(session);
+        self.kept = Some(Instant::now() + BEGINS);
+    }
+
+    /// When to grant what is kept back.
+    pub(crate) fn kept(&self) -> Option<Instant> {
+        self.kept
     }
 
     /// They go to another member: it gets what is unacknowledged, so that what the session has is void.
@@ -215,11 +237,13 @@ impl Lane {
 
     /// Grants what was used up, once it is worth a frame.
     pub(crate) async fn flow(&mut self) -> Result<()> {
-        if self.used < self.window.div_ceil(2) {
+        let begun = self.kept.take_if(|until| *until <= Instant::now()).is_some();
+        let granted = self.used - u32::from(self.kept.is_some()).min(self.used);
+        if granted == 0 || granted < self.window.div_ceil(2) && !begun {
             return Ok(());
         }
-        let flow = CommandFlow { consumer_id: self.consumer, message_permits: self.used };
-        self.used = 0;
+        let flow = CommandFlow { consumer_id: self.consumer, message_permits: granted };
+        self.used -= granted;
         let command = BaseCommand { r#type: Type::Flow as i32, flow: Some(flow), ..Default::default() };
         self.wire.send(command).await
     }

@@ -141,6 +141,7 @@ impl Place {
                 return End::Closed(None);
             }
             let full = joined.lanes.iter().any(Lane::has_arrived);
+            let kept = joined.lanes.iter().filter_map(Lane::kept).min();
             let step = tokio::select! {
                 command = commands.recv() => match command {
                     Some(Command::Flush(answer)) => {
@@ -169,6 +170,8 @@ impl Place {
                     None => return End::Lost,
                 },
                 _ = self.session.wait_for_room(), if full => Ok(()),
+                // What follows grants it.
+                () = at(kept) => Ok(()),
                 () = tokio::time::sleep_until(hold_at) => {
                     hold_at = Instant::now() + self.context.config.keep_alive / 2;
                     joined.hold(self);
@@ -202,7 +205,7 @@ impl Joined {
         match event {
             Event::Message(message, payload) => lane.arrive(message, payload),
             Event::Active(true) => {
-                lane.assign(&place.session);
+                lane.activate(&place.session);
                 lane_hold(lane, place);
             }
             Event::Active(false) => lane.revoke(&place.session),

@@ -23,7 +23,7 @@ pub(crate) type Answer = Result<Vec<Received>>;
 /// An answer with what was asked.
 struct Answered {
     asked: usize,
-    attempt: String,
+    attempt: Option<String>,
     answer: Answer,
 }
 
@@ -44,6 +44,9 @@ pub(crate) struct Polls {
     under_way: FuturesUnordered<BoxFuture<'static, Answered>>,
     /// When little room is asked for all the same.
     due: Option<Instant>,
+    /// Whether requests have an attempt's id. ElasticMQ 1.7.1 loses its queue when one that it has answered waits under that
+    /// id elsewhere still, as a connection that was cut leaves it.
+    attempts: bool,
     /// The attempt of a request that failed: SQS answers it with what it may have given already.
     again: Option<String>,
 }
@@ -63,6 +66,7 @@ impl Polls {
             reserved: 0,
             under_way: FuturesUnordered::new(),
             due: None,
+            attempts: !config.is_local(),
             again: None,
         }
     }
@@ -87,7 +91,8 @@ impl Polls {
     }
 
     fn ask(&mut self, asked: usize) {
-        let attempt = self.again.take().unwrap_or_else(|| MessageId::new().to_string());
+        let attempt =
+            self.attempts.then(|| self.again.take().unwrap_or_else(|| MessageId::new().to_string()));
         let request = self
             .waiting
             .receive_message()
@@ -99,7 +104,7 @@ impl Polls {
             .message_system_attribute_names(System::MessageGroupId)
             .message_system_attribute_names(System::ApproximateReceiveCount)
             .message_system_attribute_names(System::SentTimestamp)
-            .receive_request_attempt_id(&attempt);
+            .set_receive_request_attempt_id(attempt.clone());
         self.reserved += asked;
         let answered = async move {
             let answer = request.send().await;
@@ -133,7 +138,7 @@ impl Polls {
             Ok(_) => self.allowed = (self.allowed + 1).min(self.most),
             Err(_) => {
                 self.allowed = 1;
-                self.again = Some(attempt);
+                self.again = attempt;
             }
         }
         Some(answer)

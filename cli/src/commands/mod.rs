@@ -17,6 +17,7 @@ pub(crate) mod profiles;
 pub(crate) mod publish;
 pub(crate) mod relay;
 pub(crate) mod report;
+pub(crate) mod saga;
 pub(crate) mod schema;
 pub(crate) mod subscribe;
 pub(crate) mod topics;

@@ -23,6 +23,10 @@ use crate::recorder::Recorder;
 /// The environment variable that makes a test program a member: it then calls [`run_member`].
 pub const MEMBER_VARIABLE: &str = "ANYBROKER_CONFORMANCE_MEMBER";
 
+/// Longer than a process is stopped for: what it holds meanwhile is not taken from it because it did not settle, which no
+/// history would show.
+const DRAIN: Duration = Duration::from_secs(30);
+
 /// What a process is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Role {
@@ -64,7 +68,7 @@ pub async fn run_member(broker: Broker, orders: &str) -> Result<()> {
     let topic = Topic::new(&orders.topic)?;
     recorder.group_exists(&topic, &group);
     let recorded = recorder.wrap(broker.clone());
-    let subscription = Subscription::new(topic.clone(), group).prefetch(orders.prefetch);
+    let subscription = Subscription::new(topic.clone(), group).prefetch(orders.prefetch).drain(DRAIN);
     match orders.role {
         Role::Publisher(first) => publish(&recorded, topic, first, orders.seed).await,
         Role::Worker(work) => handle(&recorder, broker, subscription, work, orders.seed).await,

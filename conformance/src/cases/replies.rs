@@ -1,7 +1,9 @@
 //! The broker stores what it is sent, and its answers are lost: the ambiguous publish.
 
+use std::collections::HashSet;
 use std::io::BufReader;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anybroker_core::{Deduplication, Level as _, PublisherExt as _};
 
@@ -12,8 +14,13 @@ use crate::history::{self, Outcome};
 
 const DROPS: usize = 2;
 
-/// How many messages must have been stored and delivered without their publisher's hearing of it.
-const UNHEARD: u64 = 10;
+/// How many messages must have been stored and delivered without their publisher's hearing of it: a client that sends
+/// five requests ahead of their answers stores no more than five, if each is of one message.
+const UNHEARD: usize = 4;
+
+/// How many more are waited for, at most, and how long: clients stop sending.
+const MORE: u64 = 16;
+const WHILE: Duration = Duration::from_secs(2);
 
 /// Publishers hear nothing of the broker until their connections are reset, while members go on. A publish that was stored is
 /// then unknown, or ok once the client has asked again; never failed. Where the broker deduplicates, what is unknown is
@@ -34,10 +41,11 @@ pub(super) async fn replies_dropped(context: Context) -> CaseResult {
         let mut unheard = 0;
         for _ in 0..DROPS {
             moments.pass().await?;
+            let before = progress.acknowledged_unheard(&stage.groups[0]);
             proxy.drop_replies();
             stream::in_flight(&stage, "drop_replies", &context.name).await?;
-            unheard += acknowledged_unheard(&stage, &progress, (UNHEARD + moments.chance.below(10)) as usize)
-                .await?;
+            let wanted = UNHEARD + 1 + moments.chance.below(MORE) as usize;
+            unheard += acknowledged_unheard(&stage, &progress, &before, wanted).await?;
             stream::cut(&stage, &proxy, &context.name).await?;
         }
         Ok::<_, Failure>(unheard)
@@ -52,18 +60,24 @@ pub(super) async fn replies_dropped(context: Context) -> CaseResult {
     Ok(found.and(format!("{unheard} stored and acknowledged unheard, {unknown} unknown{again}")))
 }
 
-/// Waits until so many more messages have been acknowledged of which their publishers have not heard; says how many.
-async fn acknowledged_unheard(stage: &Stage, progress: &Progress, enough: usize) -> Result<usize, Failure> {
+/// Waits until messages have been acknowledged of which their publishers have not heard, if it can be so many more than
+/// before; says how many.
+async fn acknowledged_unheard(
+    stage: &Stage,
+    progress: &Progress,
+    before: &HashSet<String>,
+    wanted: usize,
+) -> Result<usize, Failure> {
     let group = &stage.groups[0];
-    let before = progress.acknowledged_unheard(group);
-    let more = |progress: &Progress| progress.acknowledged_unheard(group).difference(&before).count();
-    match tokio::time::timeout(STEP, progress.until(|progress| more(progress) >= enough)).await {
-        Ok(()) => Ok(more(progress)),
-        Err(_) => {
+    let more = |progress: &Progress| progress.acknowledged_unheard(group).difference(before).count();
+    for (enough, within) in [(UNHEARD, STEP), (wanted, WHILE)] {
+        let waited = tokio::time::timeout(within, progress.until(|progress| more(progress) >= enough)).await;
+        if waited.is_err() && enough == UNHEARD {
             let more = more(progress);
-            failed(format!("of what was published unheard {more} were acknowledged, not {enough}"))
+            return failed(format!("of what was published unheard {more} were acknowledged, not {enough}"));
         }
     }
+    Ok(more(progress))
 }
 
 /// Publishes what is unknown again, with the same ids, where that is stored once.

@@ -1,6 +1,6 @@
 //! PostgreSQL, 13 or later.
 
-use anybroker_core::Result;
+use anybroker_core::{Error, Kind, Result};
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
 use sqlx::{AssertSqlSafe, Connection};
 
@@ -85,6 +85,20 @@ impl Postgres {
             }
         }
         transaction.commit().await.map_err(|error| typed("commit", error))
+    }
+
+    /// Begins a transaction, in a task of its own: sqlx 0.9 gives a connection back to the pool with the transaction open if
+    /// it is dropped while it begins one (its issue 4393), and what the next one writes there is never committed. The task
+    /// ends by itself, and what it began is rolled back if nobody waits for it any more.
+    pub(crate) async fn begin(
+        &self,
+        statement: impl sqlx::SqlSafeStr + Send + 'static,
+    ) -> Result<sqlx::Transaction<'static, sqlx::Postgres>> {
+        let pool = self.pool.clone();
+        match tokio::spawn(async move { pool.begin_with(statement).await }).await {
+            Ok(begun) => begun.map_err(|error| typed("begin", error)),
+            Err(_) => Err(Error::new(Kind::Closed, "begin", "the runtime is shutting down")),
+        }
     }
 
     /// Looks whether a pattern's tables are there, in this program's version, unchanged.
