@@ -3,8 +3,8 @@
 use clap::{ArgAction, Parser, Subcommand, ValueEnum};
 
 use crate::commands::{
-    brokers, check, completions, conform, dead_letters, doctor, groups, guarantees, lag, migrate, outbox,
-    profiles, publish, relay, report, saga, schema, subscribe, topics,
+    brokers, catalogue, check, completions, conform, dead_letters, doctor, groups, guarantees, lag, migrate,
+    outbox, profiles, publish, relay, report, saga, schema, subscribe, topics,
 };
 use crate::place::Place;
 
@@ -68,6 +68,8 @@ pub(crate) enum Command {
     Migrate(migrate::Args),
     /// Check the schemas of events.
     Schema(schema::Args),
+    /// Draw who publishes and who consumes which event, and say what is remarkable.
+    Catalogue(catalogue::Args),
     /// Find out what is wrong between here and a broker, and what to change.
     Doctor(doctor::Args),
     /// List the brokers that have names.
@@ -105,6 +107,7 @@ impl Command {
             | Command::Saga(_)
             | Command::Migrate(_)
             | Command::Schema(_)
+            | Command::Catalogue(_)
             | Command::Brokers(_)
             | Command::Completions(_) => None,
         }

@@ -44,6 +44,7 @@ fn run(cli: Cli) -> Result<Done, Failure> {
         Command::Check(args) => commands::check::run(args),
         Command::Completions(args) => commands::completions::run(args),
         Command::Profiles(args) => commands::profiles::run(args),
+        Command::Catalogue(args) => commands::catalogue::run(args),
         Command::Schema(args) => commands::schema::run(args),
         Command::Pub(args) => block_on(commands::publish::run(args)),
         Command::Sub(args) => block_on(commands::subscribe::run(args)),

@@ -46,9 +46,12 @@ fn every_violation_is_told_and_the_exit_code_says_so() {
     }
 }
 
+/// Files, options, exit code, and what is said.
+type Case<'a> = (&'a [(&'a str, &'a str)], &'a [&'a str], i32, &'a str);
+
 #[test]
 fn what_may_be_is_allowed_by_name() {
-    let cases: [(&[(&str, &str)], &[&str], i32, &str); 7] = [
+    let cases: [Case<'_>; 7] = [
         (&[ONE], &[], 0, "1 types: 0 compatible"),
         (&[ONE, TWO], &["--last", "0"], 0, "0 incompatible"),
         (&[ONE, TWO], &["--allow-upcast"], 1, "incompatible"),

@@ -3,6 +3,7 @@
 //!
 //! | module | pattern | feature |
 //! |---|---|---|
+//! | [`catalogue`] | who publishes and who consumes which event | |
 //! | [`claim_check`] | large payloads go to an object store, a reference to the broker | `claim-check`, `s3` |
 //! | [`database`] | where the tables are: connection, names, migrations | `postgres`, `sqlite` |
 //! | [`event_store`] | streams of events, and their order for all who follow | `postgres`, `sqlite` |
@@ -16,6 +17,7 @@
 //! Which tables are needed is shipped with the code: [`database::Postgres::migrate`] creates them, and whatever uses
 //! them checks them first.
 
+pub mod catalogue;
 #[cfg(feature = "claim-check")]
 pub mod claim_check;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]

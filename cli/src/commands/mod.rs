@@ -1,6 +1,7 @@
 //! One file or folder for each command.
 
 pub(crate) mod brokers;
+pub(crate) mod catalogue;
 pub(crate) mod check;
 pub(crate) mod completions;
 pub(crate) mod conform;
