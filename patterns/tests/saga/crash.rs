@@ -158,5 +158,5 @@ async fn a_step_recorded_afterwards_is_repeated<D: Sagas>(database: D) {
     let check = |_: &Shown, effects: Vec<String>, _| same("effects", &effects, &["reserve"]);
     let (_, complaints) = crash_everywhere(&world, &saga, State::Completed, check).await;
     assert!(!complaints.is_empty(), "a crash between the effect and its record repeats the effect");
-    assert!(complaints[0].contains(r#"["reserve", "reserve"]"#), "{}", complaints[0]);
+    assert!(complaints.iter().any(|it| it.contains(r#"["reserve", "reserve"]"#)), "{complaints:#?}");
 }
