@@ -9,6 +9,7 @@
 //! | [`inbox`] | lets a message take effect once | `postgres`, `sqlite` |
 //! | [`outbox`] | publishes what a transaction stages, if it commits | `postgres`, `sqlite` |
 //! | [`request_reply`] | a request, and the reply to it, over any broker | |
+//! | [`saga`] | what takes many transactions, and is done completely or undone | `postgres`, `sqlite` |
 //! | [`schema`] | old data as the newest version of its schema | |
 //!
 //! Which tables are needed is shipped with the code: [`database::Postgres::migrate`] creates them, and whatever uses
@@ -25,4 +26,6 @@ pub mod inbox;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 pub mod outbox;
 pub mod request_reply;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+pub mod saga;
 pub mod schema;

@@ -18,4 +18,4 @@ pub use sqlite::Sqlite;
 
 /// What every pattern ships.
 const COMPONENTS: &[&Component] =
-    &[&crate::outbox::OUTBOX, &crate::inbox::INBOX, &crate::event_store::COMPONENT];
+    &[&crate::outbox::OUTBOX, &crate::inbox::INBOX, &crate::event_store::COMPONENT, &crate::saga::SAGA];

@@ -1,5 +1,7 @@
 //! A database of the test's own, a broker of its own, and what the tests do with them.
 
+pub(crate) mod crash;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,0 +1,15 @@
+//! Sagas on both databases.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "tests fail by panicking, and so do their helpers"
+)]
+
+mod back;
+mod forward;
+#[path = "../support/mod.rs"]
+#[allow(dead_code)]
+mod support;
+mod waiting;
+mod world;
