@@ -8,6 +8,7 @@
 //! | [`event_store`] | streams of events, and their order for all who follow | `postgres`, `sqlite` |
 //! | [`inbox`] | lets a message take effect once | `postgres`, `sqlite` |
 //! | [`outbox`] | publishes what a transaction stages, if it commits | `postgres`, `sqlite` |
+//! | [`projection`] | read models, made of the event store's events | `postgres`, `sqlite` |
 //! | [`request_reply`] | a request, and the reply to it, over any broker | |
 //! | [`saga`] | what takes many transactions, and is done completely or undone | `postgres`, `sqlite` |
 //! | [`schema`] | old data as the newest version of its schema | |
@@ -25,6 +26,8 @@ pub mod event_store;
 pub mod inbox;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 pub mod outbox;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+pub mod projection;
 pub mod request_reply;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 pub mod saga;

@@ -17,5 +17,10 @@ pub use postgres::Postgres;
 pub use sqlite::Sqlite;
 
 /// What every pattern ships.
-const COMPONENTS: &[&Component] =
-    &[&crate::outbox::OUTBOX, &crate::inbox::INBOX, &crate::event_store::COMPONENT, &crate::saga::SAGA];
+const COMPONENTS: &[&Component] = &[
+    &crate::outbox::OUTBOX,
+    &crate::inbox::INBOX,
+    &crate::event_store::COMPONENT,
+    &crate::projection::COMPONENT,
+    &crate::saga::SAGA,
+];

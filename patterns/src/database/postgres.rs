@@ -87,6 +87,17 @@ impl Postgres {
         transaction.commit().await.map_err(|error| typed("commit", error))
     }
 
+    /// Begins a transaction. A task of its own sees it through: dropped halfway, sqlx's `begin` would give a connection back
+    /// to the pool in a transaction that nobody ends.
+    pub(crate) async fn begin_with(
+        &self,
+        statement: &'static str,
+    ) -> sqlx::Result<sqlx::Transaction<'static, sqlx::Postgres>> {
+        let pool = self.pool.clone();
+        let begun = tokio::spawn(async move { pool.begin_with(statement).await });
+        begun.await.unwrap_or(Err(sqlx::Error::WorkerCrashed))
+    }
+
     /// Looks whether a pattern's tables are there, in this program's version, unchanged.
     pub(crate) async fn check(&self, component: &Component) -> Result<()> {
         let mut connection = self.pool.acquire().await.map_err(|error| typed("connect", error))?;

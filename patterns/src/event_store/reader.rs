@@ -27,12 +27,21 @@ pub(crate) struct Reader<D> {
 
 /// What came of reading.
 #[derive(Debug)]
-pub(crate) struct Reading {
-    pub(crate) events: Vec<Recorded>,
+pub(crate) struct Reading<E = Recorded> {
+    pub(crate) events: Vec<E>,
     /// There was nothing more.
     pub(crate) caught_up: bool,
     /// When to read again if nobody says that there is more.
     pub(crate) pause: Duration,
+}
+
+/// Rows that may be handed out.
+struct Ready {
+    rows: Vec<Scanned>,
+    /// There are no others up to what is settled.
+    all: bool,
+    /// There are no others.
+    caught_up: bool,
 }
 
 impl<D: Store> Reader<D> {
@@ -52,8 +61,36 @@ impl<D: Store> Reader<D> {
         self.horizon.is_waiting()
     }
 
-    /// What can be handed out now; perhaps nothing.
+    /// What can be handed out now; perhaps nothing. It ends before an event that cannot be read, and fails at it.
     pub(crate) async fn read(&mut self) -> Result<Reading> {
+        let Ready { rows, all, caught_up } = self.ready().await?;
+        let mut events = Vec::new();
+        for row in rows {
+            match row.event.and_then(|event| self.upcast(event)) {
+                Ok(event) => events.extend(event),
+                Err(error) if events.is_empty() => return Err(error),
+                Err(_) => return Ok(Reading { events, caught_up, pause: self.pause() }),
+            }
+            self.cursor = row.position;
+        }
+        self.passed(all);
+        Ok(Reading { events, caught_up, pause: self.pause() })
+    }
+
+    /// As [`Reader::read`], for those who can go on after an event that cannot be read: it has its error in its place.
+    pub(crate) async fn read_rows(&mut self) -> Result<Reading<Scanned>> {
+        let Ready { rows, all, caught_up } = self.ready().await?;
+        let mut events = Vec::with_capacity(rows.len());
+        for row in rows {
+            self.cursor = row.position;
+            events.extend(self.store.wanted(&self.filter, row));
+        }
+        self.passed(all);
+        Ok(Reading { events, caught_up, pause: self.pause() })
+    }
+
+    /// The rows that will not change any more.
+    async fn ready(&mut self) -> Result<Ready> {
         let mut connection = self.store.connection().await?;
         let database = &self.store.database;
         if self.horizon.settled() == 0 && !self.horizon.is_waiting() {
@@ -63,7 +100,7 @@ impl<D: Store> Reader<D> {
         loop {
             let (after, settled) = (self.cursor, self.horizon.settled());
             let scan = Scan { after, settled, filter: &self.filter, max: self.batch };
-            let rows = database.scan(&mut connection, scan).await?;
+            let mut rows = database.scan(&mut connection, scan).await?;
             let ready = self.horizon.ready(after, rows.iter().map(|row| row.position));
             let (all, gap) = (rows.len() < self.batch, ready < rows.len());
             if ready == 0 && gap {
@@ -72,26 +109,16 @@ impl<D: Store> Reader<D> {
                     continue;
                 }
             }
-            let events = self.hand_out(rows.into_iter().take(ready), all || gap)?;
-            return Ok(Reading { events, caught_up: all && !gap, pause: self.pause() });
+            rows.truncate(ready);
+            return Ok(Ready { rows, all: all || gap, caught_up: all && !gap });
         }
     }
 
-    /// Moves the cursor over the rows; `all` if there are no others up to what is settled.
-    fn hand_out(&mut self, rows: impl Iterator<Item = Scanned>, all: bool) -> Result<Vec<Recorded>> {
-        let mut events = Vec::new();
-        for row in rows {
-            match row.event.and_then(|event| self.upcast(event)) {
-                Ok(event) => events.extend(event),
-                Err(error) if events.is_empty() => return Err(error),
-                Err(_) => return Ok(events),
-            }
-            self.cursor = row.position;
-        }
+    /// Moves the cursor; `all` if there are no other rows up to what is settled.
+    fn passed(&mut self, all: bool) {
         if all {
             self.cursor = self.cursor.max(self.horizon.settled());
         }
-        Ok(events)
     }
 
     fn upcast(&self, event: Recorded) -> Result<Option<Recorded>> {
@@ -107,5 +134,18 @@ impl<D: Store> Reader<D> {
         let pause = self.pause.min(self.store.poll);
         self.pause = pause.saturating_mul(2);
         pause
+    }
+}
+
+impl<D: Store> EventStore<D> {
+    /// The row as a filter lets it pass, its event as the newest version. What does not decode cannot be judged by its type.
+    pub(crate) fn wanted(&self, filter: &Filter, row: Scanned) -> Option<Scanned> {
+        let Scanned { position, stream, version, event } = row;
+        let event = match event {
+            Ok(event) if !filter.wants(&event) => return None,
+            Err(_) if !stream.starts_with(filter.prefix()) => return None,
+            event => event.and_then(|event| self.upcast(event)),
+        };
+        Some(Scanned { position, stream, version, event })
     }
 }

@@ -45,7 +45,7 @@ where
         Ok(whole) => recorded(whole).map_err(|text| undecodable(&text).on(place())),
         Err(error) => Err(undecodable("a column has a value of another type").on(place()).with_source(error)),
     };
-    Ok(Scanned { position: position as u64, event })
+    Ok(Scanned { position: position as u64, stream, version: version as u64, event })
 }
 
 fn undecodable(text: &str) -> Error {

@@ -139,6 +139,10 @@ pub struct Scan<'a> {
 pub struct Scanned {
     /// Its position.
     pub position: u64,
+    /// Its stream.
+    pub stream: String,
+    /// Where it is in its stream.
+    pub version: u64,
     /// The event, if it decodes.
     pub event: Result<Recorded>,
 }
