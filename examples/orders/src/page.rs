@@ -9,7 +9,7 @@ use anybroker::{Broker, Error, Kind, Result};
 use serde::Serialize;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
 
 use crate::database::Database;
 use crate::run::Run;
@@ -20,6 +20,8 @@ use crate::topics::{Place, Topics};
 const LONGEST: u64 = 8 * 1024;
 const LIMIT: Duration = Duration::from_secs(10);
 const CONNECTIONS: usize = 16;
+/// How long nobody is let in after the system let nobody in.
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// What the page shows.
 #[derive(Debug, Default, Serialize)]
@@ -40,37 +42,47 @@ struct Shown {
     dead_letters: u64,
 }
 
-/// What the page is about.
+/// What the page is about, and where it is served, if it is.
 pub(crate) struct Page<D: Database> {
-    pub(crate) broker: Broker,
-    pub(crate) database: D,
-    pub(crate) topics: Topics,
-    pub(crate) run: Run,
-}
-
-/// Binds to an address, and says where it can be seen.
-pub(crate) async fn listen(address: &str, settings: &Settings) -> Result<TcpListener> {
-    let failed = |error: std::io::Error| {
-        Error::new(Kind::InvalidConfiguration, "orders", format!("{address}: {error}"))
-    };
-    let listener = TcpListener::bind(address).await.map_err(failed)?;
-    settings.say(&format!("http://{}/ shows how it stands", listener.local_addr().map_err(failed)?));
-    Ok(listener)
+    broker: Broker,
+    database: D,
+    topics: Topics,
+    run: Run,
+    listener: Option<TcpListener>,
 }
 
 impl<D: Database> Page<D> {
+    /// Binds to the address that the settings name, and says where the page can be seen.
+    pub(crate) async fn open(broker: &Broker, database: &D, run: &Run, settings: &Settings) -> Result<Self> {
+        let mut listener = None;
+        if let Some(address) = &settings.page {
+            let failed =
+                |error| Error::new(Kind::InvalidConfiguration, "orders", format!("{address}: {error}"));
+            let bound = TcpListener::bind(address).await.map_err(failed)?;
+            settings.say(&format!("http://{}/ shows how it stands", bound.local_addr().map_err(failed)?));
+            listener = Some(bound);
+        }
+        let (broker, database, topics) = (broker.clone(), database.clone(), Topics::of(&run.id));
+        Ok(Page { broker, database, topics, run: run.clone(), listener })
+    }
+
     /// Answers for as long as it is polled.
-    pub(crate) async fn serve(self, listener: TcpListener) -> Result<()> {
-        let (page, places) = (Arc::new(self), Arc::new(Semaphore::new(CONNECTIONS)));
+    pub(crate) async fn serve(mut self) {
+        let Some(listener) = self.listener.take() else { return std::future::pending().await };
+        let (page, mut connections) = (Arc::new(self), JoinSet::new());
         loop {
-            let Ok(place) = places.clone().acquire_owned().await else { return Ok(()) };
-            let Ok((stream, _)) = listener.accept().await else { continue };
-            let page = page.clone();
-            tokio::spawn(async move {
-                // Who goes away needs no answer.
-                _ = tokio::time::timeout(LIMIT, page.answer(stream)).await;
-                drop(place);
-            });
+            tokio::select! {
+                Some(_) = connections.join_next() => {}
+                accepted = listener.accept(), if connections.len() < CONNECTIONS => {
+                    let Ok((stream, _)) = accepted else {
+                        tokio::time::sleep(PAUSE).await;
+                        continue;
+                    };
+                    let page = page.clone();
+                    // Who goes away needs no answer.
+                    connections.spawn(tokio::time::timeout(LIMIT, async move { page.answer(stream).await }));
+                }
+            }
         }
     }
 
@@ -127,13 +139,11 @@ impl<D: Database> Page<D> {
 
     /// How many rows of a table there are in each state.
     async fn counts(&self, table: &str) -> Result<Vec<(String, i64)>> {
-        let sql = format!("select state from {table} group by state order by state");
-        let states = self.database.texts(&sql).await?;
-        let mut counts = Vec::new();
-        for state in states {
-            let sql = format!("select count(*) from {table} where state = '{state}'");
-            counts.push((state, self.database.numbers(&sql).await?.into_iter().sum()));
-        }
-        Ok(counts)
+        let sql = format!("select state || ' ' || count(*) from {table} group by state order by state");
+        let rows = self.database.texts(&sql).await?;
+        let row = |row: String| {
+            row.split_once(' ').map(|(state, count)| (state.to_owned(), count.parse().unwrap_or(0)))
+        };
+        Ok(rows.into_iter().filter_map(row).collect())
     }
 }

@@ -20,7 +20,7 @@ use crate::inventory::InventoryService;
 use crate::office::Office;
 use crate::order::Orders;
 use crate::outboxes::Outboxes;
-use crate::page::{self, Page};
+use crate::page::Page;
 use crate::patience::{STALL, in_time, patiently};
 use crate::payment::PaymentService;
 use crate::projection::{self, OrdersByState};
@@ -48,26 +48,18 @@ pub(crate) async fn run<D: Database>(settings: &Settings, database: D) -> Result
         run.enter(&database, Phase::Running).await?;
     }
     if run.phase == Phase::Running {
-        let page = Page {
-            broker: broker.clone(),
-            database: database.clone(),
-            topics: topics.clone(),
-            run: run.clone(),
-        };
-        let listener = match &settings.page {
-            Some(address) => Some(page::listen(address, settings).await?),
-            None => None,
-        };
-        let page = listener.map(|listener| tokio::spawn(page.serve(listener)));
-        serve(&broker, &database, &run, settings.members).await?;
-        page.inspect(|page| page.abort());
+        let page = Page::open(&broker, &database, &run, settings).await?;
+        tokio::select! {
+            served = serve(&broker, &database, &run, settings.members) => served?,
+            () = page.serve() => {}
+        }
         // The shop has noted how many orders it placed.
         run.placed = run.orders;
+        run.dead_letters = in_time("counting dead letters", topics.count_dead_letters(&broker)).await?;
         run.enter(&database, Phase::Finished).await?;
     }
     let time = began.elapsed();
-    let dead_letters = in_time("counting dead letters", topics.count_dead_letters(&broker)).await?;
-    let report = Report::read(&database, &run, dead_letters, run.orders - before, time).await?;
+    let report = Report::read(&database, &run, run.orders - before, time).await?;
     in_time("deleting the topics", topics.delete(&broker)).await?;
     in_time("closing the broker", broker.close()).await?;
     run.enter(&database, Phase::Done).await?;

@@ -47,24 +47,23 @@ impl Report {
     pub(crate) async fn read<D: Database>(
         database: &D,
         run: &Run,
-        dead_letters: u64,
         ended: u32,
         time: Duration,
     ) -> Result<Self> {
-        let mut report =
-            Report { run: run.id.clone(), orders: run.orders, dead_letters, ..Report::default() };
+        let mut report = Report { run: run.id.clone(), orders: run.orders, ..Report::default() };
         let mut wrong = Wrong::default();
         report.compare_events(database, &mut wrong).await?;
         report.compare_sagas(database, &mut wrong).await?;
         report.compare_news(database, &mut wrong).await?;
         report.compare_read_model(database, &mut wrong).await?;
         report.count(database).await?;
-        report.resumed = run.resumed;
+        (report.resumed, report.dead_letters) = (run.resumed, run.dead_letters);
         let rate = |count: f64| (count / time.as_secs_f64() * 10.0).round() / 10.0;
         report.orders_a_second = rate(f64::from(ended));
         report.messages_a_second = rate(report.delivered as f64 * f64::from(ended) / f64::from(run.orders));
         report.wrong = wrong.texts();
-        for (count, what) in [(report.violations, "news out of order"), (dead_letters as i64, "dead letters")]
+        for (count, what) in
+            [(report.violations, "news out of order"), (run.dead_letters as i64, "dead letters")]
         {
             if count > 0 {
                 report.wrong.push(format!("{count} {what}"));

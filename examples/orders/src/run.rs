@@ -20,6 +20,8 @@ pub(crate) struct Run {
     pub(crate) resumed: u32,
     /// How many orders were placed.
     pub(crate) placed: u32,
+    /// How many messages nobody could handle; known when it is finished.
+    pub(crate) dead_letters: u64,
 }
 
 /// How far a run is. Each phase can be done again from its beginning.
@@ -40,8 +42,12 @@ impl Run {
     /// The run that the database holds.
     pub(crate) async fn found<D: Database>(database: &D) -> Result<Option<Run>> {
         let found = database.texts("select state from {run}").await?.pop();
-        let unreadable =
-            |error| Error::new(Kind::Decode, "orders", "the run's row does not read").with_source(error);
+        let unreadable = |error| {
+            let error = Error::new(Kind::Decode, "orders", "the run's row does not read").with_source(error);
+            error.advice(
+                "another version of this program wrote it: choose another database, or delete that one",
+            )
+        };
         found.map(|text| serde_json::from_str(&text).map_err(unreadable)).transpose()
     }
 
@@ -51,7 +57,7 @@ impl Run {
         database.prepare().await?;
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis());
         let (id, broker) = (format!("{now:x}"), broker.to_owned());
-        let run = Run { id, broker, orders, phase: Phase::Declaring, resumed: 0, placed: 0 };
+        let run = Run { id, broker, orders, phase: Phase::Declaring, resumed: 0, placed: 0, dead_letters: 0 };
         run.save(database).await?;
         Ok(run)
     }

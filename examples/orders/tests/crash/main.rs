@@ -1,13 +1,16 @@
 //! The program is killed with SIGKILL at random moments, then run to its end: everything must be right.
 //!
 //! `ORDERS_SEED` repeats the moments of an earlier run, which printed it; `ORDERS_KILLS` and `ORDERS_COUNT` say how often,
-//! and with how many orders; `ANYBROKER_URL` chooses the broker, which is the embedded one by default.
+//! and with how many orders; `ANYBROKER_URL` chooses the broker, which is the embedded one by default. Where the database
+//! and the broker are killed too, they are PostgreSQL and NATS.
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod page;
 mod process;
 mod random;
+#[cfg(feature = "postgres")]
+mod servers;
 
 use std::time::Duration;
 
@@ -27,7 +30,7 @@ fn killed_at_random_moments_it_ends_right() {
         let mut process = workplace.start();
         let moment = Moment::choose(&mut random, kill, kills, orders);
         moment.wait(&workplace, &mut process);
-        process.kill();
+        assert!(process.kill(), "it ended before it was killed: {}", workplace.said());
         let left = workplace.look();
         let (events, under_way, staged) = (left.events, left.under_way, left.staged);
         let left_over =
@@ -63,7 +66,7 @@ fn what_the_broker_keeps_in_memory_only_is_begun_anew() {
     let workplace = Workplace::new(in_memory(), 300);
     let mut process = workplace.start();
     Moment::Events(200, Duration::ZERO).wait(&workplace, &mut process);
-    process.kill();
+    assert!(process.kill(), "it ended before it was killed: {}", workplace.said());
     let report = workplace.start().report();
     is_right(&report, 300);
     assert_eq!(report["resumed"], 0);
