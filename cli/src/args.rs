@@ -3,8 +3,8 @@
 use clap::{ArgAction, Parser, Subcommand, ValueEnum};
 
 use crate::commands::{
-    brokers, check, completions, conform, dead_letters, doctor, groups, guarantees, lag, migrate, outbox,
-    profiles, publish, relay, report, subscribe, topics,
+    brokers, catalogue, check, completions, conform, dead_letters, doctor, groups, guarantees, lag, migrate,
+    outbox, profiles, publish, relay, report, saga, schema, subscribe, topics,
 };
 use crate::place::Place;
 
@@ -62,8 +62,14 @@ pub(crate) enum Command {
     Relay(relay::Args),
     /// Look at an outbox, and at what it has set aside.
     Outbox(outbox::Args),
+    /// Look at sagas, and put those that are parked back to work.
+    Saga(saga::Args),
     /// Create the tables of the patterns in a database.
     Migrate(migrate::Args),
+    /// Check the schemas of events.
+    Schema(schema::Args),
+    /// Draw who publishes and who consumes which event, and say what is remarkable.
+    Catalogue(catalogue::Args),
     /// Find out what is wrong between here and a broker, and what to change.
     Doctor(doctor::Args),
     /// List the brokers that have names.
@@ -98,7 +104,10 @@ impl Command {
             | Command::Profiles(_)
             | Command::Check(_)
             | Command::Outbox(_)
+            | Command::Saga(_)
             | Command::Migrate(_)
+            | Command::Schema(_)
+            | Command::Catalogue(_)
             | Command::Brokers(_)
             | Command::Completions(_) => None,
         }

@@ -216,6 +216,12 @@ impl Delivery {
         self
     }
 
+    /// The same delivery with another version of its schema; as [`with_payload`](Self::with_payload).
+    pub fn with_schema_version(mut self, version: u32) -> Self {
+        self.record = std::mem::take(&mut self.record).with_schema_version(version);
+        self
+    }
+
     /// The same delivery, settled by `settler`.
     pub fn with_settler(mut self, settler: Arc<dyn Settler>) -> Self {
         self.settler = Some(settler);

@@ -3,6 +3,7 @@
 //!
 //! | module | pattern | feature |
 //! |---|---|---|
+//! | [`catalogue`] | who publishes and who consumes which event | |
 //! | [`claim_check`] | large payloads go to an object store, a reference to the broker | `claim-check`, `s3` |
 //! | [`database`] | where the tables are: connection, names, migrations | `postgres`, `sqlite` |
 //! | [`event_store`] | streams of events, and their order for all who follow | `postgres`, `sqlite` |
@@ -11,11 +12,12 @@
 //! | [`projection`] | read models, made of the event store's events | `postgres`, `sqlite` |
 //! | [`request_reply`] | a request, and the reply to it, over any broker | |
 //! | [`saga`] | what takes many transactions, and is done completely or undone | `postgres`, `sqlite` |
-//! | [`schema`] | old data as the newest version of its schema | |
+//! | [`schema`] | registry and compatibility of schemas; old data as the newest version | `schema` for derived ones |
 //!
 //! Which tables are needed is shipped with the code: [`database::Postgres::migrate`] creates them, and whatever uses
 //! them checks them first.
 
+pub mod catalogue;
 #[cfg(feature = "claim-check")]
 pub mod claim_check;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]

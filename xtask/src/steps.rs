@@ -20,7 +20,7 @@ use crate::system;
 pub(crate) type Environment = BTreeMap<String, String>;
 
 /// The features of `anybroker` that must each build alone.
-const FEATURES: [&str; 12] = [
+const FEATURES: [&str; 13] = [
     "memory",
     "sqlite",
     "kafka",
@@ -33,6 +33,7 @@ const FEATURES: [&str; 12] = [
     "patterns",
     "postgres",
     "claim-check",
+    "schema",
 ];
 
 pub(crate) fn test(options: &TestOptions) -> ExitCode {

@@ -45,7 +45,8 @@
 //!
 //! Of the [`worker`]: `endpoint` answers `/livez`, `/readyz` and `/metrics` over HTTP; `otel` sends spans and metrics to
 //! OpenTelemetry, and lets traces travel with the messages. Of the patterns: `patterns` keeps their tables in SQLite, `postgres`
-//! in PostgreSQL; `claim-check` keeps large payloads in files, `s3` in Amazon S3.
+//! in PostgreSQL; `claim-check` keeps large payloads in files, `s3` in Amazon S3; `schema` derives JSON
+//! Schemas from the types of events.
 //!
 //! [`backend`] has one module for each that is built in, with its typed configuration, whose fields are the URL's
 //! parameters. An unknown parameter is an error.
@@ -66,7 +67,7 @@ mod crypto;
 pub mod testing;
 
 pub use anybroker_core::*;
-#[cfg(any(feature = "patterns", feature = "postgres", feature = "claim-check"))]
+#[cfg(any(feature = "patterns", feature = "postgres", feature = "claim-check", feature = "schema"))]
 pub use anybroker_patterns as patterns;
 pub use anybroker_worker as worker;
 pub use backends::backend;

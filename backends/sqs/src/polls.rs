@@ -91,7 +91,8 @@ impl Polls {
     }
 
     fn ask(&mut self, asked: usize) {
-        let attempt = self.attempts.then(|| self.again.take().unwrap_or_else(|| MessageId::new().to_string()));
+        let attempt =
+            self.attempts.then(|| self.again.take().unwrap_or_else(|| MessageId::new().to_string()));
         let request = self
             .waiting
             .receive_message()

@@ -1,6 +1,7 @@
 //! One file or folder for each command.
 
 pub(crate) mod brokers;
+pub(crate) mod catalogue;
 pub(crate) mod check;
 pub(crate) mod completions;
 pub(crate) mod conform;
@@ -16,5 +17,7 @@ pub(crate) mod profiles;
 pub(crate) mod publish;
 pub(crate) mod relay;
 pub(crate) mod report;
+pub(crate) mod saga;
+pub(crate) mod schema;
 pub(crate) mod subscribe;
 pub(crate) mod topics;

@@ -19,6 +19,9 @@ pub struct Record {
     payload: Bytes,
 }
 
+/// Of an entry of the buffer: its tag, and the length of its body.
+const ENTRY_HEAD: usize = 5;
+
 #[derive(Clone, Copy, PartialEq)]
 #[repr(u8)]
 enum Tag {
@@ -110,6 +113,23 @@ impl Record {
         self
     }
 
+    /// The same record with another version of its schema, for what stands between the broker and a reader and translates.
+    pub fn with_schema_version(mut self, version: u32) -> Self {
+        let written = self.range(Tag::SchemaVersion);
+        let mut meta = BytesMut::with_capacity(self.meta.len() + ENTRY_HEAD + size_of::<u32>());
+        meta.put_slice(&self.meta);
+        match written.and_then(|range| meta.get_mut(range)) {
+            Some(bytes) if bytes.len() == size_of::<u32>() => bytes.copy_from_slice(&version.to_le_bytes()),
+            _ => {
+                meta.put_u8(Tag::SchemaVersion as u8);
+                meta.put_u32_le(size_of::<u32>() as u32);
+                meta.put_slice(&version.to_le_bytes());
+            }
+        }
+        self.meta = meta.freeze();
+        self
+    }
+
     /// Bytes retained by this record.
     pub fn size(&self) -> usize {
         self.meta.len() + self.payload.len()
@@ -141,9 +161,9 @@ impl Record {
     fn entries(&self) -> impl Iterator<Item = (u8, Range<usize>)> {
         let mut at = 0;
         std::iter::from_fn(move || {
-            let head = self.meta.get(at..at + 5)?;
+            let head = self.meta.get(at..at + ENTRY_HEAD)?;
             let length = u32::from_le_bytes([head[1], head[2], head[3], head[4]]) as usize;
-            let body = at + 5..at + 5 + length;
+            let body = at + ENTRY_HEAD..at + ENTRY_HEAD + length;
             at = body.end;
             Some((head[0], body))
         })
@@ -301,7 +321,7 @@ impl RecordWriter<'_> {
 
     fn put(&mut self, tag: Tag, parts: &[&[u8]]) -> bool {
         let length: usize = parts.iter().map(|p| p.len()).sum();
-        make_room(self.chunk, length + 5);
+        make_room(self.chunk, length + ENTRY_HEAD);
         self.chunk.put_u8(tag as u8);
         self.chunk.put_u32_le(length as u32);
         parts.iter().for_each(|part| self.chunk.put_slice(part));
@@ -347,6 +367,19 @@ mod tests {
         assert_eq!(record.time(), None);
         let kept: Vec<_> = record.extensions().collect();
         assert_eq!(kept, [("time", &b"yesterday"[..]), ("partitionkey", b"k")]);
+    }
+
+    #[test]
+    fn the_version_of_the_schema_can_be_replaced() {
+        let mut buffer = RecordBuffer::new();
+        let mut message = Message::new("x").with_key("k").with_type("t").with_header("h", "v");
+        message.source = Some("/shop".into());
+        for version in [None, Some(1), Some(u32::MAX)] {
+            message.schema_version = version;
+            let record = buffer.encode(&message).with_schema_version(7);
+            let expected = Message { schema_version: Some(7), ..message.clone() };
+            assert_eq!(record.to_message(), expected);
+        }
     }
 
     #[test]

@@ -21,6 +21,7 @@ const COMPONENTS: &[&Component] = &[
     &crate::outbox::OUTBOX,
     &crate::inbox::INBOX,
     &crate::event_store::COMPONENT,
+    &crate::saga::SAGA,
     &crate::projection::COMPONENT,
     &crate::saga::SAGA,
 ];

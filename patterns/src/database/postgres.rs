@@ -1,8 +1,8 @@
 //! PostgreSQL, 13 or later.
 
-use anybroker_core::Result;
+use anybroker_core::{Error, Kind, Result};
+use sqlx::AssertSqlSafe;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
-use sqlx::{AssertSqlSafe, Connection};
 
 use super::{COMPONENTS, Component, Names, typed};
 
@@ -60,8 +60,7 @@ impl Postgres {
     /// Cancel safe: nothing, or everything.
     pub async fn migrate(&self) -> Result<()> {
         let failed = |error| typed("migrate", error);
-        let mut connection = self.pool.acquire().await.map_err(failed)?;
-        let mut transaction = connection.begin().await.map_err(failed)?;
+        let mut transaction = self.begin("begin").await?;
         let locked = sqlx::query("select pg_advisory_xact_lock($1)").bind(MIGRATING);
         locked.execute(&mut *transaction).await.map_err(failed)?;
         let mut head = String::new();
@@ -87,15 +86,18 @@ impl Postgres {
         transaction.commit().await.map_err(|error| typed("commit", error))
     }
 
-    /// Begins a transaction. A task of its own sees it through: dropped halfway, sqlx's `begin` would give a connection back
-    /// to the pool in a transaction that nobody ends.
-    pub(crate) async fn begin_with(
+    /// Begins a transaction, in a task of its own: sqlx 0.9 gives a connection back to the pool with the transaction open if
+    /// it is dropped while it begins one (its issue 4393), and what the next one writes there is never committed. The task
+    /// ends by itself, and what it began is rolled back if nobody waits for it any more.
+    pub(crate) async fn begin(
         &self,
-        statement: &'static str,
-    ) -> sqlx::Result<sqlx::Transaction<'static, sqlx::Postgres>> {
+        statement: impl sqlx::SqlSafeStr + Send + 'static,
+    ) -> Result<sqlx::Transaction<'static, sqlx::Postgres>> {
         let pool = self.pool.clone();
-        let begun = tokio::spawn(async move { pool.begin_with(statement).await });
-        begun.await.unwrap_or(Err(sqlx::Error::WorkerCrashed))
+        match tokio::spawn(async move { pool.begin_with(statement).await }).await {
+            Ok(begun) => begun.map_err(|error| typed("begin", error)),
+            Err(_) => Err(Error::new(Kind::Closed, "begin", "the runtime is shutting down")),
+        }
     }
 
     /// Looks whether a pattern's tables are there, in this program's version, unchanged.

@@ -71,7 +71,7 @@ impl Store for Postgres {
     }
 
     async fn begin(&self) -> Result<super::Transaction<Self>> {
-        self.begin_with("begin").await.map_err(|error| typed("begin", error))
+        Postgres::begin(self, "begin").await
     }
 
     async fn append(

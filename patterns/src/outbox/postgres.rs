@@ -98,7 +98,7 @@ impl Store for Postgres {
              set local idle_in_transaction_session_timeout = {}",
             SILENT.as_millis()
         );
-        let mut transaction = self.pool.begin_with(AssertSqlSafe(begin)).await.map_err(failed)?;
+        let mut transaction = self.begin(AssertSqlSafe(begin)).await?;
         let lock = sqlx::query_scalar("select pg_try_advisory_xact_lock($1, $2)")
             .bind(self.class("lane"))
             .bind(i32::from(lane));

@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anybroker_core::kit::Supervision;
-use anybroker_core::{Kind, Result};
+use anybroker_core::{Error, Kind, Result};
 use futures::future::Shared;
 use tokio::sync::Notify;
 
 use super::checkpoint::Place;
-use super::generation::Generation;
+use super::generation::{Generation, WRONG};
 use super::projector::Projector;
 use super::{Projection, Store, partition};
 use crate::database::typed;
@@ -61,7 +61,7 @@ impl<D: Store, P: Projection<D>> Projector<D, P> {
             let wait = match self.follow_on(&following, &mut waits).await {
                 Ok(End::Beaten) => STAND_BY,
                 Ok(end) => return Ok(end),
-                Err(error) if is_final(error.kind()) => return Err(error),
+                Err(error) if is_final(&error) => return Err(error),
                 Err(error) => {
                     self.count().failed(self.name(), &error);
                     waits.next_wait()
@@ -173,8 +173,8 @@ pub(super) async fn newest<D: Store>(
 }
 
 /// Waiting does not help. A table that was changed by hand may be restored, and is waited for.
-fn is_final(kind: Kind) -> bool {
-    matches!(kind, Kind::Closed | Kind::Unsupported)
+fn is_final(error: &Error) -> bool {
+    matches!(error.kind(), Kind::Closed | Kind::Unsupported) || error.operation() == WRONG
 }
 
 /// Whether it was stopped meanwhile.

@@ -8,6 +8,9 @@ use super::projector::Projector;
 use super::{Projection, Store, Tables};
 use crate::event_store::Connection;
 
+/// The operation of errors that are the projector's own, not the database's: nobody waits for them to pass.
+pub(super) const WRONG: &str = "project";
+
 /// A generation of a read model.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Generation {
@@ -166,6 +169,6 @@ impl<D: Store, P: Projection<D>> Projector<D, P> {
     }
 
     pub(super) fn wrong(&self, text: impl Into<String>) -> Error {
-        Error::new(Kind::InvalidConfiguration, "project", text).on(format!("projection `{}`", self.name()))
+        Error::new(Kind::InvalidConfiguration, WRONG, text).on(format!("projection `{}`", self.name()))
     }
 }

@@ -40,7 +40,7 @@ impl Store for Postgres {
     }
 
     async fn begin_applying(&self) -> Result<Transaction<Self>> {
-        self.begin_with(BEGIN).await.map_err(|error| typed("begin", error))
+        Postgres::begin(self, BEGIN).await
     }
 
     async fn rows<T: Fields>(

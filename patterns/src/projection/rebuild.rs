@@ -3,7 +3,7 @@
 use anybroker_core::{Error, Result};
 use futures::FutureExt;
 
-use super::follow::{End, Until};
+use super::follow::{End, Until, newest};
 use super::generation::{Generation, all};
 use super::projector::Projector;
 use super::retire::retire;
@@ -70,7 +70,9 @@ impl<D: Store, P: Projection<D>> Projector<D, P> {
         let live = all.iter().find(|found| found.live);
         if let Some(live) = live {
             // It stands still from here on.
-            let target = self.reached(&mut transaction, live).await?;
+            let reached = self.reached(&mut transaction, live).await?;
+            // It may be ahead of events that were restored from a backup.
+            let target = reached.min(newest(database, &mut transaction).await?);
             if !self.reach(&mut transaction, generation, target).await? {
                 return Ok(Swap::Behind);
             }

@@ -1,12 +1,12 @@
 //! For people: what instances there are, how each came to where it is, and what to do about those that are parked.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use anybroker_core::{Error, Kind, Result};
 
 use super::commit;
 use super::context::Signal;
-use super::instances::{Entry as Noted, lock, note};
+use super::instances::{Entry as Noted, lock, millis, note};
 use super::loaded::{load, time};
 use super::state::{State, StepState};
 use super::store::{Row, Store, Value};
@@ -93,6 +93,9 @@ pub struct Shown {
     /// What happened, the oldest first.
     pub history: Vec<Entry>,
 }
+
+/// How many instances are forgotten in one transaction.
+const PORTION: i64 = 100;
 
 const COLUMNS: &str =
     "saga, id, state, reason, started_at, changed_at, deadline_at, due_at, version, data from {sagas}";
@@ -218,6 +221,40 @@ impl<D: Store> SagaAdmin<D> {
         let entry = Noted { what: "abandoned", reason: Some(reason), ..Noted::of(saga, id) };
         note(&self.store, &mut transaction, entry).await?;
         commit(transaction).await.map(|()| true)
+    }
+
+    /// Forgets instances that ended longer ago than `age`, with their history; gives how many. One that is started again under
+    /// the same id after that is a new one.
+    ///
+    /// # Errors
+    /// `Disconnected`, `TimedOut`; what was forgotten until then is.
+    ///
+    /// # Cancel safety
+    /// Cancel safe.
+    pub async fn forget(&self, age: Duration) -> Result<u64> {
+        let ended = "state in ('completed', 'compensated', 'incomplete', 'abandoned')";
+        let mut forgotten = 0;
+        loop {
+            let mut transaction = self.store.begin().await?;
+            let sql = format!(
+                "select saga, id from {{sagas}} where {ended} and changed_at < {{now}} - $1 limit $2 {{lock}}"
+            );
+            let values = vec![millis(age).into(), PORTION.into()];
+            let old = self.store.fetch(&mut transaction, &sql, values).await?;
+            let count = old.len();
+            for mut row in old {
+                let of: Vec<Value> = vec![row.text()?.as_str().into(), row.text()?.as_str().into()];
+                for table in ["saga_steps", "saga_signals", "saga_history", "sagas"] {
+                    let sql = format!("delete from {{{table}}} where saga = $1 and id = $2");
+                    self.store.execute(&mut transaction, &sql, of.clone()).await?;
+                }
+            }
+            commit(transaction).await?;
+            forgotten += count as u64;
+            if (count as i64) < PORTION {
+                return Ok(forgotten);
+            }
+        }
     }
 
     async fn connection(&self) -> Result<sqlx::pool::PoolConnection<D::Database>> {

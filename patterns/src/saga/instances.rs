@@ -52,6 +52,10 @@ pub(crate) async fn signal<D: Store>(
     let Some(state) = lock(store, connection, saga, id).await? else { return Ok(Signalled::Unknown) };
     let entry = Entry { reason: Some(name), ..Entry::of(saga, id) };
     if state != State::Running {
+        let known = "select name from {saga_signals} where saga = $1 and id = $2 and name = $3";
+        if !store.fetch(connection, known, vec![saga.into(), id.into(), name.into()]).await?.is_empty() {
+            return Ok(Signalled::Again);
+        }
         note(store, connection, Entry { what: "event came too late", ..entry }).await?;
         return Ok(Signalled::TooLate(state));
     }

@@ -43,8 +43,7 @@ impl Store for Postgres {
     }
 
     async fn begin(&self) -> Result<Transaction<Self>> {
-        let begun = self.pool.begin_with("begin isolation level read committed").await;
-        begun.map_err(|error| typed("begin", error))
+        Postgres::begin(self, "begin isolation level read committed").await
     }
 
     async fn execute(&self, connection: &mut PgConnection, sql: &str, values: Vec<Value>) -> Result<u64> {

@@ -109,6 +109,21 @@ impl Upcasters {
         self
     }
 
+    /// Whether it has an opinion of events of this type.
+    pub(super) fn knows(&self, event_type: &str) -> bool {
+        self.types.contains_key(event_type)
+    }
+
+    /// Whether there is a chain of steps from one version to another.
+    pub fn reach(&self, event_type: &str, from: u32, to: u32) -> bool {
+        let Some(chain) = self.types.get(event_type) else { return from == to };
+        let mut version = from;
+        while let Some((next, _)) = chain.steps.get(&version).filter(|_| version < to) {
+            version = *next;
+        }
+        version == to
+    }
+
     /// Adds a function that makes data of version `from` into data of version `to`.
     ///
     /// # Errors

@@ -62,9 +62,13 @@ async fn a_publish_given_up_at_any_moment_leaves_at_most_a_blob() {
         }
     }
     assert!(!files(directory.path()).is_empty());
-    let collected = claims.collect(Duration::ZERO).await.unwrap();
-    assert_eq!(collected.foreign, 0);
-    assert_eq!(files(directory.path()).len(), 0, "something else was left behind");
+    // A thread that was writing for one that was given up may not have ended.
+    let deadline = std::time::Instant::now() + Duration::from_secs(30);
+    while !files(directory.path()).is_empty() {
+        assert!(std::time::Instant::now() < deadline, "something else was left behind");
+        let collected = claims.collect(Duration::ZERO).await.unwrap();
+        assert_eq!(collected.foreign, 0);
+    }
 }
 
 /// A blob made at that time, by its name and by the file's.

@@ -6,6 +6,7 @@
     reason = "tests fail by panicking, and so do their helpers"
 )]
 
+mod crash;
 #[path = "../support/mod.rs"]
 #[allow(dead_code)]
 mod support;

@@ -7,6 +7,7 @@
 )]
 
 mod basics;
+mod crash;
 mod liars;
 mod quarantine;
 mod refusals;

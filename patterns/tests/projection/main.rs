@@ -15,3 +15,5 @@ mod model;
 mod applying;
 mod crashing;
 mod parking;
+mod rebuilding;
+mod waiting;

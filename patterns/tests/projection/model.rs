@@ -59,11 +59,20 @@ pub(crate) struct Totals {
     pub(crate) refused: Arc<Mutex<BTreeSet<(String, u64)>>>,
     /// What a number counts.
     pub(crate) factor: i64,
+    /// Whether its table has one more column, the first.
+    pub(crate) extra: bool,
 }
 
 impl Default for Totals {
     fn default() -> Self {
-        Totals { version: 1, filter: Filter::all(), table: "totals", refused: Arc::default(), factor: 1 }
+        Totals {
+            version: 1,
+            filter: Filter::all(),
+            table: "totals",
+            refused: Arc::default(),
+            factor: 1,
+            extra: false,
+        }
     }
 }
 
@@ -97,7 +106,9 @@ impl<D: Base> Projection<D> for Totals {
 
     async fn create(&self, connection: &mut Connection<D>, tables: &Tables) -> Result<(), BoxError> {
         let table = tables.table(self.table);
-        let sql = format!("create table {table} (stream text primary key, total bigint, versions text)");
+        let extra = if self.extra { "extra bigint, " } else { "" };
+        let sql =
+            format!("create table {table} ({extra}stream text primary key, total bigint, versions text)");
         execute::<D>(connection, &sql, &[]).await
     }
 

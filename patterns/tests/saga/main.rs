@@ -7,7 +7,12 @@
 )]
 
 mod back;
+mod changed;
+mod correlation;
+mod crash;
 mod forward;
+mod parked;
+mod sharing;
 #[path = "../support/mod.rs"]
 #[allow(dead_code)]
 mod support;

@@ -167,6 +167,17 @@ impl<D: Sagas> World<D> {
     pub(crate) fn asked(&self) -> Vec<String> {
         self.elsewhere.lock().unwrap().clone()
     }
+
+    /// As when a lease has run out.
+    pub(crate) async fn time_passes(&self) {
+        let table = self.database.table("sagas");
+        self.database.run(&format!("update {table} set leased_until = 0")).await;
+    }
+
+    pub(crate) async fn forget_effects(&self) {
+        self.database.run(&format!("delete from {}", self.database.table("effects"))).await;
+        self.elsewhere.lock().unwrap().clear();
+    }
 }
 
 pub(crate) fn order(shown: &Shown) -> Order {

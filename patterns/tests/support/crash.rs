@@ -52,6 +52,17 @@ impl Crash {
     }
 }
 
+/// Crashes a liar at every await until it is caught: an await that has its answer at once is none, and the one that matters
+/// may be one of those.
+pub(crate) async fn caught(mut round: impl AsyncFnMut() -> bool) {
+    for _ in 0..20 {
+        if round().await {
+            return;
+        }
+    }
+    panic!("a liar was not noticed in 20 rounds of crashes");
+}
+
 #[tokio::test]
 async fn it_crashes_where_it_is_told_to() {
     use std::cell::Cell;

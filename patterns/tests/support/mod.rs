@@ -27,6 +27,8 @@ pub(crate) trait Database: Store + Clone + std::fmt::Debug {
     type Transaction: Send;
     /// How often a relay is killed: on SQLite each time costs a lease.
     const KILLS: usize;
+    /// A relay that dies has a lease.
+    const LEASED: bool;
 
     async fn transaction(&self) -> Self::Transaction;
     fn connection(transaction: &mut Self::Transaction) -> &mut Self::Connection;
@@ -38,11 +40,12 @@ pub(crate) trait Database: Store + Clone + std::fmt::Debug {
 }
 
 macro_rules! database {
-    ($type:ident, $database:ty, $begin:expr, $kills:expr) => {
+    ($type:ident, $database:ty, $begin:expr, $kills:expr, $leased:expr) => {
         #[async_trait::async_trait]
         impl Database for $type {
             type Transaction = sqlx::Transaction<'static, $database>;
             const KILLS: usize = $kills;
+            const LEASED: bool = $leased;
 
             async fn transaction(&self) -> Self::Transaction {
                 self.pool().begin_with($begin).await.unwrap()
@@ -73,14 +76,15 @@ macro_rules! database {
     };
 }
 
-database!(Postgres, sqlx::Postgres, "begin", 20);
-database!(Sqlite, sqlx::Sqlite, "begin immediate", 3);
+database!(Postgres, sqlx::Postgres, "begin", 20, false);
+database!(Sqlite, sqlx::Sqlite, "begin immediate", 3, true);
 
 fn fill(sql: &str, names: &Names) -> String {
     [
         ("{outbox}", "outbox"),
         ("{inbox}", "inbox"),
         ("{quarantine}", "outbox_quarantine"),
+        ("{relay}", "outbox_relay"),
         ("{migrations}", "migrations"),
     ]
     .iter()

@@ -54,7 +54,10 @@ impl<E: Into<Failure>> From<Result<(), E>> for Outcomes {
 
 impl Outcomes {
     /// A result for each of `count` messages. None at all means that all succeeded.
-    pub(crate) fn each(self, count: usize) -> Vec<Result<(), Failure>> {
+    ///
+    /// # For implementors
+    /// For layers around handlers of batches, which answer for some of the messages themselves.
+    pub fn each(self, count: usize) -> Vec<Result<(), Failure>> {
         match self.0 {
             Ok(each) if each.len() == count => each,
             Ok(none) if none.is_empty() => (0..count).map(|_| Ok(())).collect(),
@@ -147,7 +150,8 @@ pub struct Batched<H, A> {
 }
 
 impl<H, A> Batched<H, A> {
-    pub(crate) fn new(handler: H) -> Self {
+    /// The service that a layer can be put around.
+    pub fn new(handler: H) -> Self {
         Batched { handler: Arc::new(handler), arguments: std::marker::PhantomData }
     }
 }

@@ -70,6 +70,27 @@ impl<S: Store> Relay<S> {
         relay.publishers.close().await
     }
 
+    /// Publishes what waits, lane by lane, until nothing is left or a lane cannot go on now: for a job that is started now and
+    /// then, and for tests.
+    ///
+    /// # Errors
+    /// Of the database or the broker; what was not published waits still.
+    ///
+    /// # Cancel safety
+    /// As [`run`](Self::run).
+    pub async fn run_due(&self) -> Result<()> {
+        for lane in self.store.waiting().await? {
+            loop {
+                match self.serve(lane).await {
+                    Served::More => {}
+                    Served::Empty => break,
+                    Served::Failed(error) => return Err(error),
+                }
+            }
+        }
+        Ok(())
+    }
+
     fn served(&self, lanes: &mut Lanes, lane: u16, served: Option<Served>) {
         match served {
             Some(Served::More) => {
