@@ -139,10 +139,11 @@ fn tests(environment: &Environment, running: &[Status], summary: &mut Summary) {
         cargo("test --workspace --lib --bins --examples --tests --no-fail-fast", environment)
     });
     summary.step("doc tests", || cargo("test --workspace --doc", environment));
-    for status in running.iter().filter(|status| Brokers::is_broker(&status.name)) {
+    for status in running {
         summary.step(&format!("orders on {}", status.name), || {
+            let variable = if Brokers::is_broker(&status.name) { "ANYBROKER_URL" } else { "DATABASE_URL" };
             let mut environment = environment.clone();
-            environment.insert("ANYBROKER_URL".to_owned(), status.url.clone().unwrap_or_default());
+            environment.insert(variable.to_owned(), status.url.clone().unwrap_or_default());
             cargo("run -p orders --features kafka,nats,pulsar,rabbitmq,sqs", &environment)
         });
     }

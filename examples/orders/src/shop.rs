@@ -1,58 +1,39 @@
-//! The shop: publishes every order's steps, and a few of them twice, as a client that lost a reply would.
+//! The shop: places the orders. An order is placed when its saga is started.
 
-use std::sync::Arc;
+use anybroker::Result;
+use anybroker::patterns::saga::Saga;
 
-use anybroker::{Message, MessageId, Publisher, PublisherExt, Result};
+use crate::database::{Database, commit};
+use crate::fulfilment::NewOrder;
+use crate::messages::order_id;
+use crate::patience::Patience;
+use crate::run::Run;
 
-use crate::events::{OrderStep, STEPS};
-use crate::state::{Count, Run, State, count};
-
-/// Orders that are in progress at once: their steps come interleaved.
+/// Orders that are placed in one transaction.
 const AT_ONCE: u32 = 50;
 
-/// Goes on after the last batch that is known to be published. The one after it may have been published in part: it is
-/// sent again, and its ids tell what the services have seen.
-pub(crate) async fn open(publisher: Arc<dyn Publisher>, state: State, orders: u32) -> Result<()> {
-    let mut first = state.transaction(Run::ordered).await?;
-    while first < orders {
-        let last = orders.min(first + AT_ONCE);
-        let (batch, injected) = batch(first, last)?;
-        let mut recognised = 0;
-        for outcome in publisher.publish_batch(batch).await {
-            recognised += u32::from(outcome?.duplicate);
+/// Goes on after the last order that was placed.
+pub(crate) async fn open<D: Database>(database: D, saga: Saga<NewOrder, D>, mut run: Run) -> Result<()> {
+    while run.placed < run.orders {
+        let first = run.placed;
+        run.placed = run.orders.min(first + AT_ONCE);
+        let patience = Patience::begin();
+        while let Err(error) = place(&database, &saga, first, &run).await {
+            patience.bear(error).await?;
         }
-        let note = move |transaction: &rusqlite::Transaction<'_>| {
-            count(transaction, Count::Injected, injected)?;
-            count(transaction, Count::Recognised, recognised)?;
-            Run::set_ordered(transaction, last)
-        };
-        state.transaction(note).await?;
-        first = last;
     }
     Ok(())
 }
 
-/// All steps of some orders, and how many of them are in it twice.
-fn batch(first: u32, last: u32) -> Result<(Vec<Message>, u32)> {
-    let (mut batch, mut injected) = (Vec::new(), 0);
-    for step in 1..=STEPS {
-        for order in first..last {
-            let message = message(order, step)?;
-            if (order + step).is_multiple_of(11) {
-                injected += 1;
-                batch.push(message.clone());
-            }
-            batch.push(message);
-        }
+/// Starts the sagas and notes how many were placed, in one transaction. Done again, it changes nothing.
+async fn place<D: Database>(database: &D, saga: &Saga<NewOrder, D>, first: u32, run: &Run) -> Result<()> {
+    let mut transaction = database.writing().await?;
+    for number in first..run.placed {
+        let order = NewOrder { number, cents: price(number), items: items(number) };
+        saga.start(&mut transaction, &order_id(number), &order).await?;
     }
-    Ok((batch, injected))
-}
-
-/// A step, the same whenever it is published.
-fn message(order: u32, step: u32) -> Result<Message> {
-    let event = OrderStep { order, step, cents: price(order), items: items(order) };
-    let id = MessageId::from(format!("order-{order}-step-{step}"));
-    Ok(Message::event(&event)?.with_id(id))
+    run.save_in(database, &mut transaction).await?;
+    commit::<D>(transaction).await
 }
 
 /// What an order costs.

@@ -1,4 +1,4 @@
-//! The places of the pipeline, and the topics of a run.
+//! The services' places, and the topics of a run.
 
 use anybroker::{Broker, DeadLetterPolicy, Group, GroupInfo, Kind, Result, Topic, Topology};
 
@@ -8,30 +8,29 @@ use anybroker::{Broker, DeadLetterPolicy, Group, GroupInfo, Kind, Result, Topic,
 pub(crate) enum Place {
     Payment,
     Inventory,
-    Shipping,
+    Fulfilment,
     Office,
 }
 
 impl Place {
-    /// All, in the order in which an order passes through them.
-    pub(crate) const ALL: [Place; 4] = [Place::Payment, Place::Inventory, Place::Shipping, Place::Office];
+    pub(crate) const ALL: [Place; 4] = [Place::Payment, Place::Inventory, Place::Fulfilment, Place::Office];
 
     /// The service's name, which its group has too.
     pub(crate) fn service(self) -> &'static str {
         match self {
             Place::Payment => "payment",
             Place::Inventory => "inventory",
-            Place::Shipping => "shipping",
+            Place::Fulfilment => "fulfilment",
             Place::Office => "office",
         }
     }
 
     fn topic(self) -> &'static str {
         match self {
-            Place::Payment => "orders",
-            Place::Inventory => "payments",
-            Place::Shipping => "reservations",
-            Place::Office => "finished",
+            Place::Payment => "payments",
+            Place::Inventory => "stock",
+            Place::Fulfilment => "replies",
+            Place::Office => "orders",
         }
     }
 }
@@ -97,7 +96,7 @@ impl Topics {
         Ok(true)
     }
 
-    /// How much waits for the services. Asked in the pipeline's order: what one has handled is already counted at the next.
+    /// How much waits for the services.
     pub(crate) async fn backlog(&self, broker: &Broker) -> Result<u64> {
         let mut all = 0;
         for place in Place::ALL {

@@ -23,4 +23,5 @@ const COMPONENTS: &[&Component] = &[
     &crate::event_store::COMPONENT,
     &crate::saga::SAGA,
     &crate::projection::COMPONENT,
+    &crate::saga::SAGA,
 ];

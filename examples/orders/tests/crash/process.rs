@@ -13,21 +13,22 @@ use rusqlite::{Connection, OpenFlags};
 use tempfile::TempDir;
 
 /// How long anything may take. Some brokers wait for a dead member's session before others get its messages.
-const PATIENCE: Duration = Duration::from_secs(180);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(180);
 
 /// A folder with the state of one pipeline and what its processes said.
 pub(crate) struct Workplace {
     folder: TempDir,
-    url: Option<String>,
+    environment: Vec<(&'static str, String)>,
     orders: u64,
     started: Cell<u32>,
     began: Instant,
 }
 
 impl Workplace {
-    pub(crate) fn new(url: Option<String>, orders: u64) -> Self {
+    /// `environment` chooses broker and database.
+    pub(crate) fn new(environment: Vec<(&'static str, String)>, orders: u64) -> Self {
         let folder = tempfile::Builder::new().prefix("orders-crash-").tempdir().unwrap();
-        Workplace { folder, url, orders, started: Cell::new(0), began: Instant::now() }
+        Workplace { folder, environment, orders, started: Cell::new(0), began: Instant::now() }
     }
 
     /// Says how far the test is, also to whoever finds the folder of one that was ended from outside.
@@ -48,7 +49,8 @@ impl Workplace {
         let out = File::create(&stdout).unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_orders"));
         command.arg(self.orders.to_string()).args(["--format", "json", "--state"]).arg(self.file("state.db"));
-        command.env_remove("ANYBROKER_URL").envs(self.url.iter().map(|url| ("ANYBROKER_URL", url)));
+        command.env_remove("ANYBROKER_URL").env_remove("DATABASE_URL").env_remove("ORDERS_HTTP");
+        command.envs(self.environment.iter().cloned());
         let child = command.stdin(Stdio::null()).stdout(out).stderr(log).spawn().unwrap();
         Process { child, stdout, stderr: self.file("stderr"), state: self.file("state.db") }
     }
@@ -58,36 +60,29 @@ impl Workplace {
         std::fs::read_to_string(self.file("stderr")).unwrap()
     }
 
-    /// Waits until `process` and those before it have handled more than so many messages.
-    pub(crate) fn wait_for_messages(&self, messages: u64, process: &mut Process) {
+    /// Waits until `process` and those before it have stored more than so many events.
+    pub(crate) fn wait_for_events(&self, events: u64, process: &mut Process) {
         let deadline = Instant::now() + PATIENCE;
-        while self.handled() <= messages {
+        while self.events() <= events {
             assert!(process.lives(), "it ended before it was killed: {}", self.said());
-            assert!(
-                Instant::now() < deadline,
-                "{messages} messages were not handled: {}",
-                process.standing()
-            );
+            assert!(Instant::now() < deadline, "{events} events were not stored: {}", process.standing());
             std::thread::sleep(Duration::from_millis(1));
         }
     }
 
-    fn handled(&self) -> u64 {
-        self.ask("SELECT count(*) FROM handled").unwrap_or(0) as u64
+    fn events(&self) -> u64 {
+        self.ask("SELECT count(*) FROM anybroker_events").unwrap_or(0) as u64
     }
 
     /// What killed processes left.
     pub(crate) fn look(&self) -> Leftover {
-        let told = "SELECT count(*) FROM handled WHERE follows IS NOT NULL";
-        let later = "SELECT count(*) FROM handled WHERE service <> 'payment'";
-        // The shop's last batch may have been handled in part before the shop knew it to be published.
-        let steps =
-            "SELECT max(0, 3 * (SELECT ordered FROM run) - count(*)) FROM handled WHERE service = 'payment'";
+        let under_way = "SELECT count(*) FROM anybroker_sagas WHERE state IN ('running', 'compensating')";
         let ask = |sql| self.ask(sql).unwrap_or(0);
         Leftover {
-            lives: ask("SELECT resumed + 1 FROM run") as u64,
-            handled: self.handled(),
-            under_way: ask(steps) + ask(told) - ask(later),
+            lives: ask("SELECT json_extract(state, '$.resumed') + 1 FROM anybroker_run") as u64,
+            events: self.events(),
+            under_way: ask(under_way) as u64,
+            staged: ask("SELECT count(*) FROM anybroker_outbox") as u64,
         }
     }
 
@@ -105,8 +100,11 @@ fn ask<T: FromSql>(state: &Path, sql: &str) -> rusqlite::Result<T> {
 pub(crate) struct Leftover {
     /// How many processes have worked on the run; one that is killed early enough has not begun to.
     pub(crate) lives: u64,
-    pub(crate) handled: u64,
-    pub(crate) under_way: i64,
+    pub(crate) events: u64,
+    /// Sagas that have begun and not ended.
+    pub(crate) under_way: u64,
+    /// Messages in the outbox.
+    pub(crate) staged: u64,
 }
 
 pub(crate) struct Process {
@@ -117,15 +115,14 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    fn lives(&mut self) -> bool {
+    pub(crate) fn lives(&mut self) -> bool {
         self.child.try_wait().unwrap().is_none()
     }
 
-    /// SIGKILL.
-    pub(crate) fn kill(mut self) {
+    /// SIGKILL; false if it had ended before.
+    pub(crate) fn kill(mut self) -> bool {
         self.child.kill().unwrap();
-        let status = self.child.wait().unwrap();
-        assert_eq!(status.signal(), Some(9), "it ended before it was killed: {}", self.said());
+        self.child.wait().unwrap().signal() == Some(9)
     }
 
     /// Waits for its end.
@@ -154,10 +151,9 @@ impl Process {
 
     /// How far it is, for whoever must find out why it is no further.
     fn standing(&self) -> String {
-        let sql = "SELECT format('phase %s, %d of %d orders published, cut off %d times, handled: %s',
-            phase, ordered, orders, resumed, (SELECT group_concat(service || ' ' || messages, ', ')
-            FROM (SELECT service, count(*) AS messages FROM handled GROUP BY service))) FROM run";
-        let standing = ask(&self.state, sql).unwrap_or_else(|error| format!("its state: {error}"));
+        let sql = "SELECT state || (SELECT group_concat(state || ' ' || sagas, ', ')
+            FROM (SELECT state, count(*) AS sagas FROM anybroker_sagas GROUP BY state)) FROM anybroker_run";
+        let standing = ask(&self.state, sql).unwrap_or_else(|error| format!("its database: {error}"));
         format!("{standing}\n{}", self.said())
     }
 }
