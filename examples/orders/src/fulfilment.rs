@@ -1,11 +1,12 @@
 //! Fulfilment: a saga for each order. It asks for the payment and for the items, and ships; what was done before something
 //! is refused is undone, the last first.
 
+use std::time::Duration;
+
 use anybroker::patterns::event_store::Connection;
 use anybroker::patterns::saga::{self, Context, Retry, Saga, StepError};
 use anybroker::{Error, Kind, Result};
 use serde::{Deserialize, Serialize};
-use std::time::Duration;
 
 use crate::database::Database;
 use crate::messages::{

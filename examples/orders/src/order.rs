@@ -63,20 +63,13 @@ impl OrderEvent {
     }
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum OrderCommand {
     Place { cents: u32, items: u32 },
     Pay,
     Ship,
     Cancel(FinalState),
 }
-
-/// Why a command was refused.
-#[derive(Debug)]
-pub(crate) struct NotNow(
-    #[allow(dead_code, reason = "for people, by Debug")] OrderState,
-    #[allow(dead_code, reason = "as well")] OrderCommand,
-);
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum OrderState {
@@ -97,7 +90,8 @@ impl Aggregate for Order {
     const NAME: &'static str = "order";
     type Command = OrderCommand;
     type Event = OrderEvent;
-    type Error = NotNow;
+    /// In which state it was asked for what.
+    type Error = (OrderState, OrderCommand);
 
     fn apply(&mut self, event: &OrderEvent) {
         self.state = match event {
@@ -108,7 +102,7 @@ impl Aggregate for Order {
         };
     }
 
-    fn decide(&self, command: OrderCommand) -> Result<Vec<OrderEvent>, NotNow> {
+    fn decide(&self, command: OrderCommand) -> Result<Vec<OrderEvent>, (OrderState, OrderCommand)> {
         Ok(vec![match (self.state, command) {
             (OrderState::New, OrderCommand::Place { cents, items }) => Placed { cents, items }.into(),
             (OrderState::Placed, OrderCommand::Pay) => Paid {}.into(),
@@ -116,7 +110,7 @@ impl Aggregate for Order {
             (OrderState::Placed | OrderState::Paid, OrderCommand::Cancel(reason)) => {
                 Cancelled { reason }.into()
             }
-            (state, command) => return Err(NotNow(state, command)),
+            refused => return Err(refused),
         }])
     }
 }
@@ -157,17 +151,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_paid_can_be_shipped_or_cancelled_once() {
-        let (order, _) = (Order::default(), ());
-        assert!(order.decide(OrderCommand::Ship).is_err());
-        let paid = [Placed { cents: 1, items: 1 }.into(), Paid {}.into()];
-        let _ = given::<Order>(paid.clone());
-        let mut order = Order::default();
-        paid.iter().for_each(|event| order.apply(event));
-        let events = order.decide(OrderCommand::Cancel(FinalState::OutOfStock)).unwrap();
-        assert_eq!(events[0].ended(), Some(FinalState::OutOfStock));
-        order.apply(&events[0]);
-        assert!(order.decide(OrderCommand::Ship).is_err());
-        assert!(order.decide(OrderCommand::Cancel(FinalState::OutOfStock)).is_err());
+    fn what_is_paid_is_shipped_or_cancelled_once() {
+        let paid = || [Placed { cents: 1, items: 1 }.into(), Paid {}.into()];
+        let reason = FinalState::OutOfStock;
+        given::<Order>(paid())
+            .when(OrderCommand::Cancel(reason))
+            .then([Cancelled { reason }.into()])
+            .when(OrderCommand::Ship)
+            .then_error((OrderState::Cancelled, OrderCommand::Ship));
+        given::<Order>(paid())
+            .when(OrderCommand::Ship)
+            .then([Shipped {}.into()])
+            .when(OrderCommand::Cancel(reason))
+            .then_error((OrderState::Shipped, OrderCommand::Cancel(reason)));
     }
 }

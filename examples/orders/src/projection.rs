@@ -7,7 +7,7 @@ use anybroker::patterns::projection::{BoxError, Projection, Tables};
 use crate::database::{Database, Value};
 
 /// The projection's name.
-pub(crate) const NAME: &str = "orders by state";
+pub(crate) const NAME: &str = "orders-by-state";
 /// Its table, as readers call it.
 const TABLE: &str = "order_states";
 
