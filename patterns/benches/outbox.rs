@@ -55,10 +55,11 @@ async fn measure() {
     println!("usual loop     {:>10.0} messages/s, median of {naive:.0?}", median(&mut naive));
     println!("relay          {:>10.0} messages/s, median of {ours:.0?}", median(&mut ours));
     println!("ratio          {:>10.0}", median(&mut ours) / median(&mut naive));
-    for rate in [200, (median(&mut ours) / 10.0) as usize] {
-        let (p50, p99, most) = bench.latency(rate).await;
+    let tenth = (median(&mut ours) / 10.0) as usize;
+    for (rate, lanes) in [(200, 4), (tenth, 4), (tenth, 8), (tenth, 16)] {
+        let (p50, p99, most) = bench.latency(rate, lanes).await;
         println!(
-            "latency        {p50:?} p50, {p99:?} p99, {most:?} at most, from commit to receipt, at {rate}/s"
+            "latency        {p50:.1?} p50, {p99:.1?} p99, {most:.1?} at most, from commit to receipt, at {rate}/s, {lanes} lanes at once"
         );
     }
     if std::env::args().any(|arg| arg == "--backlog") {
@@ -173,15 +174,15 @@ impl Bench {
     }
 
     /// From a transaction's commit to the receipt by a consumer: a little more than to the broker's confirmation.
-    async fn latency(&self, rate: usize) -> (Duration, Duration, Duration) {
+    async fn latency(&self, rate: usize, lanes: usize) -> (Duration, Duration, Duration) {
         let table = self.database.names().table("outbox");
         sqlx::query(AssertSqlSafe(format!("truncate {table}"))).execute(self.database.pool()).await.unwrap();
-        let relay =
-            Relay::open(self.database.clone(), self.broker.clone(), RelayOptions::default()).await.unwrap();
+        let options = RelayOptions { lanes, ..Default::default() };
+        let relay = Relay::open(self.database.clone(), self.broker.clone(), options).await.unwrap();
         let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
         let relaying = tokio::spawn(relay.run(async move { _ = stopped.await }));
         let subscription =
-            Subscription::new(self.topic.clone(), Group::new(format!("latency-{rate}")).unwrap())
+            Subscription::new(self.topic.clone(), Group::new(format!("latency-{rate}-{lanes}")).unwrap())
                 .start(Start::Latest);
         let mut consumer = self.broker.consumer(subscription).await.unwrap();
         self.warm(consumer.as_mut()).await;
