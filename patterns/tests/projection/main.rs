@@ -7,7 +7,7 @@
 )]
 
 #[path = "../support/mod.rs"]
-#[allow(dead_code)]
+#[allow(dead_code, reason = "not every test uses all of the helpers")]
 mod support;
 
 mod model;

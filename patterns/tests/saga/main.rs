@@ -14,7 +14,7 @@ mod forward;
 mod parked;
 mod sharing;
 #[path = "../support/mod.rs"]
-#[allow(dead_code)]
+#[allow(dead_code, reason = "not every test uses all of the helpers")]
 mod support;
 mod waiting;
 mod world;
