@@ -56,6 +56,8 @@ pub(crate) struct Lane {
     /// what is unacknowledged whenever it has chosen the active member, also when it has chosen the same one.
     rising: bool,
     last: Option<Place>,
+    /// The first place that came before the broker said that this member is the active one.
+    early: Option<Place>,
     next: u64,
     window: u32,
     /// Permits that were used up and not granted again.
@@ -122,6 +124,7 @@ impl Lane {
             left: HashMap::new(),
             rising: asked.kind != SubscriptionType::KeyShared,
             last: None,
+            early: None,
             next: 0,
             window,
             used: window,
@@ -161,6 +164,7 @@ impl Lane {
 
     /// They go to another member: it gets what is unacknowledged, so that what the session has is void.
     pub(crate) fn revoke(&mut self, session: &Session) {
+        self.early = None;
         if self.generation.take().is_some() {
             session.revoke(self.partition);
             self.places.clear();
@@ -172,15 +176,25 @@ impl Lane {
 
     /// A message has arrived; it waits until the session has room. What the session has, or has acknowledged, and what is
     /// another member's is let go.
-    pub(crate) fn arrive(&mut self, message: CommandMessage, payload: Payload) {
+    ///
+    /// False if the broker skips messages. Between choosing the active member of a failover subscription and going back to
+    /// what is unacknowledged, it reads on for that member when what it wrote to the old one has gone out
+    /// (`dispatchEntriesToConsumer` of its dispatcher), and says only then whom it chose. If such a read ends just after it
+    /// went back, it goes on from there: then only another choice has it go back again.
+    pub(crate) fn arrive(&mut self, message: CommandMessage, payload: Payload) -> bool {
         let place = (message.message_id.ledger_id, message.message_id.entry_id);
+        if self.is_ours() && self.early.take().is_some_and(|early| place > early) {
+            return false;
+        }
         let known = self.rising && self.last.is_some_and(|last| place <= last);
         if known || !self.is_ours() {
+            self.early = self.early.or((!self.is_ours()).then_some(place));
             self.used += count(&payload.metadata);
-            return;
+            return true;
         }
         self.last = Some(place);
         self.arrived.push_back((message, payload));
+        true
     }
 
     pub(crate) fn has_arrived(&self) -> bool {

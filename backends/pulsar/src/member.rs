@@ -199,11 +199,12 @@ impl Place {
 }
 
 impl Joined {
-    /// Takes an event in; false ends the turn: where a topic moves, everything is looked up anew.
+    /// Takes an event in; false ends the turn: where a topic moves, everything is looked up anew, and where the broker
+    /// skips messages, the group is joined anew.
     fn take(&mut self, place: &Place, partition: u32, event: Event) -> bool {
         let Some(lane) = self.lanes.get_mut(partition as usize) else { return true };
         match event {
-            Event::Message(message, payload) => lane.arrive(message, payload),
+            Event::Message(message, payload) => return lane.arrive(message, payload),
             Event::Active(true) => {
                 lane.activate(&place.session);
                 lane_hold(lane, place);
