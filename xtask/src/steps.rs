@@ -20,7 +20,7 @@ use crate::system;
 pub(crate) type Environment = BTreeMap<String, String>;
 
 /// The features of `anybroker` that must each build alone.
-const FEATURES: [&str; 13] = [
+const FEATURES: [&str; 14] = [
     "memory",
     "sqlite",
     "kafka",
@@ -34,6 +34,7 @@ const FEATURES: [&str; 13] = [
     "postgres",
     "claim-check",
     "schema",
+    "schema-registry",
 ];
 
 pub(crate) fn test(options: &TestOptions) -> ExitCode {
