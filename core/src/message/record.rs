@@ -400,7 +400,7 @@ mod tests {
     fn the_type_can_be_replaced() {
         let mut buffer = RecordBuffer::new();
         let mut message = Message::new("x").with_key("k").with_header("h", "v");
-        message.schema_version = Some(3);
+        (message.schema_version, message.source) = (Some(3), Some("/shop".into()));
         for event_type in [None, Some("t"), Some("order.placed")] {
             message.event_type = event_type.map(ByteString::from);
             let record = buffer.encode(&message).with_type("order.paid");
