@@ -4,7 +4,7 @@ use clap::{ArgAction, Parser, Subcommand, ValueEnum};
 
 use crate::commands::{
     brokers, catalogue, check, completions, conform, dead_letters, doctor, groups, guarantees, lag, migrate,
-    outbox, profiles, publish, relay, report, saga, schema, subscribe, topics,
+    outbox, profiles, projection, publish, relay, report, saga, schema, subscribe, topics,
 };
 use crate::place::Place;
 
@@ -62,6 +62,8 @@ pub(crate) enum Command {
     Relay(relay::Args),
     /// Look at an outbox, and at what it has set aside.
     Outbox(outbox::Args),
+    /// Look at projections: their lag, their rebuilds, and what they parked.
+    Projection(projection::Args),
     /// Look at sagas, and put those that are parked back to work.
     Saga(saga::Args),
     /// Create the tables of the patterns in a database.
@@ -104,6 +106,7 @@ impl Command {
             | Command::Profiles(_)
             | Command::Check(_)
             | Command::Outbox(_)
+            | Command::Projection(_)
             | Command::Saga(_)
             | Command::Migrate(_)
             | Command::Schema(_)

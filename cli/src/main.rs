@@ -56,6 +56,7 @@ fn run(cli: Cli) -> Result<Done, Failure> {
         Command::Dlq(args) => block_on(commands::dead_letters::run(args.command)),
         Command::Relay(args) => block_on(commands::relay::run(args)),
         Command::Outbox(args) => block_on(commands::outbox::run(args)),
+        Command::Projection(args) => block_on(commands::projection::run(args)),
         Command::Saga(args) => block_on(commands::saga::run(args)),
         Command::Migrate(args) => block_on(commands::migrate::run(args)),
         Command::Doctor(args) => block_on(commands::doctor::run(args)),

@@ -25,6 +25,8 @@ pub mod database;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 pub mod event_store;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
+mod failures;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
 pub mod inbox;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 pub mod outbox;
