@@ -68,7 +68,7 @@ pub(crate) enum Command {
     Saga(saga::Args),
     /// Create the tables of the patterns in a database.
     Migrate(migrate::Args),
-    /// Check the schemas of events.
+    /// Check the schemas of events, and register them.
     Schema(schema::Args),
     /// Draw who publishes and who consumes which event, and say what is remarkable.
     Catalogue(catalogue::Args),

@@ -45,7 +45,7 @@ fn run(cli: Cli) -> Result<Done, Failure> {
         Command::Completions(args) => commands::completions::run(args),
         Command::Profiles(args) => commands::profiles::run(args),
         Command::Catalogue(args) => commands::catalogue::run(args),
-        Command::Schema(args) => commands::schema::run(args),
+        Command::Schema(args) => block_on(commands::schema::run(args)),
         Command::Pub(args) => block_on(commands::publish::run(args)),
         Command::Sub(args) => block_on(commands::subscribe::run(args)),
         Command::Guarantees(args) => block_on(commands::guarantees::run(args)),
