@@ -10,7 +10,7 @@ use super::handler::Handler;
 use super::latency;
 use super::usage::Mark;
 use crate::Result;
-use crate::contender::Contender;
+use crate::contender::{Contender, Kind};
 use crate::contenders::field;
 use crate::task::{Operation, Task};
 
@@ -44,7 +44,8 @@ pub async fn run(task: Task) -> Result<Option<Figures>> {
 async fn measure(task: Arc<Task>, contender: Contender) -> Result<Figures> {
     // An embedded broker lives as long as somebody has it.
     let _kept = anybroker::connect(&task.url).await?;
-    if task.own_topic {
+    // A group of ours is there before its consumer is opened; those written by hand make their own.
+    if task.own_topic || contender.kind == Kind::Ours {
         declare(&task).await?;
     }
     let broker = BrokerCpu::of(&task.url);

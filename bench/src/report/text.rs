@@ -25,6 +25,12 @@ impl Report {
                 table(operation, &rows)
             );
         }
+        for row in &self.rows {
+            if let Some(failure) = &row.failure {
+                let what = row.operation.as_str();
+                let _ = writeln!(text, "{what}, {} B: {} failed: {failure}", row.size, row.contender);
+            }
+        }
         let _ = writeln!(text, "same for all: {}", self.settings);
         let machine = &self.machine;
         let _ = writeln!(
@@ -61,10 +67,7 @@ fn table(operation: Operation, rows: &[&Row]) -> Table {
             number(row.allocations, 1.0, 2),
             row.broker_cpu.map_or_else(|| "not measured".to_owned(), |it| number(Some(it), 1.0, 2)),
         ];
-        let name = match &row.failure {
-            Some(failure) => format!("{} — failed: {failure}", row.contender),
-            None => row.contender.clone(),
-        };
+        let name = row.contender.clone() + row.failure.as_ref().map_or("", |_| " (failed)");
         table.add_row([name].into_iter().chain(measured).chain(costs));
     }
     for column in table.column_iter_mut().skip(1) {

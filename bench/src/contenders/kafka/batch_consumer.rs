@@ -2,13 +2,16 @@
 
 #![allow(unsafe_code)]
 
+use std::ffi::CString;
 use std::ptr::null_mut;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
+use rdkafka::Message as _;
 use rdkafka::bindings::{
     rd_kafka_consume_batch_queue, rd_kafka_message_destroy, rd_kafka_message_t, rd_kafka_queue_destroy,
-    rd_kafka_queue_get_consumer, rd_kafka_queue_t,
+    rd_kafka_queue_forward, rd_kafka_queue_get_partition, rd_kafka_queue_new, rd_kafka_queue_t,
 };
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::types::RDKafkaRespErr;
@@ -27,6 +30,7 @@ pub(super) struct Consuming {
     queue: Queue,
     consumer: BaseConsumer,
     topic: String,
+    assigned: bool,
 }
 
 impl Consuming {
@@ -34,25 +38,28 @@ impl Consuming {
         let consumer: BaseConsumer = super::consumer(task)?.create()?;
         consumer.subscribe(&[&task.topic])?;
         // SAFETY: the client lives as long as the consumer, which this keeps for longer than the queue.
-        let queue = Queue(unsafe { rd_kafka_queue_get_consumer(consumer.client().native_ptr()) });
-        Ok(Consuming { queue, consumer, topic: task.topic.clone() })
+        let queue = Queue(unsafe { rd_kafka_queue_new(consumer.client().native_ptr()) });
+        Ok(Consuming { queue, consumer, topic: task.topic.clone(), assigned: false })
     }
 
-    fn run(&self, count: u64, handler: &Handler) -> Result<()> {
+    fn run(&mut self, count: u64, handler: &Handler) -> Result<()> {
         let mut offsets = Offsets::default();
         let mut left = count;
-        // The batch call serves neither rebalances nor errors of the common queue before something is polled.
-        while self.consumer.assignment()?.count() == 0 {
-            if let Some(message) = self.consumer.poll(std::time::Duration::from_millis(10)) {
+        let mut batch = [null_mut(); BATCH];
+        while left > 0 {
+            // Rebalances and commits come by the common queue, and what was there before the partitions had theirs.
+            let wait = Duration::from_millis(if self.assigned { 0 } else { 10 });
+            if let Some(message) = self.consumer.poll(wait) {
                 let message = message?;
-                use rdkafka::Message as _;
                 handler.handle(message.payload().unwrap_or_default());
                 offsets.handled(message.partition(), message.offset());
                 left -= 1;
+                continue;
             }
-        }
-        let mut batch = [null_mut(); BATCH];
-        while left > 0 {
+            if !self.assigned {
+                self.redirect()?;
+                continue;
+            }
             let most = left.min(BATCH as u64) as usize;
             for message in self.queue.consume(&mut batch[..most]) {
                 if message.error()? {
@@ -66,6 +73,27 @@ impl Consuming {
         }
         offsets.store(&self.consumer, &self.topic)?;
         commit(&self.consumer)
+    }
+
+    /// Sends the assigned partitions' messages to our queue: the batch call cannot serve the common one, in which the `rdkafka`
+    /// crate has its events.
+    fn redirect(&mut self) -> Result<()> {
+        let assignment = self.consumer.assignment()?;
+        for partition in assignment.elements() {
+            let topic = CString::new(partition.topic())?;
+            let client = self.consumer.client().native_ptr();
+            // SAFETY: the client and our queue are alive, and the topic's name ends with a zero.
+            unsafe {
+                let queue = rd_kafka_queue_get_partition(client, topic.as_ptr(), partition.partition());
+                if queue.is_null() {
+                    return Err("a partition has no queue".into());
+                }
+                rd_kafka_queue_forward(queue, self.queue.0);
+                rd_kafka_queue_destroy(queue);
+            }
+            self.assigned = true;
+        }
+        Ok(())
     }
 }
 
