@@ -4,7 +4,7 @@ use clap::{ArgAction, Parser, Subcommand, ValueEnum};
 
 use crate::commands::{
     bench, brokers, catalogue, check, completions, conform, dead_letters, doctor, groups, guarantees, lag,
-    migrate, outbox, profiles, publish, relay, report, saga, schema, subscribe, topics,
+    migrate, outbox, profiles, projection, publish, relay, report, saga, schema, subscribe, topics,
 };
 use crate::place::Place;
 
@@ -62,11 +62,13 @@ pub(crate) enum Command {
     Relay(relay::Args),
     /// Look at an outbox, and at what it has set aside.
     Outbox(outbox::Args),
+    /// Look at projections: their lag, their rebuilds, and what they parked.
+    Projection(projection::Args),
     /// Look at sagas, and put those that are parked back to work.
     Saga(saga::Args),
     /// Create the tables of the patterns in a database.
     Migrate(migrate::Args),
-    /// Check the schemas of events.
+    /// Check the schemas of events, and register them.
     Schema(schema::Args),
     /// Draw who publishes and who consumes which event, and say what is remarkable.
     Catalogue(catalogue::Args),
@@ -107,6 +109,7 @@ impl Command {
             | Command::Profiles(_)
             | Command::Check(_)
             | Command::Outbox(_)
+            | Command::Projection(_)
             | Command::Saga(_)
             | Command::Migrate(_)
             | Command::Schema(_)

@@ -1,4 +1,4 @@
-//! `anybroker schema check`.
+//! `anybroker schema`. The server is found by `ANYBROKER_REGISTRY_URL`; `ANYBROKER_TEST_EXCLUDE=registry` leaves it out.
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking, and so do their helpers")]
 
 #[cfg(test)]
@@ -91,5 +91,58 @@ fn what_is_no_registry_is_refused() {
         let place = directory(files);
         let ran = anybroker(&["schema", "check", place.path().to_str().unwrap()], "");
         assert!(ran.code == Some(2) && ran.err.contains(said), "{ran:?}");
+    }
+}
+
+/// A server, with subjects of its own; none if it is left out by name.
+fn registry() -> Option<String> {
+    let excluded = std::env::var("ANYBROKER_TEST_EXCLUDE").unwrap_or_default();
+    if excluded.split(',').any(|name| name == "registry") {
+        eprintln!("not run: registry is excluded by ANYBROKER_TEST_EXCLUDE");
+        return None;
+    }
+    let default = || "http://anybroker:anybroker@127.0.0.1:8081/apis/ccompat/v7".to_owned();
+    let url = std::env::var("ANYBROKER_REGISTRY_URL").unwrap_or_else(|_| default());
+    Some(format!("{url}?prefix={}.", anybroker::MessageId::new()))
+}
+
+#[test]
+fn a_server_takes_what_is_new_and_keeps_what_it_has() {
+    let Some(url) = registry() else { return };
+    let place = directory(&[ONE]);
+    let path = place.path().to_str().unwrap();
+    let run = |verb: &str, more: &[&str]| {
+        anybroker(&[&["schema", verb, path, "--registry", url.as_str()], more].concat(), "")
+    };
+    let ran = run("check", &[]);
+    assert!(ran.code == Some(0) && ran.out.contains("version 1: the registry takes it"), "{ran:?}");
+    let lines = run("register", &["--format", "json"]).json();
+    assert_eq!((lines.len(), &lines[0]["registered"]), (1, &"new".into()));
+    assert!(lines[0]["id"].is_u64());
+    let ran = run("register", &[]);
+    assert!(ran.code == Some(0) && ran.out.contains("version 1: unchanged, id "), "{ran:?}");
+    let ran = anybroker(&["schema", "check", "--registry", &url], "");
+    assert!(ran.code == Some(0) && ran.out.contains("1 types"), "{ran:?}");
+
+    // What was published is another one now.
+    std::fs::write(place.path().join(ONE.0), "{}").unwrap();
+    let ran = run("check", &[]);
+    assert!(ran.code == Some(1) && ran.out.contains("was published and is changed"), "{ran:?}");
+    let ran = run("register", &[]);
+    assert!(
+        ran.code == Some(1) && ran.out.contains("refused: order.placed version 1 is registered"),
+        "{ran:?}"
+    );
+}
+
+#[test]
+fn a_server_that_cannot_be_asked_is_named_without_the_password() {
+    let place = directory(&[ONE]);
+    let path = place.path().to_str().unwrap();
+    for url in
+        ["http://u:hunter2@127.0.0.1:1?attempts=1", "http://u:hunter2@h?nothing=1", "kafka://u:hunter2@h"]
+    {
+        let ran = anybroker(&["schema", "register", path, "--registry", url], "");
+        assert!(ran.code == Some(2) && !ran.err.contains("hunter2") && !ran.err.is_empty(), "{ran:?}");
     }
 }

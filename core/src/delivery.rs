@@ -222,6 +222,12 @@ impl Delivery {
         self
     }
 
+    /// The same delivery with another type; as [`with_payload`](Self::with_payload).
+    pub fn with_type(mut self, event_type: &str) -> Self {
+        self.record = std::mem::take(&mut self.record).with_type(event_type);
+        self
+    }
+
     /// The same delivery, settled by `settler`.
     pub fn with_settler(mut self, settler: Arc<dyn Settler>) -> Self {
         self.settler = Some(settler);

@@ -1,7 +1,8 @@
-//! Appends beside one transaction per event, each awaited, on PostgreSQL and on SQLite: events in a second, and how long an
-//! event takes from its commit to a subscriber at a tenth of the most.
+//! Appends beside one transaction per event, each awaited, on PostgreSQL and on SQLite: events in a second, by rounds in which
+//! all ways take turns, and how long an event takes from its commit to a subscriber at a tenth of the most.
 //!
-//! `cargo bench -p anybroker-patterns --bench event_store`; PostgreSQL is found by `ANYBROKER_POSTGRES_URL`.
+//! `cargo bench -p anybroker-patterns --bench event_store`; PostgreSQL is found by `ANYBROKER_POSTGRES_URL`. With `-- --postgres`
+//! or `-- --sqlite` only one of the two.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a benchmark may end where it goes wrong")]
 
@@ -19,6 +20,8 @@ const FEW: u64 = 3_000;
 const MANY: u64 = 200_000;
 /// How many tasks append, each waiting for its own append.
 const TASKS: u64 = 2_000;
+/// How often each way has its turn.
+const ROUNDS: usize = 3;
 
 fn event() -> NewEvent {
     NewEvent::new(
@@ -40,36 +43,36 @@ async fn rate(name: &str, count: u64, work: impl Future<Output = ()>) -> f64 {
 }
 
 /// One transaction per event: the store's own append.
-async fn one_by_one<D: Store>(store: &EventStore<D>) {
+async fn one_by_one<D: Store>(store: &EventStore<D>, round: usize) {
     for at in 0..FEW {
         let mut transaction = store.begin().await.unwrap();
-        let (stream, version) = (format!("one-{}", at % 10), Expected::Version(at / 10));
+        let (stream, version) = (format!("one-{round}-{}", at % 10), Expected::Version(at / 10));
         store.append(&mut transaction, &stream, version, &[event()]).await.unwrap();
         transaction.commit().await.unwrap();
     }
 }
 
 /// As it is written by hand: a plain table, its unique index finds conflicts.
-async fn by_hand(database: &Postgres, table: &str) {
+async fn by_hand(database: &Postgres, table: &str, round: usize) {
     let insert = format!("insert into {table} (stream, version, type, data) values ($1, $2, $3, $4)");
     for at in 0..FEW {
         let mut transaction = database.pool().begin().await.unwrap();
         let event = event();
         let query = sqlx::query(AssertSqlSafe(insert.clone()));
-        let query = query.bind(format!("hand-{}", at % 10)).bind((at / 10) as i64);
+        let query = query.bind(format!("hand-{round}-{}", at % 10)).bind((at / 10) as i64);
         query.bind(event.event_type).bind(&event.data[..]).execute(&mut *transaction).await.unwrap();
         transaction.commit().await.unwrap();
     }
 }
 
 /// Many tasks append one event at a time, each to its own stream with the expected version.
-async fn grouped<D: Store>(store: &EventStore<D>, count: u64) {
+async fn grouped<D: Store>(store: &EventStore<D>, round: usize, count: u64) {
     let appender = Arc::new(store.appender(Default::default()));
     let tasks: Vec<_> = (0..TASKS)
         .map(|task| {
             let appender = appender.clone();
             tokio::spawn(async move {
-                let stream = format!("group-{task}");
+                let stream = format!("group-{round}-{task}");
                 let mut version = 0;
                 for _ in 0..count / TASKS {
                     let expected = Expected::Version(version);
@@ -117,12 +120,12 @@ async fn contended<D: Store>(store: &EventStore<D>, count: u64) -> u64 {
     conflicts.load(Ordering::Relaxed)
 }
 
-/// One task appends 500 events at a time.
-async fn batches<D: Store>(store: &EventStore<D>, count: u64) {
-    let events = vec![event(); 500];
-    for at in 0..count / 500 {
+/// One task appends so many events at a time.
+async fn batches<D: Store>(store: &EventStore<D>, stream: String, each: u64, count: u64) {
+    let events = vec![event(); each as usize];
+    for at in 0..count / each {
         let mut transaction = store.begin().await.unwrap();
-        store.append(&mut transaction, "batch", Expected::Version(at * 500), &events).await.unwrap();
+        store.append(&mut transaction, &stream, Expected::Version(at * each), &events).await.unwrap();
         transaction.commit().await.unwrap();
     }
 }
@@ -171,31 +174,60 @@ async fn latencies<D: Store>(store: &EventStore<D>, after: u64, rate: f64) -> Ve
     all
 }
 
-async fn measure<D: Store>(store: &EventStore<D>, naive: f64) {
-    let own = rate("one transaction per event, this store", FEW, one_by_one(store)).await;
-    let batched = rate("500 events in a transaction", MANY, batches(store, MANY)).await;
-    let peak = rate("2,000 tasks, each awaiting its own append", MANY, grouped(store, MANY)).await;
+/// The ways to append.
+const WAYS: [&str; 5] = [
+    "one transaction per event, by hand",
+    "one transaction per event, this store",
+    "500 events in a transaction",
+    "1,000 events in a transaction, two tasks",
+    "2,000 tasks, each awaiting its own append",
+];
+
+async fn measure<D: Store>(store: &EventStore<D>, by_hand: impl AsyncFn(usize)) {
+    let mut rates = [const { Vec::new() }; WAYS.len()];
+    for round in 0..ROUNDS {
+        let [hand, own, batched, two, tasks] = &mut rates;
+        hand.push(rate(WAYS[0], FEW, by_hand(round)).await);
+        own.push(rate(WAYS[1], FEW, one_by_one(store, round)).await);
+        let stream = |name| format!("{name}-{round}");
+        batched.push(rate(WAYS[2], MANY, batches(store, stream("batch"), 500, MANY)).await);
+        let both = async {
+            tokio::join!(
+                batches(store, stream("two-a"), 1_000, MANY / 2),
+                batches(store, stream("two-b"), 1_000, MANY / 2)
+            );
+        };
+        two.push(rate(WAYS[3], MANY, both).await);
+        tasks.push(rate(WAYS[4], MANY, grouped(store, round, MANY)).await);
+    }
+    let [hand, own, batched, two, tasks] = rates.map(median);
+    for (way, rate) in WAYS.iter().zip([hand, own, batched, two, tasks]) {
+        println!(
+            "  median: {way:<50} {rate:>9.0} events/s, {:>5.1} times by hand, {:>5.1} times its own one by one",
+            rate / hand,
+            rate / own
+        );
+    }
     let mut conflicts = 0;
     let contended = async { conflicts = contended(store, MANY / 4).await };
-    rate("the same, two tasks for each stream", MANY / 4, contended).await;
+    rate("2,000 tasks, two for each stream", MANY / 4, contended).await;
     println!("    {conflicts} conflicts were found, none was missed");
-    let stored = FEW + 2 * MANY + MANY / 4;
+    let stored = ROUNDS as u64 * (FEW + 3 * MANY) + MANY / 4;
     rate("a subscriber catches up", stored, catch_up(store, stored)).await;
-    let naive = naive.max(own);
-    println!(
-        "  against the faster naive loop: {:.0} times (tasks), {:.0} times (batches)",
-        peak / naive,
-        batched / naive
-    );
-    let all = latencies(store, newest(store).await, peak / 10.0).await;
+    let all = latencies(store, newest(store).await, tasks / 10.0).await;
     let at = |share: f64| all.get((all.len() as f64 * share) as usize).copied().unwrap_or_default();
     println!(
         "  append to subscriber at {:.0} events/s: p50 {:.1?}, p99 {:.1?}, max {:.1?}",
-        peak / 10.0,
+        tasks / 10.0,
         at(0.5),
         at(0.99),
         all.last().unwrap()
     );
+}
+
+fn median(mut of: Vec<f64>) -> f64 {
+    of.sort_by(f64::total_cmp);
+    of[of.len() / 2]
 }
 
 /// The last position, from an append that is rolled back.
@@ -219,9 +251,9 @@ async fn on_postgres() {
     );
     sqlx::raw_sql(AssertSqlSafe(plain)).execute(database.pool()).await.unwrap();
     println!("PostgreSQL, every commit on disk");
-    let naive =
-        rate("one transaction per event, by hand", FEW, by_hand(&database, &format!("{schema}.plain"))).await;
-    measure(&EventStore::open(database.clone()).await.unwrap(), naive).await;
+    let table = format!("{schema}.plain");
+    let store = EventStore::open(database.clone()).await.unwrap();
+    measure(&store, async |round| by_hand(&database, &table, round).await).await;
     sqlx::raw_sql(AssertSqlSafe(format!("drop schema {schema} cascade")))
         .execute(database.pool())
         .await
@@ -233,14 +265,32 @@ async fn on_sqlite() {
     let database = Sqlite::open(directory.path().join("events.db")).await.unwrap();
     database.migrate().await.unwrap();
     println!("SQLite, every commit on disk");
-    measure(&EventStore::open(database).await.unwrap(), 0.0).await;
+    let plain = "create table plain (position integer primary key, stream text not null, version integer not null, \
+                 type text not null, data blob not null, unique (stream, version))";
+    sqlx::raw_sql(plain).execute(database.pool()).await.unwrap();
+    let insert = "insert into plain (stream, version, type, data) values (?, ?, ?, ?)";
+    let by_hand = async |round| {
+        for at in 0..FEW {
+            let mut transaction = database.pool().begin().await.unwrap();
+            let event = event();
+            let query = sqlx::query(insert).bind(format!("hand-{round}-{}", at % 10)).bind((at / 10) as i64);
+            query.bind(event.event_type).bind(&event.data[..]).execute(&mut *transaction).await.unwrap();
+            transaction.commit().await.unwrap();
+        }
+    };
+    measure(&EventStore::open(database.clone()).await.unwrap(), by_hand).await;
 }
 
 fn main() {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     let load = || std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
     print!("load before: {}", load());
-    runtime.block_on(on_postgres());
-    runtime.block_on(on_sqlite());
+    let only = |name: &str| std::env::args().any(|argument| argument == name);
+    if !only("--sqlite") {
+        runtime.block_on(on_postgres());
+    }
+    if !only("--postgres") {
+        runtime.block_on(on_sqlite());
+    }
     print!("load after: {}", load());
 }

@@ -54,8 +54,8 @@ impl TestBrokers {
     }
 }
 
-/// The brokers, without the database that the patterns' tests need.
-pub(crate) fn without_database() -> Vec<&'static str> {
+/// The brokers, without the database and the registry that the patterns' tests need.
+pub(crate) fn only_brokers() -> Vec<&'static str> {
     Brokers::names().into_iter().filter(|name| Brokers::is_broker(name)).collect()
 }
 

@@ -39,8 +39,8 @@ struct TestOptions {
     /// Install missing system packages (apt-get, as root). Without it, their absence is an error that says what to run.
     #[arg(long)]
     install_system: bool,
-    /// Leave a broker out, by name (kafka, rabbitmq, rabbitmq4, nats, elasticmq, pulsar), the database (postgres), or the tests
-    /// with Python clients (python); the summary says so.
+    /// Leave a broker out, by name (kafka, rabbitmq, rabbitmq4, nats, elasticmq, pulsar), the database (postgres), the registry
+    /// of schemas (registry), or the tests with Python clients (python); the summary says so.
     #[arg(long, value_delimiter = ',')]
     exclude: Vec<String>,
     /// Run only the steps whose names contain this.

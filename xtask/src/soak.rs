@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Args;
 
 use crate::TestOptions;
-use crate::brokers::without_database;
+use crate::brokers::only_brokers;
 use crate::steps::{cargo, end, with_brokers};
 use crate::summary::Summary;
 use crate::system;
@@ -52,7 +52,7 @@ pub(crate) fn soak(options: &SoakOptions) -> ExitCode {
             only: None,
             keep: options.keep,
         };
-        with_brokers(without_database(), &brokers, &mut summary, |environment, _, summary| {
+        with_brokers(only_brokers(), &brokers, &mut summary, |environment, _, summary| {
             let arguments = format!("run -p anybroker-conformance --example soak -- {}", arguments(options));
             summary.step("soak", || cargo(&arguments, environment));
         });
@@ -63,7 +63,7 @@ pub(crate) fn soak(options: &SoakOptions) -> ExitCode {
 /// The brokers that none of the configurations runs on.
 fn unused(configurations: &[String]) -> Vec<String> {
     let used: Vec<_> = configurations.iter().map(|name| process(name)).collect();
-    without_database().into_iter().filter(|name| !used.contains(name)).map(str::to_owned).collect()
+    only_brokers().into_iter().filter(|name| !used.contains(name)).map(str::to_owned).collect()
 }
 
 /// The process on which a configuration runs.

@@ -10,7 +10,7 @@ use anybroker_conformance::REPORTS;
 use anybroker_conformance::brokers::{Brokers, Status};
 
 use crate::TestOptions;
-use crate::brokers::{TestBrokers, state, without_database};
+use crate::brokers::{TestBrokers, only_brokers, state};
 use crate::conform;
 use crate::failures;
 use crate::summary::Summary;
@@ -20,7 +20,7 @@ use crate::system;
 pub(crate) type Environment = BTreeMap<String, String>;
 
 /// The features of `anybroker` that must each build alone.
-const FEATURES: [&str; 13] = [
+const FEATURES: [&str; 14] = [
     "memory",
     "sqlite",
     "kafka",
@@ -34,6 +34,7 @@ const FEATURES: [&str; 13] = [
     "postgres",
     "claim-check",
     "schema",
+    "schema-registry",
 ];
 
 /// A workspace of its own, which the others leave out. Its third-party crates are those of this one, in the same place.
@@ -83,7 +84,7 @@ pub(crate) fn docs() -> ExitCode {
 pub(crate) fn conform(options: &TestOptions) -> ExitCode {
     let mut summary = Summary::new(options.only.clone());
     if summary.step("system packages", || system::ready(options.install_system)) {
-        with_brokers(without_database(), options, &mut summary, |environment, _, summary| {
+        with_brokers(only_brokers(), options, &mut summary, |environment, _, summary| {
             let mut environment = environment.clone();
             let reports = conform::reports();
             environment.insert(REPORTS.to_owned(), reports.display().to_string());
@@ -145,8 +146,12 @@ fn tests(environment: &Environment, running: &[Status], summary: &mut Summary) {
     });
     summary.step("doc tests", || cargo("test --workspace --doc", environment));
     for status in running {
+        let variable = match status.name.as_str() {
+            name if Brokers::is_broker(name) => "ANYBROKER_URL",
+            "postgres" => "DATABASE_URL",
+            _ => continue,
+        };
         summary.step(&format!("orders on {}", status.name), || {
-            let variable = if Brokers::is_broker(&status.name) { "ANYBROKER_URL" } else { "DATABASE_URL" };
             let mut environment = environment.clone();
             environment.insert(variable.to_owned(), status.url.clone().unwrap_or_default());
             cargo("run -p orders --features kafka,nats,pulsar,rabbitmq,sqs", &environment)

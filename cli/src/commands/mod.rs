@@ -15,6 +15,7 @@ pub(crate) mod lag;
 pub(crate) mod migrate;
 pub(crate) mod outbox;
 pub(crate) mod profiles;
+pub(crate) mod projection;
 pub(crate) mod publish;
 pub(crate) mod relay;
 pub(crate) mod report;

@@ -1,9 +1,11 @@
-//! `anybroker schema check DIR`: whether versions read each other.
+//! `anybroker schema check|register`: whether versions read each other, and what a server says of them.
 
-use std::path::PathBuf;
+mod server;
+
+use std::path::{Path, PathBuf};
 
 use anybroker::patterns::schema::{
-    Changed, Check, Compared, Direction, Directory, RegistryError, Report, Verdict,
+    Changed, Check, Compared, Direction, Directory, Registry as _, RegistryError, Report, Schema, Verdict,
 };
 use clap::{Subcommand, ValueEnum};
 use serde::Serialize;
@@ -11,22 +13,26 @@ use serde::Serialize;
 use crate::args::Format;
 use crate::failure::{Done, Failure};
 use crate::output;
+use server::Asked;
 
 /// Arguments of `schema`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 The directory holds a JSON Schema for every version: TYPE/VERSION.json, and golden payloads
-beside it: TYPE/VERSION.golden/*.json.
+beside it: TYPE/VERSION.golden/*.json. A registry is a server that speaks the protocol of Confluent's
+Schema Registry: https://user@host:8081/path?password_env=VARIABLE, or token_file=FILE, tls_ca=FILE.
 
 Exit codes:
-  0  all versions that are compared read each other, or are upcast
-  1  one does not, or it could not be judged; a published schema was changed
-  2  the directory cannot be read; the error names the file
+  0  all versions that are compared read each other, or are upcast; all are registered
+  1  one does not, or it could not be judged; a published schema was changed; the registry refuses one
+  2  the directory cannot be read, or the registry does not answer; the error says why
 
 Examples:
   anybroker schema check schemas
   anybroker schema check schemas --compatibility full --last 2
-  anybroker schema check schemas --against ../main/schemas --allow-upcast")]
+  anybroker schema check schemas --against ../main/schemas --allow-upcast
+  anybroker schema check schemas --registry http://registry:8081
+  anybroker schema register schemas --registry http://registry:8081")]
 pub(crate) struct Args {
     #[command(subcommand)]
     command: Command,
@@ -36,12 +42,18 @@ pub(crate) struct Args {
 enum Command {
     /// Compare the newest version of every type with those before it.
     Check(CheckArgs),
+    /// Register the schemas of a directory that a server does not have yet.
+    Register(server::RegisterArgs),
 }
 
 #[derive(Debug, clap::Args)]
 struct CheckArgs {
-    /// The directory of schemas.
-    directory: PathBuf,
+    /// The directory of schemas. Without it, those of the registry are compared.
+    #[arg(required_unless_present = "registry")]
+    directory: Option<PathBuf>,
+    /// A server, which must have nothing else under the same versions, and takes those that it does not have yet.
+    #[arg(long, value_name = "URL")]
+    registry: Option<String>,
     /// Who is to read whom.
     #[arg(long, value_enum, default_value_t)]
     compatibility: Compatibility,
@@ -73,36 +85,70 @@ enum Compatibility {
     Full,
 }
 
-pub(crate) fn run(args: Args) -> Result<Done, Failure> {
-    let Command::Check(args) = args.command;
-    let registry = Directory::new(&args.directory);
-    let schemas = read(&registry)?;
-    if schemas.is_empty() {
-        let place = args.directory.display();
-        return Err(Failure::new(format!("{place} has no schemas: they are called TYPE/VERSION.json")));
+pub(crate) async fn run(args: Args) -> Result<Done, Failure> {
+    match args.command {
+        Command::Check(args) => check(args).await,
+        Command::Register(args) => server::register(args).await,
+    }
+}
+
+async fn check(args: CheckArgs) -> Result<Done, Failure> {
+    let server = args.registry.as_deref().map(server::open).transpose()?;
+    let registered = match &server {
+        Some(server) => server.schemas().await.map_err(failure)?,
+        None => Vec::new(),
+    };
+    let (schemas, mut published) = match &args.directory {
+        Some(directory) => {
+            let schemas = some(read(directory)?, directory)?;
+            // A server may have others' types as well.
+            let ours = |it: &Schema| schemas.iter().any(|own| own.event_type == it.event_type);
+            let published = registered.into_iter().filter(ours).collect();
+            (schemas, published)
+        }
+        None => (registered, Vec::new()),
+    };
+    let asked = match &server {
+        Some(server) => server::ask(server, &schemas, &published, args.directory.is_some()).await?,
+        None => Vec::new(),
+    };
+    if let Some(against) = &args.against {
+        published.extend(read(against)?);
     }
     let mut check = match args.compatibility {
         Compatibility::Backward => Check::backward(),
         Compatibility::Forward => Check::forward(),
         Compatibility::Full => Check::full(),
     };
-    check = check.last(args.last.unwrap_or(usize::MAX));
-    if let Some(published) = &args.against {
-        check = check.published(read(&Directory::new(published))?);
-    }
-    if args.allow_upcast {
-        check = check.upcast(move |event_type, from, _| registry.has_golden(event_type, from));
+    check = check.last(args.last.unwrap_or(usize::MAX)).published(published);
+    if let Some(directory) = args.directory.filter(|_| args.allow_upcast) {
+        let golden = Directory::new(directory);
+        check = check.upcast(move |event_type, from, _| golden.has_golden(event_type, from));
     }
     let report = check.run(&schemas);
     match args.format {
-        Format::Json => print_json(&report)?,
-        Format::Human => output::print(&text(&report))?,
+        Format::Json => print_json(&report, &asked)?,
+        Format::Human => output::print(&text(&report, &asked, server.is_some()))?,
     }
-    Ok(Done::if_holds(if args.allow_not_judged { !report.violates() } else { report.holds() }))
+    let holds = if args.allow_not_judged { !report.violates() } else { report.holds() };
+    Ok(Done::if_holds(holds && asked.iter().all(|it| it.accepted)))
 }
 
-fn read(directory: &Directory) -> Result<Vec<anybroker::patterns::schema::Schema>, Failure> {
-    directory.schemas().map_err(|error: RegistryError| Failure::new(error.to_string()))
+fn read(directory: &Path) -> Result<Vec<Schema>, Failure> {
+    Directory::new(directory).schemas().map_err(failure)
+}
+
+/// Refuses a directory that has none.
+fn some(schemas: Vec<Schema>, directory: &Path) -> Result<Vec<Schema>, Failure> {
+    if schemas.is_empty() {
+        let place = directory.display();
+        return Err(Failure::new(format!("{place} has no schemas: they are called TYPE/VERSION.json")));
+    }
+    Ok(schemas)
+}
+
+fn failure(error: RegistryError) -> Failure {
+    Failure::new(error.to_string())
 }
 
 /// The last line.
@@ -114,9 +160,10 @@ struct Summary {
     not_judged: usize,
     incompatible: usize,
     changed: usize,
+    refused: usize,
 }
 
-fn summary(report: &Report) -> Summary {
+fn summary(report: &Report, asked: &[Asked]) -> Summary {
     let count = |verdict| report.compared.iter().filter(|it| it.verdict == verdict).count();
     Summary {
         types: report.types,
@@ -125,22 +172,27 @@ fn summary(report: &Report) -> Summary {
         not_judged: count(Verdict::NotJudged),
         incompatible: count(Verdict::Incompatible),
         changed: report.changed.len(),
+        refused: asked.iter().filter(|it| !it.accepted).count(),
     }
 }
 
-fn print_json(report: &Report) -> Result<(), Failure> {
+fn print_json(report: &Report, asked: &[Asked]) -> Result<(), Failure> {
     report.changed.iter().try_for_each(output::print_json)?;
     report.compared.iter().try_for_each(output::print_json)?;
-    output::print_json(&summary(report))
+    asked.iter().try_for_each(output::print_json)?;
+    output::print_json(&summary(report, asked))
 }
 
-fn text(report: &Report) -> String {
+fn text(report: &Report, asked: &[Asked], with_server: bool) -> String {
     let mut lines: Vec<_> = report.changed.iter().flat_map(changed).collect();
     lines.extend(report.compared.iter().flat_map(compared));
-    let Summary { types, compatible, upcast, not_judged, incompatible, changed } = summary(report);
+    lines.extend(asked.iter().flat_map(Asked::lines));
+    let Summary { types, compatible, upcast, not_judged, incompatible, changed, refused } =
+        summary(report, asked);
+    let refused = if with_server { format!(", {refused} refused by the registry") } else { String::new() };
     lines.push(format!(
         "{types} types: {compatible} compatible, {upcast} upcast, {not_judged} not judged, {incompatible} incompatible, \
-         {changed} published and changed"
+         {changed} published and changed{refused}"
     ));
     lines.join("\n")
 }

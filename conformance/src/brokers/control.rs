@@ -51,13 +51,13 @@ impl Brokers {
         Self { reporter: Arc::new(report), ..self }
     }
 
-    /// The names of all brokers there are, and of the database `postgres`.
+    /// The names of all brokers there are, of the database `postgres`, and of the `registry` of schemas.
     #[must_use]
     pub fn names() -> Vec<&'static str> {
         catalogue::ALL.iter().map(|broker| broker.name()).collect()
     }
 
-    /// Whether messages go through what has this name: not through the database, nor through what does not exist.
+    /// Whether messages go through what has this name: not through the database or the registry, nor through what does not exist.
     #[must_use]
     pub fn is_broker(name: &str) -> bool {
         catalogue::one(name).is_ok_and(|broker| broker.is_broker())
@@ -226,9 +226,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_database_is_no_broker() {
+    fn databases_and_registries_are_no_brokers() {
         let others: Vec<_> = Brokers::names().into_iter().filter(|name| !Brokers::is_broker(name)).collect();
-        assert_eq!(others, ["postgres"]);
+        assert_eq!(others, ["postgres", "registry"]);
         assert!(!Brokers::is_broker("kafak"));
     }
 

@@ -130,6 +130,20 @@ impl Record {
         self
     }
 
+    /// The same record with another type; as [`with_schema_version`](Self::with_schema_version).
+    pub fn with_type(mut self, event_type: &str) -> Self {
+        let mut meta = BytesMut::with_capacity(self.meta.len() + ENTRY_HEAD + event_type.len());
+        let kept = self.entries().filter(|(tag, _)| *tag != Tag::Type as u8);
+        let kept = kept.map(|(tag, range)| (tag, &self.meta[range]));
+        for (tag, body) in kept.chain([(Tag::Type as u8, event_type.as_bytes())]) {
+            meta.put_u8(tag);
+            meta.put_u32_le(body.len() as u32);
+            meta.put_slice(body);
+        }
+        self.meta = meta.freeze();
+        self
+    }
+
     /// Bytes retained by this record.
     pub fn size(&self) -> usize {
         self.meta.len() + self.payload.len()
@@ -378,6 +392,19 @@ mod tests {
             message.schema_version = version;
             let record = buffer.encode(&message).with_schema_version(7);
             let expected = Message { schema_version: Some(7), ..message.clone() };
+            assert_eq!(record.to_message(), expected);
+        }
+    }
+
+    #[test]
+    fn the_type_can_be_replaced() {
+        let mut buffer = RecordBuffer::new();
+        let mut message = Message::new("x").with_key("k").with_header("h", "v");
+        (message.schema_version, message.source) = (Some(3), Some("/shop".into()));
+        for event_type in [None, Some("t"), Some("order.placed")] {
+            message.event_type = event_type.map(ByteString::from);
+            let record = buffer.encode(&message).with_type("order.paid");
+            let expected = Message { event_type: Some("order.paid".into()), ..message.clone() };
             assert_eq!(record.to_message(), expected);
         }
     }

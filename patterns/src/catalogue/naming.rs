@@ -63,40 +63,10 @@ const LEADING: [&str; 54] = [
     "update",
     "validate",
 ];
-/// Those of them that stand alone for a command.
-const ALONE: [&str; 32] = [
-    "accept",
-    "activate",
-    "add",
-    "allocate",
-    "approve",
-    "assign",
-    "authorize",
-    "calculate",
-    "cancel",
-    "complete",
-    "confirm",
-    "create",
-    "delete",
-    "deliver",
-    "disable",
-    "enable",
-    "execute",
-    "generate",
-    "handle",
-    "make",
-    "notify",
-    "pay",
-    "place",
-    "prepare",
-    "publish",
-    "register",
-    "reject",
-    "remove",
-    "rename",
-    "send",
-    "submit",
-    "validate",
+/// Those of them that alone are nouns as well, or say nothing.
+const NOT_ALONE: [&str; 22] = [
+    "archive", "book", "capture", "change", "charge", "close", "get", "import", "issue", "open", "process",
+    "refund", "release", "reserve", "run", "schedule", "set", "ship", "start", "stop", "take", "update",
 ];
 /// Participles that do not end in `ed`.
 const IRREGULAR: [&str; 38] = [
@@ -153,11 +123,9 @@ pub(super) fn is_imperative(event_type: &str) -> bool {
     if parts.iter().flatten().any(|word| is_participle(word)) {
         return false;
     }
-    match parts.last().map(Vec::as_slice) {
-        Some([only]) => ALONE.contains(&only.as_str()),
-        Some([first, ..]) => LEADING.contains(&first.as_str()),
-        _ => false,
-    }
+    let Some([first, rest @ ..]) = parts.last().map(Vec::as_slice) else { return false };
+    let first = first.as_str();
+    LEADING.contains(&first) && (!rest.is_empty() || !NOT_ALONE.contains(&first))
 }
 
 fn is_participle(word: &str) -> bool {

@@ -1,19 +1,21 @@
 //! Many tasks' appends in few transactions.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 
 use anybroker_core::{Error, Kind, Result};
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
-use super::appender_batch::{Group, Request, take};
+use super::appender_batch::{Request, take};
+use super::appender_write::write;
 use super::event::check_name;
-use super::store::{Append, Placed};
 use super::{AppendError, Appended, EventStore, Expected, NewEvent, Store};
-use crate::database::typed;
 
-/// How often a transaction that was in another's way is done again, and an append that lost a race.
-const ATTEMPTS: usize = 5;
+/// Beside a transaction that is under way, another one begins when this part of what it may hold has come together: small ones
+/// cost more for each event.
+const WORTHWHILE: usize = 4;
 
 /// How much an [`Appender`] takes.
 #[derive(Clone, Copy, Debug)]
@@ -33,8 +35,9 @@ impl Default for AppenderOptions {
     }
 }
 
-/// Puts the appends of many tasks into few transactions: while one commits, the next one fills. Each caller gets the result
-/// of its own append; a conflict fails only that.
+/// Puts the appends of many tasks into few transactions: while one commits, the next one fills. PostgreSQL has two under way
+/// at once if there is enough for both, never of the same stream. Each caller gets the result of its own append; a conflict
+/// fails only that.
 ///
 /// ```
 /// # use anybroker_patterns::database::Sqlite;
@@ -62,8 +65,7 @@ impl<D: Store> EventStore<D> {
     /// Starts a task that appends for many others; it ends when the appender is closed or dropped, after what was taken.
     pub fn appender(&self, options: AppenderOptions) -> Appender {
         let (sender, receiver) = mpsc::channel(options.waiting.max(1));
-        let writer = Writer { store: self.clone(), options, queue: VecDeque::new() };
-        Appender { sender, task: tokio::spawn(writer.run(receiver)) }
+        Appender { sender, task: tokio::spawn(run(self.clone(), options, receiver)) }
     }
 }
 
@@ -106,122 +108,48 @@ fn closed() -> Error {
 }
 
 /// The task.
-struct Writer<D> {
+async fn run<D: Store>(
     store: EventStore<D>,
     options: AppenderOptions,
-    queue: VecDeque<Request>,
-}
-
-impl<D: Store> Writer<D> {
-    async fn run(mut self, mut receiver: mpsc::Receiver<Request>) {
-        loop {
-            if self.queue.is_empty() {
-                match receiver.recv().await {
-                    Some(request) => self.queue.push_back(request),
-                    None => return,
-                }
-            }
-            while self.queue.len() < self.options.events {
-                let Ok(request) = receiver.try_recv() else { break };
-                self.queue.push_back(request);
-            }
-            let groups = take(&mut self.queue, self.options.events, self.options.bytes);
-            self.write(groups).await;
-        }
-    }
-
-    /// One transaction; if one append spoils it, each by itself.
-    async fn write(&mut self, groups: Vec<Group>) {
-        match self.transaction(&groups).await {
-            Ok(placed) => self.answer(groups, placed).await,
-            Err(error)
-                if is_spoilt(&error)
-                    && groups.iter().map(|group| group.requests.len()).sum::<usize>() > 1 =>
-            {
-                for request in groups.into_iter().flat_map(|group| group.requests) {
-                    let alone = vec![Group::of(request)];
-                    match self.transaction(&alone).await {
-                        Ok(placed) => self.answer(alone, placed).await,
-                        Err(error) => fail(alone, &error),
-                    }
-                }
-            }
-            Err(error) => fail(groups, &error),
-        }
-    }
-
-    async fn transaction(&self, groups: &[Group]) -> Result<Vec<Option<Placed>>> {
-        let appends: Vec<_> = groups.iter().map(Group::append).collect();
-        let mut attempt = 1;
-        loop {
-            match self.attempt(&appends).await {
-                Err(error) if matches!(error.kind(), Kind::Throttled) && attempt < ATTEMPTS => attempt += 1,
-                done => return done,
-            }
-        }
-    }
-
-    async fn attempt(&self, appends: &[Append<'_>]) -> Result<Vec<Option<Placed>>> {
-        let mut transaction = self.store.begin().await?;
-        let placed = self.store.database.append(&mut transaction, appends, self.store.notify).await?;
-        transaction.commit().await.map_err(|error| typed("commit", error))?;
-        Ok(placed)
-    }
-
-    async fn answer(&mut self, groups: Vec<Group>, placed: Vec<Option<Placed>>) {
-        let mut again = VecDeque::new();
-        for (group, placed) in groups.into_iter().zip(placed) {
-            match placed {
-                Some(placed) => succeed(group, &placed),
-                None => again.extend(self.refuse(group).await),
-            }
-        }
-        again.append(&mut self.queue);
-        self.queue = again;
-    }
-
-    /// Tells the first append of a group why it was refused; the others are tried again without it.
-    async fn refuse(&self, group: Group) -> Vec<Request> {
-        let refused = async {
-            let mut connection = self.store.connection().await?;
-            self.store.refused(&mut connection, group.stream(), group.expected()).await
+    mut receiver: mpsc::Receiver<Request>,
+) {
+    let mut queue = VecDeque::new();
+    let mut arrived = Vec::new();
+    let mut busy = HashSet::new();
+    let mut writing = FuturesUnordered::new();
+    let writers = store.database.writers();
+    let most = options.events.max(1);
+    // All that waits is for streams that are busy.
+    let mut held = false;
+    let mut open = true;
+    loop {
+        let begins = |writing: usize, waiting: usize| {
+            writing == 0 || (writing < writers && waiting >= most.div_ceil(WORTHWHILE))
         };
-        let refused = refused.await;
-        let mut requests = group.requests;
-        let error = match refused {
-            Ok(Some(error)) => error,
-            Ok(None) if requests.first().is_some_and(|first| first.attempts < ATTEMPTS) => {
-                requests.iter_mut().for_each(|request| request.attempts += 1);
-                return requests;
+        while !held && begins(writing.len(), queue.len()) {
+            let groups = take(&mut queue, &busy, most, options.bytes);
+            if groups.is_empty() {
+                held = !queue.is_empty();
+                break;
             }
-            Ok(None) => {
-                let text = "others append to the stream all the time";
-                Error::new(Kind::Throttled, "append", text).advice("append again").into()
-            }
-            Err(error) => error.into(),
-        };
-        if !requests.is_empty() {
-            let _ = requests.remove(0).reply.send(Err(error));
+            busy.extend(groups.iter().map(|group| group.stream().to_owned()));
+            writing.push(write(&store, groups));
         }
-        requests
-    }
-}
-
-/// Whether the statement itself was refused: perhaps only for one of the events in it.
-fn is_spoilt(error: &Error) -> bool {
-    !error.is_retryable() && error.fate() == anybroker_core::Fate::NotApplied
-}
-
-fn succeed(group: Group, placed: &Placed) {
-    let mut count = 0;
-    for request in group.requests {
-        count += request.events.len();
-        let _ = request.reply.send(Ok(placed.upto(count)));
-    }
-}
-
-fn fail(groups: Vec<Group>, error: &Error) {
-    for request in groups.into_iter().flat_map(|group| group.requests) {
-        let _ = request.reply.send(Err(error.duplicate().into()));
+        let room = most.saturating_sub(queue.len());
+        tokio::select! {
+            biased;
+            count = receiver.recv_many(&mut arrived, room), if open && room > 0 => {
+                open = count > 0;
+                queue.extend(arrived.drain(..));
+            }
+            Some(written) = writing.next(), if !writing.is_empty() => {
+                held = false;
+                written.streams.iter().for_each(|stream| _ = busy.remove(stream));
+                let mut again = written.again;
+                again.append(&mut queue);
+                queue = again;
+            }
+            else => return,
+        }
     }
 }

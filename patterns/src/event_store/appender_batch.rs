@@ -68,14 +68,23 @@ impl Group {
 }
 
 /// Takes what fits into one transaction out of a queue. Appends to a stream stay in their order; what depends on the outcome
-/// of one before it waits for the next transaction.
-pub(crate) fn take(queue: &mut VecDeque<Request>, max_events: usize, max_bytes: usize) -> Vec<Group> {
+/// of one before it waits for the next transaction, and so does what goes to a stream that one under way is busy with.
+pub(crate) fn take(
+    queue: &mut VecDeque<Request>,
+    busy: &HashSet<String>,
+    max_events: usize,
+    max_bytes: usize,
+) -> Vec<Group> {
     let mut groups: Vec<Group> = Vec::new();
     let mut at: HashMap<String, usize> = HashMap::new();
     let mut held: HashSet<String> = HashSet::new();
     let mut later = VecDeque::new();
     let (mut events, mut bytes) = (0, 0);
     while let Some(request) = queue.pop_front() {
+        if busy.contains(&request.stream) {
+            later.push_back(request);
+            continue;
+        }
         let (more, size) = (request.events.len(), request.size());
         if !groups.is_empty() && (events + more > max_events || bytes + size > max_bytes) {
             queue.push_front(request);
@@ -128,16 +137,30 @@ mod tests {
             request("a", Expected::Any, 1),
             request("b", Expected::Version(1), 1),
         ]);
-        assert_eq!(shape(&take(&mut queue, 100, 1 << 20)), [("a", 3), ("b", 1)]);
+        assert_eq!(shape(&take(&mut queue, &HashSet::new(), 100, 1 << 20)), [("a", 3), ("b", 1)]);
         let left: Vec<_> = queue.iter().map(|r| (r.stream.as_str(), r.expected)).collect();
         assert_eq!(left, [("a", Expected::Version(5)), ("a", Expected::Any), ("b", Expected::Version(1))]);
     }
 
     #[test]
+    fn a_busy_stream_waits_and_keeps_its_order() {
+        let mut queue = VecDeque::from([
+            request("a", Expected::Version(1), 1),
+            request("b", Expected::Any, 1),
+            request("a", Expected::Version(2), 1),
+        ]);
+        let busy = HashSet::from(["a".to_owned()]);
+        assert_eq!(shape(&take(&mut queue, &busy, 100, 1 << 20)), [("b", 1)]);
+        assert!(take(&mut queue, &busy, 100, 1 << 20).is_empty());
+        let left: Vec<_> = queue.iter().map(|r| r.expected).collect();
+        assert_eq!(left, [Expected::Version(1), Expected::Version(2)]);
+    }
+
+    #[test]
     fn a_transaction_is_bounded_but_one_append_always_fits() {
         let mut queue = VecDeque::from([request("a", Expected::Any, 9), request("b", Expected::Any, 1)]);
-        assert_eq!(shape(&take(&mut queue, 5, 1 << 20)), [("a", 1)]);
-        assert_eq!(shape(&take(&mut queue, 5, 1)), [("b", 1)]);
+        assert_eq!(shape(&take(&mut queue, &HashSet::new(), 5, 1 << 20)), [("a", 1)]);
+        assert_eq!(shape(&take(&mut queue, &HashSet::new(), 5, 1)), [("b", 1)]);
         assert!(queue.is_empty());
     }
 }

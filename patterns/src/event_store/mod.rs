@@ -33,6 +33,7 @@ mod aggregate;
 mod append;
 mod appender;
 mod appender_batch;
+mod appender_write;
 mod archive;
 mod component;
 pub(crate) mod event;
@@ -46,6 +47,8 @@ mod line;
 mod postgres;
 #[cfg(feature = "postgres")]
 mod postgres_append;
+#[cfg(feature = "postgres")]
+mod postgres_copy;
 mod read;
 mod reader;
 mod repository;

@@ -10,9 +10,9 @@ use tokio::sync::Notify;
 
 use super::component::COMPONENT;
 use super::event::Recorded;
-use super::postgres_append;
 use super::rows::{self, COLUMNS};
 use super::store::{Append, Head, Look, Placed, Scan, Scanned, Store, StoredSnapshot};
+use super::{postgres_append, postgres_copy};
 use crate::database::{Names, Postgres, typed};
 
 /// The first half of the key of the lock that every writer shares; the second is the table's object id, which is the same
@@ -44,6 +44,17 @@ impl Postgres {
         let columns = COLUMNS.replace("event_id", "event_id::text");
         AssertSqlSafe(fill(&self.names, &sql.replace("{COLUMNS}", &columns)))
     }
+
+    /// A subscriber would take an event that is hidden from it for one that was never written; and `COPY` refuses.
+    async fn check_policies(&self) -> Result<()> {
+        let active = sqlx::query_scalar(self.events("select row_security_active('{events}'::regclass::oid)"));
+        if !active.fetch_one(&self.pool).await.map_err(|error| typed("check tables", error))? {
+            return Ok(());
+        }
+        let text = format!("row-level security of {} holds for this role", self.names.table("events"));
+        Err(Error::new(Kind::Unsupported, "check tables", text)
+            .advice("use the tables' owner, or a role with `bypassrls`"))
+    }
 }
 
 #[async_trait]
@@ -56,6 +67,7 @@ impl Store for Postgres {
 
     async fn check(&self) -> Result<()> {
         Postgres::check(self, &COMPONENT).await?;
+        self.check_policies().await?;
         let cache = "select seqcache from pg_sequence where seqrelid = pg_get_serial_sequence('{events}', 'position')::regclass";
         let cache = sqlx::query_scalar::<_, i64>(self.events(cache)).fetch_optional(&self.pool).await;
         if cache.map_err(|error| typed("check tables", error))? == Some(1) {
@@ -80,7 +92,15 @@ impl Store for Postgres {
         appends: &[Append<'_>],
         notify: bool,
     ) -> Result<Vec<Option<Placed>>> {
-        postgres_append::append(&self.names, connection, appends, notify).await
+        if appends.iter().map(|append| append.events.len()).sum::<usize>() < postgres_copy::MANY {
+            return postgres_append::append(&self.names, connection, appends, notify).await;
+        }
+        postgres_copy::append(&self.names, connection, appends, notify).await
+    }
+
+    /// While one waits for the disk, the other works.
+    fn writers(&self) -> usize {
+        2
     }
 
     async fn head(&self, connection: &mut PgConnection, stream: &str) -> Result<Option<Head>> {

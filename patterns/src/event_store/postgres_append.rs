@@ -1,4 +1,4 @@
-//! Appending to PostgreSQL: one statement for any number of events and streams.
+//! Appending to PostgreSQL: one statement for a few events, of any number of streams.
 
 use std::collections::HashMap;
 
@@ -14,7 +14,7 @@ use crate::database::{Names, typed};
 /// Each part feeds the next, so that they run in this order: the writer's lock before any position is drawn, a stream's row
 /// lock before the positions of its events (so that two appends to a stream draw theirs in the order of their versions).
 /// A stream whose version is another one yields no row, and so no events.
-const APPEND: &str = "
+const MOVE: &str = "
 with writer as materialized (
     select pg_advisory_xact_lock_shared({WRITING}, '{events}'::regclass::oid::int4),
            case when $4 then pg_notify('{events:bare}', '') end
@@ -29,7 +29,13 @@ with writer as materialized (
     insert into {event_streams} (stream, version)
     select stream, count from asked where expected is null or expected = 0
     on conflict (stream) do nothing returning stream, 0::bigint as base
-), taken as (
+)";
+
+/// After [`MOVE`]: the versions that the streams had.
+const BASES: &str = " select * from moved union all select * from made";
+
+/// After [`MOVE`]: the events.
+const STORE: &str = ", taken as (
     select a.n, a.stream, t.base
     from asked a join (select * from moved union all select * from made) t using (stream)
 ), stored as (
@@ -46,15 +52,34 @@ with writer as materialized (
 )
 select stream, min(version) - 1, array_agg(position order by version) from stored group by stream";
 
+fn moving(names: &Names, then: &str) -> AssertSqlSafe<String> {
+    AssertSqlSafe(fill(names, &[MOVE, then].concat().replace("{WRITING}", &WRITING.to_string())))
+}
+
+/// Moves streams to the versions that they will have when their events are stored; gives those that they had.
+pub(super) async fn place(
+    names: &Names,
+    connection: &mut PgConnection,
+    appends: &[Append<'_>],
+    notify: bool,
+) -> Result<HashMap<String, i64>> {
+    let query = sqlx::query_as(moving(names, BASES))
+        .bind(appends.iter().map(|a| a.stream).collect::<Vec<_>>())
+        .bind(appends.iter().map(|a| a.expected.map(|version| version as i64)).collect::<Vec<_>>())
+        .bind(appends.iter().map(|a| a.events.len() as i64).collect::<Vec<_>>())
+        .bind(notify);
+    let bases = query.fetch_all(connection).await.map_err(|error| typed("append", error))?;
+    Ok(bases.into_iter().collect())
+}
+
 pub(super) async fn append(
     names: &Names,
     connection: &mut PgConnection,
     appends: &[Append<'_>],
     notify: bool,
 ) -> Result<Vec<Option<Placed>>> {
-    let sql = fill(names, &APPEND.replace("{WRITING}", &WRITING.to_string()));
     let columns = Columns::of(appends);
-    let query = sqlx::query_as::<_, (String, i64, Vec<i64>)>(AssertSqlSafe(sql))
+    let query = sqlx::query_as::<_, (String, i64, Vec<i64>)>(moving(names, STORE))
         .bind(appends.iter().map(|a| a.stream).collect::<Vec<_>>())
         .bind(appends.iter().map(|a| a.expected.map(|version| version as i64)).collect::<Vec<_>>())
         .bind(appends.iter().map(|a| a.events.len() as i64).collect::<Vec<_>>())

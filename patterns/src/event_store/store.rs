@@ -43,6 +43,11 @@ pub trait Store: Debug + Clone + Send + Sync + 'static {
         notify: bool,
     ) -> Result<Vec<Option<Placed>>>;
 
+    /// How many transactions of one appender may be under way at once; their streams are distinct.
+    fn writers(&self) -> usize {
+        1
+    }
+
     /// What is known of a stream.
     async fn head(&self, connection: &mut Connection<Self>, stream: &str) -> Result<Option<Head>>;
 

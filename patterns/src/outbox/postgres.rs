@@ -99,15 +99,21 @@ impl Store for Postgres {
             SILENT.as_millis()
         );
         let mut transaction = self.begin(AssertSqlSafe(begin)).await?;
-        let lock = sqlx::query_scalar("select pg_try_advisory_xact_lock($1, $2)")
-            .bind(self.class("lane"))
-            .bind(i32::from(lane));
-        // A statement of its own: what the next one sees begins after the lock, so with all that the last relay left.
-        if !lock.fetch_one(&mut *transaction).await.map_err(failed)? {
+        let lock = self.outbox(
+            "select pg_try_advisory_xact_lock($1, $2),
+                    exists (select 1 from {outbox_quarantine} where lane = $2 and retry)",
+        );
+        let lock = sqlx::query_as::<_, (bool, bool)>(lock).bind(self.class("lane")).bind(i32::from(lane));
+        // A statement of its own: what the next one sees begins after the lock, so with all that the last relay left. What
+        // was marked for a retry just now is seen the next time: polling finds its lane.
+        let (locked, retry) = lock.fetch_one(&mut *transaction).await.map_err(failed)?;
+        if !locked {
             return Ok(None);
         }
         let mut batch = PostgresBatch { database: self.clone(), lane, transaction, rows: Vec::new() };
-        batch.release().await?;
+        if retry {
+            batch.release().await?;
+        }
         batch.take(limit).await?;
         Ok(Some(batch).filter(|batch| !batch.rows.is_empty()))
     }

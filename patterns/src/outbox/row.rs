@@ -109,7 +109,6 @@ impl Row {
     }
 
     /// What it takes of the memory, about.
-    #[cfg(feature = "sqlite")]
     pub(crate) fn size(&self) -> usize {
         self.payload.len() + self.attributes.as_ref().map_or(0, String::len) + 200
     }

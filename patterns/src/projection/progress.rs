@@ -1,17 +1,17 @@
 //! What a projector has done.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
 
 use anybroker_core::Error;
+
+use crate::failures::Failures;
 
 /// Counts of a projector, readable while it runs.
 #[derive(Debug, Default)]
 pub struct Progress {
     applied: AtomicU64,
     parked: AtomicU64,
-    failures: AtomicU64,
-    last_failure: Mutex<Option<String>>,
+    failures: Failures,
 }
 
 impl Progress {
@@ -27,12 +27,12 @@ impl Progress {
 
     /// Batches that were rolled back, and are tried again.
     pub fn failures(&self) -> u64 {
-        self.failures.load(Ordering::Relaxed)
+        self.failures.count()
     }
 
     /// Why the last of these failed.
     pub fn last_failure(&self) -> Option<String> {
-        self.last_failure.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.failures.last()
     }
 
     pub(super) fn done(&self, applied: usize, parked: usize) {
@@ -42,7 +42,6 @@ impl Progress {
 
     pub(super) fn failed(&self, name: &str, error: &Error) {
         tracing::warn!(projection = name, %error, "projecting failed; trying again");
-        self.failures.fetch_add(1, Ordering::Relaxed);
-        *self.last_failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.to_string());
+        self.failures.add(error.to_string());
     }
 }

@@ -110,13 +110,18 @@ where
         }
         let handled = self.inner.call(readable);
         Box::pin(async move {
-            let outcomes: Outcomes = handled.await.map_err(Into::into)?.into();
-            let mut each = outcomes.each(count).into_iter();
-            let merged = failed.into_iter().map(|failure| match failure {
-                Some(failure) => Err(failure),
-                None => each.next().unwrap_or(Ok(())),
-            });
-            Ok(merged.collect::<Vec<_>>().into())
+            let outcomes = handled.await.map_err(Into::into)?.into();
+            Ok(merge(failed, outcomes, count))
         })
     }
+}
+
+/// One outcome a message: those that failed before have theirs, and `count` others are in `outcomes`.
+pub(super) fn merge(failed: Vec<Option<Failure>>, outcomes: Outcomes, count: usize) -> Outcomes {
+    let mut each = outcomes.each(count).into_iter();
+    let merged = failed.into_iter().map(|failure| match failure {
+        Some(failure) => Err(failure),
+        None => each.next().unwrap_or(Ok(())),
+    });
+    merged.collect::<Vec<_>>().into()
 }

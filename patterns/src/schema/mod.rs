@@ -4,7 +4,9 @@
 //! - [`Upcasters`] bring old data to the newest version: in the event store, as a layer around a worker's handlers, and by
 //!   [`Upcasters::event`] wherever a record is read. A message that is replayed from a dead letter still has the version
 //!   that it was published with, and arrives upcast like any other.
-//! - A [`Registry`] keeps the JSON Schema of every version, by default as a [`Directory`] of files beside the code.
+//! - A [`Registry`] keeps the JSON Schema of every version, by default as a [`Directory`] of files beside the code; with the
+//!   feature `schema-registry` also on a server that speaks Confluent's protocol (`ConfluentRegistry`), whose ids frame
+//!   payloads for other clients of it (`Framing`).
 //! - [`Check`] finds out whether what one version writes another can read: [`backward`](Check::backward),
 //!   [`forward`](Check::forward) or [`full`](Check::full), over the last N versions.
 //! - [`Directory::golden`] keeps payloads of every version and proves in a test that today's program reads them all.
@@ -45,6 +47,8 @@
 //! ```
 
 mod compatibility;
+#[cfg(feature = "schema-registry")]
+mod confluent;
 mod directory;
 mod golden;
 mod layer;
@@ -53,6 +57,11 @@ mod registry;
 mod upcasters;
 
 pub use compatibility::{Changed, Check, Compared, Direction, Finding, Report, Rule, Verdict};
+#[cfg(feature = "schema-registry")]
+pub use confluent::{
+    ConfluentConfig, ConfluentRegistry, FrameError, Framing, Judged, Level, Login, Registration, Unframing,
+    frame, unframe,
+};
 pub use directory::Directory;
 pub use golden::{Golden, GoldenError, Unreadable};
 pub use layer::Upcasting;

@@ -91,6 +91,48 @@ pub enum RegistryError {
         /// What is wrong with it.
         reason: String,
     },
+    /// A server does not take a version: by its compatibility level, what was published is not read, or the other way round.
+    #[error(
+        "{event_type} version {version} is refused by {place}: {reason}; change it so that both read each other, or have \
+         the type's compatibility level changed there"
+    )]
+    Incompatible {
+        /// The event's type.
+        event_type: String,
+        /// Its version.
+        version: u32,
+        /// The server.
+        place: String,
+        /// What it says.
+        reason: String,
+    },
+    /// A server has no such schema.
+    #[error(
+        "no schema has the id {id} on {place}: it was registered with another server, or this one lost it; nothing that \
+         was published with it can be read without"
+    )]
+    Unknown {
+        /// The id.
+        id: u32,
+        /// The server.
+        place: String,
+    },
+    /// A version is not registered.
+    #[error(
+        "{event_type} version {version} is not registered on {place}; register it first, by `register` or \
+         `anybroker schema register`"
+    )]
+    NotRegistered {
+        /// The event's type.
+        event_type: String,
+        /// Its version.
+        version: u32,
+        /// The server.
+        place: String,
+    },
+    /// A server could not be asked, or failed.
+    #[error(transparent)]
+    Server(#[from] Error),
     /// The file system.
     #[error("{}: {source}", path.display())]
     Io {
@@ -107,7 +149,12 @@ fn lines(differences: &[Difference]) -> String {
 
 impl From<RegistryError> for Error {
     fn from(error: RegistryError) -> Self {
+        let error = match error {
+            RegistryError::Server(own) => return own,
+            other => other,
+        };
         let kind = match &error {
+            RegistryError::Unknown { .. } | RegistryError::NotRegistered { .. } => Kind::NotFound,
             RegistryError::Io { source, .. } if source.kind() == std::io::ErrorKind::NotFound => {
                 Kind::NotFound
             }
@@ -120,7 +167,8 @@ impl From<RegistryError> for Error {
     }
 }
 
-/// Keeps schemas. [`Directory`](super::Directory) is the default.
+/// Keeps schemas. [`Directory`](super::Directory) is the default; a server is the other that is here, with the feature
+/// `schema-registry`.
 ///
 /// # For implementors
 /// What was registered never changes; registering the same again is no error, and compares the documents as JSON.

@@ -11,6 +11,8 @@ on_both!(
     several_streams_in_one_transaction_or_none,
     a_conflict_leaves_the_transaction_usable,
     everything_of_an_event_comes_back,
+    many_events_are_stored_as_few_are,
+    a_conflict_of_many_events_leaves_the_transaction_usable,
     of_many_at_once_one_wins,
     names_that_no_column_holds_are_refused,
     an_archived_stream_takes_nothing,
@@ -156,4 +158,52 @@ async fn an_archived_stream_takes_nothing<D: Store>(store: EventStore<D>) {
     assert_eq!(store.append(&mut t, "s", Expected::Version(2), &[event("c")]).await.unwrap().version, 3);
     t.commit().await.unwrap();
     assert!(store.read("s", 1, 10).await.unwrap().archived.is_none());
+}
+
+/// So many go another way in PostgreSQL.
+const MANY: usize = 300;
+
+async fn many_events_are_stored_as_few_are<D: Store>(store: EventStore<D>) {
+    let events: Vec<_> = (0..MANY)
+        .map(|at| {
+            let mut event = event("kind").with_id(uuid::Uuid::from_u128(at as u128));
+            event.schema_version = at as u32;
+            event.data = vec![at as u8; at * 20].into();
+            match at % 4 {
+                0 => event.by("ann \u{1f600} \t\n\\N"),
+                1 => event.correlated("c").caused_by(""),
+                2 => event.with_header("h", "\0").at(UNIX_EPOCH - Duration::from_micros(at as u64)),
+                _ => event,
+            }
+        })
+        .collect();
+    let mut t = store.begin().await.unwrap();
+    for event in &events {
+        store.append(&mut t, "few", Expected::Any, std::slice::from_ref(event)).await.unwrap();
+    }
+    let first = store.append(&mut t, "many", Expected::NoStream, &events).await.unwrap();
+    let second = store.append(&mut t, "many", Expected::Version(first.version), &events).await.unwrap();
+    t.commit().await.unwrap();
+    let few = store.read("few", 1, MANY).await.unwrap().events;
+    let many = store.read("many", 1, 3 * MANY).await.unwrap().events;
+    assert_eq!((first.version, second.version), (MANY as u64, 2 * MANY as u64));
+    assert_eq!((many[MANY - 1].position, many[2 * MANY - 1].position), (first.position, second.position));
+    assert!(many.is_sorted_by_key(|event| event.position) && many.is_sorted_by_key(|event| event.version));
+    for (many, few) in many.chunks(MANY).flat_map(|part| part.iter().zip(&few)) {
+        assert_eq!((&many.event_type, many.schema_version), (&few.event_type, few.schema_version));
+        assert_eq!((&many.data, &many.metadata), (&few.data, &few.metadata));
+    }
+}
+
+async fn a_conflict_of_many_events_leaves_the_transaction_usable<D: Store>(store: EventStore<D>) {
+    let events = vec![event("e"); MANY];
+    let mut t = store.begin().await.unwrap();
+    store.append(&mut t, "s", Expected::NoStream, &events).await.unwrap();
+    for expected in [Expected::NoStream, Expected::Version(7)] {
+        let refused = store.append(&mut t, "s", expected, &events).await;
+        assert!(matches!(refused, Err(AppendError::Conflict { actual, .. }) if actual == MANY as u64));
+    }
+    store.append(&mut t, "s", Expected::Version(MANY as u64), &events).await.unwrap();
+    t.commit().await.unwrap();
+    assert_eq!(store.read("s", 1, 1).await.unwrap().version, 2 * MANY as u64);
 }

@@ -11,6 +11,7 @@ on_both!(
     appends_that_follow_on_each_other_go_together,
     many_tasks_append_and_nothing_is_lost,
     one_that_cannot_be_stored_spoils_no_other,
+    transactions_side_by_side_keep_every_stream_in_order,
     closing_waits_for_what_was_taken,
 );
 
@@ -92,10 +93,15 @@ async fn one_that_cannot_be_stored_spoils_no_other<D: Raw>(store: EventStore<D>)
     let appender = store.appender(AppenderOptions::default());
     let back = "update anybroker_event_streams set version = 1 where stream = 'broken'";
     store.database().raw(back).await.unwrap();
-    let append = |stream: &'static str| appender.append(stream, Expected::Any, vec![event("e")]);
-    let (a, broken, b) = tokio::join!(append("a"), append("broken"), append("b"));
-    assert!(matches!(broken, Err(AppendError::Failed(_))), "{broken:?}");
-    assert_eq!((a.unwrap().version, b.unwrap().version), (1, 1));
+    let append =
+        |stream: &'static str, count| appender.append(stream, Expected::Any, vec![event("e"); count]);
+    let mut version = 0;
+    for count in [1, 200] {
+        let (a, broken, b) = tokio::join!(append("a", count), append("broken", 1), append("b", count));
+        assert!(matches!(broken, Err(AppendError::Failed(_))), "{broken:?}");
+        version += count as u64;
+        assert_eq!((a.unwrap().version, b.unwrap().version), (version, version));
+    }
 }
 
 async fn closing_waits_for_what_was_taken<D: Store>(store: EventStore<D>) {
@@ -113,4 +119,34 @@ async fn closing_waits_for_what_was_taken<D: Store>(store: EventStore<D>) {
     }
     Arc::into_inner(appender).unwrap().close().await;
     assert_eq!(follow(&mut store.subscribe(0), 30).await.len(), 30);
+}
+
+async fn transactions_side_by_side_keep_every_stream_in_order<D: Store>(store: EventStore<D>) {
+    const TASKS: usize = 300;
+    let options = AppenderOptions { events: 120, ..AppenderOptions::default() };
+    let appender = Arc::new(store.appender(options));
+    for task in 0..TASKS {
+        let appender = appender.clone();
+        tokio::spawn(async move {
+            // Two tasks share a stream.
+            let (stream, mut version, mut stored) = (format!("s{}", task / 2), 0, 0);
+            while stored < 5 {
+                let events = vec![event("e"); 3];
+                match appender.append(stream.as_str(), Expected::Version(version), events).await {
+                    Ok(appended) => (version, stored) = (appended.version, stored + 1),
+                    Err(AppendError::Conflict { actual, .. }) => version = actual,
+                    Err(error) => panic!("{error}"),
+                }
+            }
+        });
+    }
+    // While they append.
+    let all = follow(&mut store.subscribe(0), TASKS * 5 * 3).await;
+    let mut versions = std::collections::HashMap::<_, u64>::new();
+    for event in &all {
+        let version = versions.entry(&event.stream).or_default();
+        *version += 1;
+        assert_eq!(event.version, *version, "{}", event.place());
+    }
+    assert!(all.is_sorted_by_key(|event| event.position));
 }

@@ -74,3 +74,32 @@ async fn an_undecodable_row_is_named<D: Raw>(store: EventStore<D>) {
     let error = store.fold("s", 1, At::Latest, (), |_, _| Ok(())).await.unwrap_err().to_string();
     assert!(error.contains("event 2 of stream `s` is missing"), "{error}");
 }
+
+/// A role of its own, which may use the tables and nothing else.
+#[tokio::test]
+async fn rights_to_the_tables_are_enough_and_rows_must_not_be_hidden() {
+    schema(|database| async move {
+        database.migrate().await.unwrap();
+        let role = format!("role_{}", uuid::Uuid::now_v7().simple());
+        let grant = format!(
+            "create role {role}; grant {role} to current_user; \
+             do $$ begin execute format('grant usage on schema %I to {role}', current_schema()); \
+             execute format('grant select, insert, update on all tables in schema %I to {role}', current_schema()); end $$"
+        );
+        database.raw(&grant).await.unwrap();
+        let options = (*database.pool().connect_options()).clone().options([("role", &role)]);
+        let pool = sqlx::postgres::PgPoolOptions::new().connect_with(options).await.unwrap();
+        let limited = anybroker_patterns::database::Postgres::new(pool);
+        let store = EventStore::open(limited.clone()).await.unwrap();
+        put(&store, "s", &["a"]).await;
+        put(&store, "s", &["b"; 300]).await;
+        let hide = "alter table anybroker_events enable row level security";
+        database.raw(hide).await.unwrap();
+        let error = EventStore::open(limited.clone()).await.unwrap_err();
+        assert_eq!(error.kind(), Kind::Unsupported, "{error}");
+        assert!(EventStore::open(database.clone()).await.is_ok(), "the owner sees all");
+        limited.pool().close().await;
+        database.raw(&format!("drop owned by {role}; drop role {role}")).await.unwrap();
+    })
+    .await;
+}

@@ -297,3 +297,30 @@ async fn a_savepoint_that_is_rolled_back_is_a_gap() {
     })
     .await;
 }
+
+/// Many events take another way into the table than few; their order is the same.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_events_at_once_fall_into_no_trap() {
+    const MANY: usize = 300;
+    postgres(|store| async move {
+        let many = |name: &str| vec![event(name); MANY];
+        let (mut first, mut second, mut third) =
+            (begin(&store).await, begin(&store).await, begin(&store).await);
+        store.append(&mut first, "a", Expected::NoStream, &many("low")).await.unwrap();
+        store.append(&mut third, "c", Expected::NoStream, &many("gone")).await.unwrap();
+        store.append(&mut second, "b", Expected::NoStream, &many("high")).await.unwrap();
+        second.commit().await.unwrap();
+        let mut subscription = store.subscribe(0);
+        let early = tokio::time::timeout(Duration::from_millis(100), subscription.next_batch()).await;
+        assert!(early.is_err(), "{early:?}");
+        first.commit().await.unwrap();
+        third.rollback().await.unwrap();
+        let all = follow(&mut subscription, 2 * MANY).await;
+        assert!(all.is_sorted_by_key(|event| event.position));
+        let low = all.iter().take_while(|event| event.event_type == "low").count();
+        let high = all.iter().filter(|event| event.event_type == "high").count();
+        assert_eq!((low, high), (MANY, MANY));
+        assert!(all.iter().zip((1..=MANY as u64).cycle()).all(|(event, version)| event.version == version));
+    })
+    .await;
+}

@@ -8,7 +8,7 @@
 
 mod crash;
 #[path = "../support/mod.rs"]
-#[allow(dead_code)]
+#[allow(dead_code, reason = "not every test uses all of the helpers")]
 mod support;
 
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -1,4 +1,4 @@
-//! The brokers there are, and the database that stands beside them. Another one is one more file here, one line in [`ALL`], and a service of its name in
+//! The brokers there are, and the database and the registry of schemas that stand beside them. Another one is one more file here, one line in [`ALL`], and a service of its name in
 //! `compose.yaml`.
 
 mod elasticmq;
@@ -11,6 +11,7 @@ mod pulsar;
 mod rabbit;
 mod rabbitmq;
 mod rabbitmq4;
+mod registry;
 
 use std::{collections::BTreeMap, path::Path, process::Command};
 
@@ -33,6 +34,7 @@ pub(crate) const ALL: &[&dyn LocalBroker] = &[
     &elasticmq::ElasticMq,
     &pulsar::Pulsar,
     &postgres::Postgres,
+    &registry::Registry,
 ];
 
 /// One kind of broker: how to get it, start it, and ask it whether it is ready. Everything else (processes,
@@ -42,7 +44,7 @@ pub(crate) trait LocalBroker: Send + Sync {
     /// As commands take it, and as `compose.yaml` names its service.
     fn name(&self) -> &'static str;
 
-    /// False for a database: it is started, broken and stopped like a broker, but no messages go through it.
+    /// False for a database and a registry of schemas: it is started, broken and stopped like a broker, but no messages go through it.
     fn is_broker(&self) -> bool {
         true
     }
@@ -125,7 +127,7 @@ mod tests {
         };
         assert_eq!(
             names(named(&[]).unwrap()),
-            ["kafka", "rabbitmq", "rabbitmq4", "nats", "elasticmq", "pulsar", "postgres"]
+            ["kafka", "rabbitmq", "rabbitmq4", "nats", "elasticmq", "pulsar", "postgres", "registry"]
         );
         assert_eq!(names(named(&["rabbitmq", "rabbitmq"]).unwrap()), ["rabbitmq"]);
     }
@@ -135,7 +137,7 @@ mod tests {
         let text = named(&["kafak"]).err().unwrap().to_string();
         assert_eq!(
             text,
-            "there is no local broker `kafak`; there are: kafka, rabbitmq, rabbitmq4, nats, elasticmq, pulsar, postgres"
+            "there is no local broker `kafak`; there are: kafka, rabbitmq, rabbitmq4, nats, elasticmq, pulsar, postgres, registry"
         );
     }
 

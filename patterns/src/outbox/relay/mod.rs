@@ -18,9 +18,9 @@ use publishing::Publishers;
 /// How a relay works.
 #[derive(Clone, Debug)]
 pub struct RelayOptions {
-    /// The most lanes in work at once; each takes one of the database's connections. 4 by default. There are 16, and more at
-    /// once shorten how long a message waits: on PostgreSQL, at a tenth of the most, p99 was halved by 16. SQLite has one
-    /// writer at a time.
+    /// The most lanes in work at once; each takes one of the database's connections. 8 by default: half of those that
+    /// [`Postgres::connect`](crate::database::Postgres::connect) opens. PostgreSQL has 16 lanes, and more at once shorten how
+    /// long a message waits. SQLite has one.
     pub lanes: usize,
     /// The most rows of a batch, 2,000 by default. After a crash so many may be published again, of each lane.
     pub batch: u32,
@@ -36,7 +36,7 @@ pub struct RelayOptions {
 impl Default for RelayOptions {
     fn default() -> Self {
         RelayOptions {
-            lanes: 4,
+            lanes: 8,
             batch: 2_000,
             batch_bytes: 8 << 20,
             requirements: Requirements::new(),

@@ -1,7 +1,8 @@
 //! What a relay has done.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+
+use crate::failures::Failures;
 
 /// Counts of a relay, readable while it runs.
 #[derive(Debug, Default)]
@@ -9,8 +10,7 @@ pub struct Progress {
     published: AtomicU64,
     duplicates: AtomicU64,
     quarantined: AtomicU64,
-    failures: AtomicU64,
-    last_failure: Mutex<Option<String>>,
+    failures: Failures,
 }
 
 impl Progress {
@@ -31,12 +31,12 @@ impl Progress {
 
     /// Batches that were not published or not removed completely, and are tried again.
     pub fn failures(&self) -> u64 {
-        self.failures.load(Ordering::Relaxed)
+        self.failures.count()
     }
 
     /// Why the last of these failed.
     pub fn last_failure(&self) -> Option<String> {
-        self.last_failure.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.failures.last()
     }
 
     pub(super) fn done(&self, published: usize, duplicates: usize, quarantined: usize) {
@@ -46,7 +46,6 @@ impl Progress {
     }
 
     pub(super) fn failed(&self, why: String) {
-        self.failures.fetch_add(1, Ordering::Relaxed);
-        *self.last_failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(why);
+        self.failures.add(why);
     }
 }

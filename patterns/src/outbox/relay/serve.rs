@@ -20,6 +20,8 @@ const SIGN_OF_LIFE: Duration = Duration::from_secs(1);
 enum Served {
     /// There may be more of it.
     More,
+    /// That was all, when it was taken.
+    Drained,
     /// There is nothing left, or another relay has it.
     Empty,
     /// Some of it is to be tried again.
@@ -41,7 +43,7 @@ impl<S: Store> Relay<S> {
         let mut stop = std::pin::pin!(stop);
         let mut lanes = Lanes::default();
         let mut running = JoinSet::new();
-        let mut wakes = relay.listen().await;
+        let (listening, mut wakes) = relay.listen().await;
         let mut tick = tokio::time::interval(relay.poll());
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -56,6 +58,11 @@ impl<S: Store> Relay<S> {
                 Some(served) = running.join_next_with_id(), if !running.is_empty() => {
                     let (task, served) = served.map_or_else(|error| (error.id(), None), |(id, it)| (id, Some(it)));
                     let Some(lane) = lanes.ended(task) else { continue };
+                    // What came since then, nobody tells a relay that does not listen.
+                    let served = match served {
+                        Some(Served::Drained) if !listening => Some(Served::More),
+                        served => served,
+                    };
                     relay.served(&mut lanes, lane, served);
                 }
                 Some(lane) = wakes.next() => lanes.due(lane),
@@ -82,7 +89,7 @@ impl<S: Store> Relay<S> {
         for lane in self.store.waiting().await? {
             loop {
                 match self.serve(lane).await {
-                    Served::More => {}
+                    Served::More | Served::Drained => {}
                     Served::Empty => break,
                     Served::Failed(error) => return Err(error),
                 }
@@ -97,6 +104,7 @@ impl<S: Store> Relay<S> {
                 lanes.succeeded(lane);
                 lanes.due(lane);
             }
+            Some(Served::Drained) => lanes.succeeded(lane),
             Some(Served::Empty) => {}
             Some(Served::Failed(error)) => {
                 self.failed(&error);
@@ -114,13 +122,13 @@ impl<S: Store> Relay<S> {
         self.progress.failed(error.to_string());
     }
 
-    /// What wakes the relay; nothing if the database tells nobody.
-    async fn listen(&self) -> BoxStream<'static, u16> {
+    /// What wakes the relay, and whether it does; nothing if the database tells nobody.
+    async fn listen(&self) -> (bool, BoxStream<'static, u16>) {
         match self.store.wakes().await {
-            Ok(wakes) => wakes.chain(futures::stream::pending()).boxed(),
+            Ok(wakes) => (true, wakes.chain(futures::stream::pending()).boxed()),
             Err(error) => {
                 tracing::debug!(%error, "nothing wakes the relay; it polls");
-                futures::stream::pending().boxed()
+                (false, futures::stream::pending().boxed())
             }
         }
     }
@@ -134,6 +142,8 @@ impl<S: Store> Relay<S> {
             Err(error) => return Served::Failed(error),
         };
         let rows = batch.rows();
+        let bytes: usize = rows.iter().map(|taken| taken.row.size()).sum();
+        let full = rows.len() >= limit.rows as usize || bytes as u64 >= limit.bytes;
         let mut publishing = std::pin::pin!(self.publishers.publish(rows));
         let (finished, failure) = loop {
             tokio::select! {
@@ -145,12 +155,14 @@ impl<S: Store> Relay<S> {
                 }
             }
         };
+        let more = full || !finished.back.is_empty();
         if let Err(error) = batch.finish(finished).await {
             return Served::Failed(error);
         }
         match failure {
             Some(error) => Served::Failed(error),
-            None => Served::More,
+            None if more => Served::More,
+            None => Served::Drained,
         }
     }
 }

@@ -1,15 +1,15 @@
 //! What a runner has done.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+
+use crate::failures::Failures;
 
 /// Counts of a runner, readable while it runs.
 #[derive(Debug, Default)]
 pub struct Progress {
     ended: AtomicU64,
     parked: AtomicU64,
-    failures: AtomicU64,
-    last_failure: Mutex<Option<String>>,
+    failures: Failures,
 }
 
 impl Progress {
@@ -25,12 +25,12 @@ impl Progress {
 
     /// How often the database failed, or another runner took an instance over.
     pub fn failures(&self) -> u64 {
-        self.failures.load(Ordering::Relaxed)
+        self.failures.count()
     }
 
     /// Why, the last time.
     pub fn last_failure(&self) -> Option<String> {
-        self.last_failure.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.failures.last()
     }
 
     pub(super) fn count_ended(&self) {
@@ -42,7 +42,6 @@ impl Progress {
     }
 
     pub(super) fn failed(&self, why: String) {
-        self.failures.fetch_add(1, Ordering::Relaxed);
-        *self.last_failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(why);
+        self.failures.add(why);
     }
 }
