@@ -3,8 +3,8 @@
 use clap::{ArgAction, Parser, Subcommand, ValueEnum};
 
 use crate::commands::{
-    brokers, catalogue, check, completions, conform, dead_letters, doctor, groups, guarantees, lag, migrate,
-    outbox, profiles, projection, publish, relay, report, saga, schema, subscribe, topics,
+    bench, brokers, catalogue, check, completions, conform, dead_letters, doctor, groups, guarantees, lag,
+    migrate, outbox, profiles, projection, publish, relay, report, saga, schema, subscribe, topics,
 };
 use crate::place::Place;
 
@@ -78,6 +78,8 @@ pub(crate) enum Command {
     Profiles(profiles::Args),
     /// Prove on a broker that it keeps what it promises, under faults.
     Conform(conform::Args),
+    /// Measure a broker beside hand-written code and other libraries.
+    Bench(bench::Args),
     /// Put the reports of several conformance runs into one.
     Report(report::Args),
     /// Check a recorded history against the properties that it promises.
@@ -101,6 +103,7 @@ impl Command {
             Command::Dlq(args) => Some(args.command.place()),
             Command::Doctor(args) => Some(&args.url),
             Command::Relay(args) => Some(&args.url),
+            Command::Bench(args) => Some(&args.url),
             Command::Conform(args) => args.url.as_ref(),
             Command::Report(_)
             | Command::Profiles(_)

@@ -41,6 +41,7 @@ fn run(cli: Cli) -> Result<Done, Failure> {
     log::start(cli.verbose)?;
     match cli.command {
         Command::Report(args) => commands::report::run(args),
+        Command::Bench(args) => commands::bench::run(args),
         Command::Check(args) => commands::check::run(args),
         Command::Completions(args) => commands::completions::run(args),
         Command::Profiles(args) => commands::profiles::run(args),

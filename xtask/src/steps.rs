@@ -37,6 +37,10 @@ const FEATURES: [&str; 14] = [
     "schema-registry",
 ];
 
+/// A workspace of its own, which the others leave out. Its third-party crates are those of this one, in the same place.
+const BENCH: &str =
+    "clippy --manifest-path bench/Cargo.toml --target-dir target --all-targets -- -D warnings";
+
 pub(crate) fn test(options: &TestOptions) -> ExitCode {
     let mut summary = Summary::new(options.only.clone());
     let none = Environment::new();
@@ -45,6 +49,7 @@ pub(crate) fn test(options: &TestOptions) -> ExitCode {
     }
     summary.step("format", || cargo("fmt --all --check", &none));
     summary.step("lints", || cargo("clippy --workspace --all-targets -- -D warnings", &none));
+    summary.step("lints, bench", || cargo(BENCH, &none));
     builds("no features", "", &mut summary);
     FEATURES.iter().for_each(|feature| builds(&format!("feature {feature}"), feature, &mut summary));
     builds("all features", &FEATURES.join(","), &mut summary);

@@ -1,5 +1,6 @@
 //! One file or folder for each command.
 
+pub(crate) mod bench;
 pub(crate) mod brokers;
 pub(crate) mod catalogue;
 pub(crate) mod check;

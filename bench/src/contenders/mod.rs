@@ -1,0 +1,62 @@
+//! Who is compared, broker by broker.
+
+mod kafka;
+mod nats;
+mod ours;
+
+use std::time::Duration;
+
+use crate::Result;
+use crate::contender::Contender;
+
+/// A broker as the harness sees it.
+pub struct Field {
+    pub name: &'static str,
+    /// Settings that are the same for all.
+    pub settings: &'static str,
+    pub contenders: Vec<Contender>,
+    /// It keeps what was consumed: one filled topic serves every round.
+    pub keeps: bool,
+    /// It is in the process.
+    pub embedded: bool,
+    /// Messages of a round of small payloads, unless told otherwise.
+    pub messages: u64,
+}
+
+/// How long one round of one contender may take.
+pub const DEADLINE: Duration = Duration::from_secs(180);
+
+/// The broker that a URL names.
+///
+/// # Errors
+/// If there are no contenders for it.
+pub fn field(url: &str) -> Result<Field> {
+    let scheme = url.split_once(':').map_or(url, |(scheme, _)| scheme);
+    match scheme {
+        "memory" => Ok(Field {
+            name: "memory",
+            settings: "in the process; nothing to compare with but itself",
+            contenders: vec![ours::BATCH, ours::ONE_BY_ONE, ours::NATURAL],
+            keeps: false,
+            embedded: true,
+            messages: 1_000_000,
+        }),
+        "kafka" => Ok(Field {
+            name: "kafka",
+            settings: kafka::SETTINGS,
+            contenders: [&[ours::BATCH, ours::NATURAL], kafka::RAW].concat(),
+            keeps: true,
+            embedded: false,
+            messages: 200_000,
+        }),
+        "nats" => Ok(Field {
+            name: "NATS JetStream",
+            settings: nats::SETTINGS,
+            contenders: [&[ours::BATCH, ours::NATURAL], nats::RAW].concat(),
+            keeps: true,
+            embedded: false,
+            messages: 100_000,
+        }),
+        _ => Err(format!("nothing is measured on `{scheme}`: it is memory, kafka or nats").into()),
+    }
+}

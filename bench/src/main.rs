@@ -1,0 +1,144 @@
+//! `anybroker-bench URL`.
+
+use std::io::Read;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anybroker_bench::Result;
+use anybroker_bench::contenders::field;
+use anybroker_bench::harness::{self, Options, allocations::Counting};
+use anybroker_bench::progress::Progress;
+use anybroker_bench::report::Report;
+use anybroker_bench::task::Operation;
+use clap::Parser;
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// Measures anybroker beside hand-written clients, and beside other libraries, on one broker.
+///
+/// Rounds are interleaved, each in a process of its own. Only the ratios of one run mean anything: another machine, or the same one
+/// with something else running, gives other figures.
+#[derive(Debug, Parser)]
+#[command(name = "anybroker-bench", version)]
+struct Args {
+    /// The broker's URL.
+    #[arg(env = "ANYBROKER_URL", hide_env_values = true)]
+    url: Option<String>,
+    /// What is measured; all of it that the broker has, unless stated.
+    #[arg(long, value_enum, value_delimiter = ',')]
+    operation: Vec<Operation>,
+    /// Payload bytes.
+    #[arg(long, value_delimiter = ',', default_values_t = [128, 1024, 16384])]
+    size: Vec<usize>,
+    /// Rounds of each contender.
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
+    rounds: u32,
+    /// Messages of a round; the naive loops do a hundredth.
+    #[arg(long)]
+    messages: Option<u64>,
+    /// Keys, in turn.
+    #[arg(long, default_value_t = 100)]
+    keys: u32,
+    /// Partitions of the topic.
+    #[arg(long, default_value_t = 4)]
+    partitions: u32,
+    /// Messages that a consumer may hold.
+    #[arg(long, default_value_t = 1_000)]
+    prefetch: usize,
+    /// Messages a second when latency is measured.
+    #[arg(long, default_value_t = 1_000)]
+    rate: u64,
+    /// Seconds of a round when latency is measured.
+    #[arg(long, default_value_t = 10)]
+    seconds: u64,
+    /// Only contenders whose name contains one of these.
+    #[arg(long, value_delimiter = ',')]
+    only: Vec<String>,
+    /// Other libraries as well.
+    #[arg(long)]
+    peers: bool,
+    /// Writes a page with plots.
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
+    /// How to print.
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+    /// Runs one round, whose task is on standard input.
+    #[arg(long, hide = true)]
+    child: bool,
+}
+
+#[derive(Clone, Copy, Debug, Default, clap::ValueEnum)]
+enum Format {
+    /// A table.
+    #[default]
+    Human,
+    /// One JSON document.
+    Json,
+}
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let done = runtime.map_err(Into::into).and_then(|runtime| {
+        let done = runtime.block_on(async { if args.child { child().await } else { parent(args).await } });
+        // What a contender left running is no reason to wait.
+        runtime.shutdown_background();
+        done
+    });
+    match done {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+async fn child() -> Result<bool> {
+    let mut task = String::new();
+    std::io::stdin().read_to_string(&mut task)?;
+    let figures = harness::run_child(serde_json::from_str(&task)?).await?;
+    println!("{}", serde_json::to_string(&figures)?);
+    Ok(true)
+}
+
+/// Whether every contender could be measured.
+async fn parent(args: Args) -> Result<bool> {
+    let url = args.url.clone().ok_or("name the broker: anybroker-bench URL")?;
+    if args.peers {
+        return Err("built without peers: build it with --features peers".into());
+    }
+    let field = field(&url)?;
+    let all = if field.embedded {
+        vec![Operation::Publish, Operation::Consume, Operation::Through]
+    } else {
+        vec![Operation::Publish, Operation::Consume, Operation::Latency]
+    };
+    let options = Options {
+        url,
+        operations: if args.operation.is_empty() { all } else { args.operation },
+        sizes: args.size,
+        rounds: args.rounds,
+        messages: args.messages,
+        keys: args.keys,
+        partitions: args.partitions,
+        prefetch: args.prefetch,
+        rate: args.rate.max(1),
+        seconds: args.seconds.max(1),
+        only: args.only,
+    };
+    let progress = Progress::start();
+    let report: Report = harness::run(&options, &field, &progress).await?;
+    progress.end();
+    if let Some(file) = &args.html {
+        std::fs::write(file, report.html()).map_err(|error| format!("{}: {error}", file.display()))?;
+    }
+    match args.format {
+        Format::Human => print!("{}", report.text()),
+        Format::Json => println!("{}", serde_json::to_string_pretty(&report)?),
+    }
+    Ok(report.rows.iter().all(|row| row.failure.is_none()))
+}

@@ -1,0 +1,118 @@
+//! One child's task: what is done, by whom, and how much of it. The parent writes it, the child reads it.
+
+use anybroker::{Group, Topic};
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use crate::Result;
+
+/// What is measured.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, clap::ValueEnum,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum Operation {
+    /// Publishing as fast as it goes, every message confirmed.
+    Publish,
+    /// Receiving, handling and acknowledging a backlog as fast as it goes.
+    Consume,
+    /// Publishing, receiving and acknowledging in one process, in portions: brokers that are in the process.
+    Through,
+    /// End to end at a fixed rate.
+    Latency,
+}
+
+impl Operation {
+    /// As it is written.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Operation::Publish => "publish",
+            Operation::Consume => "consume",
+            Operation::Through => "through",
+            Operation::Latency => "latency",
+        }
+    }
+}
+
+/// What a child does, and where.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Task {
+    pub url: String,
+    pub contender: String,
+    pub operation: Operation,
+    /// The payload's bytes.
+    pub size: usize,
+    pub messages: u64,
+    pub warm_up: u64,
+    pub topic: String,
+    pub group: String,
+    /// The child fills the topic before it consumes, and deletes it afterwards.
+    pub own_topic: bool,
+    pub keys: u32,
+    pub partitions: u32,
+    pub prefetch: usize,
+    /// Messages a second, of [`Operation::Latency`].
+    pub rate: u64,
+}
+
+impl Task {
+    /// # Errors
+    /// If the name is none.
+    pub fn topic(&self) -> Result<Topic> {
+        Ok(Topic::new(&self.topic)?)
+    }
+
+    /// # Errors
+    /// If the name is none.
+    pub fn group(&self) -> Result<Group> {
+        Ok(Group::new(&self.group)?)
+    }
+
+    /// The messages of this task.
+    pub fn load(&self) -> Load {
+        let keys = (0..self.keys.max(1)).map(|key| Bytes::from(format!("key-{key}")));
+        Load { payload: Bytes::from(vec![0; self.size.max(STAMP)]), keys: keys.collect() }
+    }
+}
+
+/// The bytes at a payload's beginning that say when it was due.
+pub const STAMP: usize = 8;
+
+/// What is published: one payload, which all messages share, and the keys in turn.
+#[derive(Clone)]
+pub struct Load {
+    pub payload: Bytes,
+    pub keys: Vec<Bytes>,
+}
+
+impl Load {
+    /// The key of the message of that number.
+    pub fn key(&self, number: u64) -> &Bytes {
+        &self.keys[(number % self.keys.len() as u64) as usize]
+    }
+
+    /// The message of that number.
+    pub fn item(&self, number: u64) -> Item {
+        Item { key: self.key(number).clone(), payload: self.payload.clone() }
+    }
+
+    /// The message of that number, with a payload of its own that says when it was due.
+    pub fn stamped(&self, number: u64, due: u64) -> Item {
+        let mut payload = self.payload.to_vec();
+        payload[..STAMP].copy_from_slice(&due.to_le_bytes());
+        Item { key: self.key(number).clone(), payload: payload.into() }
+    }
+}
+
+/// A message for a contender.
+#[derive(Clone)]
+pub struct Item {
+    pub key: Bytes,
+    pub payload: Bytes,
+}
+
+impl From<Item> for anybroker::Message {
+    fn from(item: Item) -> Self {
+        anybroker::Message::new(item.payload).with_key(item.key)
+    }
+}
