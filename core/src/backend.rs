@@ -12,6 +12,7 @@ use crate::error::{Error, Kind, Result};
 use crate::guarantees::Guarantees;
 use crate::publisher::{Publisher, PublisherOptions};
 use crate::topic::{Group, Topic, Topology};
+use crate::transaction::{TransactionOptions, TransactionalPublisher};
 
 /// A message broker, connected.
 ///
@@ -40,6 +41,21 @@ pub trait Backend: fmt::Debug + Send + Sync + 'static {
     /// # Cancel safety
     /// Cancel safe; a cancelled call may have joined the group for a moment.
     async fn consumer(&self, subscription: Subscription) -> Result<Box<dyn Consumer>>;
+
+    /// Opens a publisher whose messages and acknowledgements are visible together or not at all.
+    ///
+    /// # Errors
+    /// `Unsupported` before any I/O where the row `transactions` of the [`guarantees`](Self::guarantees) is none, saying what to
+    /// use instead; otherwise as [`publisher`](Self::publisher).
+    ///
+    /// # Cancel safety
+    /// Cancel safe; a cancelled call may have fenced the holder of the id.
+    async fn transactional_publisher(
+        &self,
+        options: TransactionOptions,
+    ) -> Result<Box<dyn TransactionalPublisher>> {
+        Err(options.unsupported())
+    }
 
     /// What holds for the configuration that runs: probed where the protocol can tell.
     ///

@@ -14,6 +14,7 @@ pub mod kit;
 mod message;
 mod publisher;
 mod topic;
+mod transaction;
 mod url;
 
 pub use async_trait::async_trait;
@@ -38,5 +39,6 @@ pub use message::{
 pub use publisher::{
     OnFailure, Outcome, PublishError, Publisher, PublisherOptions, Receipt, SharedPublisher,
 };
-pub use topic::{Group, Position, Topic, Topology, TopologyMode};
+pub use topic::{Group, Position, Topic, Topology, TopologyMode, TransactionalId};
+pub use transaction::{Transaction, TransactionOptions, TransactionalPublisher};
 pub use url::{BrokerUrl, Parameters, Secret, TlsFiles};

@@ -71,6 +71,12 @@ name! {
     Group, "group"
 }
 
+name! {
+    /// Names who publishes in transactions, over restarts: whoever opens it last fences those before. One for each instance of
+    /// a service that runs at the same time.
+    TransactionalId, "transactional id"
+}
+
 /// Where the broker keeps a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Position {

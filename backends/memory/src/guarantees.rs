@@ -62,7 +62,8 @@ fn own(config: &MemoryConfig) -> Guarantees {
         replay: row(Replay::Earliest),
         lease,
         delay: row(Delay::Redelivery),
-        transactions: row(Transactions::None).raise("use Kafka"),
+        transactions: row(Transactions::ReadProcessWrite)
+            .because("between topics and consumers of one broker handle"),
         limits: Limits {
             message_bytes: Some(MESSAGE_BYTES),
             batch: None,

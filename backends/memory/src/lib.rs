@@ -34,13 +34,16 @@ mod publisher;
 mod semantics;
 mod setup;
 mod store;
+mod transactions;
 
 use std::any::Any;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 
 use anybroker_core::{
     Admin, Backend, Broker, BrokerUrl, Consumer, DeadLetter, DeadLetterPolicy, Error, Group, Guarantees,
-    Kind, Publisher, PublisherOptions, Result, Subscription, Topic, async_trait,
+    Kind, Publisher, PublisherOptions, Result, Subscription, Topic, TransactionOptions,
+    TransactionalPublisher, async_trait,
 };
 
 pub use adversary::{Adversary, Deed};
@@ -80,6 +83,7 @@ pub struct Memory {
     guarantees: Guarantees,
     /// What was opened here and ends with `close`.
     opened: Mutex<Opened>,
+    closed: Arc<AtomicBool>,
 }
 
 #[derive(Debug, Default)]
@@ -93,7 +97,8 @@ impl Memory {
     pub fn open(config: MemoryConfig) -> Self {
         let guarantees = guarantees::of(&config);
         let store = Store::named(&config.name);
-        Memory { store, setup: Setup::new(config, &guarantees), guarantees, opened: Mutex::default() }
+        let setup = Setup::new(config, &guarantees);
+        Memory { store, setup, guarantees, opened: Mutex::default(), closed: Arc::default() }
     }
 }
 
@@ -137,6 +142,18 @@ impl Backend for Memory {
         Ok(consumer)
     }
 
+    async fn transactional_publisher(
+        &self,
+        options: TransactionOptions,
+    ) -> Result<Box<dyn TransactionalPublisher>> {
+        if !self.setup.semantics.transactions {
+            return Err(options.unsupported());
+        }
+        options.requirements.verify(&self.guarantees, &format!("transactional id `{}`", options.id))?;
+        let (store, closed) = (self.store.clone(), self.closed.clone());
+        Ok(Box::new(transactions::Holder::take(options, store, self.setup.clone(), closed)))
+    }
+
     async fn guarantees(&self, topic: Option<&Topic>, _group: Option<&Group>) -> Result<Guarantees> {
         if let Some(topic) = topic {
             self.store.open_topic(topic, &self.setup)?;
@@ -158,6 +175,7 @@ impl Backend for Memory {
     }
 
     async fn close(&self) -> Result<()> {
+        self.closed.store(true, Ordering::Release);
         let opened = std::mem::take(&mut *lock(&self.opened));
         for session in opened.sessions.iter().filter_map(Weak::upgrade) {
             // Its fetch task leaves the group, which hands everything unsettled back.

@@ -34,6 +34,11 @@ impl Log {
         self.end() - 1
     }
 
+    /// Takes the last message back.
+    pub(crate) fn undo(&mut self) {
+        self.messages.pop_back();
+    }
+
     pub(crate) fn get(&self, offset: u64) -> Option<&Stored> {
         self.messages.get(offset.checked_sub(self.start)? as usize)
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anybroker_core::{
     Acknowledgement, Certainty, DeliveryLevel, Exclusivity, FanOut, Guarantees, Receipt, Replay, Start,
-    Unsubscribed,
+    Transactions, Unsubscribed,
 };
 
 use crate::guarantees::MESSAGE_BYTES;
@@ -24,6 +24,8 @@ pub(crate) struct Semantics {
     /// An acknowledgement behind an unsettled message reaches the broker too.
     pub(crate) acks_singly: bool,
     pub(crate) marks: Marks,
+    /// What is read, published and acknowledged can be one transaction.
+    pub(crate) transactions: bool,
     /// A message without any group to get it is refused.
     pub(crate) refuses_unsubscribed: bool,
     /// There is room for one group.
@@ -68,6 +70,7 @@ impl Semantics {
                 Some(Like::Kafka) => Marks::Head,
                 Some(_) => Marks::Returns,
             },
+            transactions: guarantees.transactions.value == Transactions::ReadProcessWrite,
             refuses_unsubscribed: guarantees.unsubscribed_publish.value == Unsubscribed::Refused,
             one_group: guarantees.fan_out.value == FanOut::None,
             declared_groups: matches!(

@@ -27,6 +27,11 @@ impl Setup {
         Setup(Arc::new(Parts { config, semantics, adversary }))
     }
 
+    /// Whether both are of one connection.
+    pub(crate) fn is(&self, other: &Setup) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
     /// The same without an adversary.
     pub(crate) fn at_peace(&self) -> Self {
         let config = MemoryConfig { adversary: None, ..self.config.clone() };

@@ -8,6 +8,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use anybroker_core::{
     Error, Group, Kind, MessageId, Position, Receipt, Record, Result, Topic, Topology, TopologyMode,
+    TransactionalId,
 };
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -22,6 +23,8 @@ static BROKERS: LazyLock<Mutex<HashMap<String, Weak<Store>>>> = LazyLock::new(Mu
 #[derive(Debug, Default)]
 pub(crate) struct Store {
     topics: Mutex<HashMap<Topic, Arc<TopicState>>>,
+    /// How often each transactional id was taken; the last to take it holds it. Locked while a transaction is committed.
+    pub(crate) holders: Mutex<HashMap<TransactionalId, u64>>,
 }
 
 impl Store {
@@ -161,7 +164,7 @@ impl TopicState {
     }
 
     /// Stores a message, or says that it is there already.
-    fn append(&self, inner: &mut TopicInner, id: &MessageId, record: Record) -> Result<Receipt> {
+    pub(crate) fn append(&self, inner: &mut TopicInner, id: &MessageId, record: Record) -> Result<Receipt> {
         if inner.deleted {
             return Err(missing(&self.topic));
         }
@@ -194,6 +197,15 @@ impl TopicState {
 }
 
 impl TopicInner {
+    /// Takes the last append back, before anybody else has seen it.
+    pub(crate) fn undo(&mut self, id: &MessageId, receipt: Receipt) {
+        let Some(position) = receipt.position.filter(|_| !receipt.duplicate) else { return };
+        self.logs[position.partition as usize].undo();
+        if self.ids.remove(id).is_some() {
+            self.ages.pop_back();
+        }
+    }
+
     /// Creates the group if it is new; it gets everything from now on, and where the topic keeps messages for groups to
     /// come, those too.
     pub(crate) fn group(&mut self, group: &Group, setup: &Setup) -> Result<()> {

@@ -34,6 +34,7 @@ mod stored;
 mod stream;
 mod topics;
 mod topology;
+mod transactions;
 mod witness;
 mod worker;
 
@@ -184,6 +185,11 @@ cases! {
     Nothing worker::workers_join_and_leave,
     Nothing worker::worker_killed,
     Nothing requests::requests_and_replies,
+    Nothing transactions::transactions_are_atomic,
+    Nothing transactions::transactions_fence_zombies,
+    Nothing transactions::transactions_time_out,
+    Nothing transactions::transactions_over_rebalances,
+    Nothing transactions::transactions_are_refused,
     Nothing random::random_workloads,
     Nothing witness::witness_loss,
     Nothing witness::witness_order,

@@ -167,11 +167,6 @@ impl Delivery {
     pub(crate) fn was(&self, verdict: SettleVerdict) -> bool {
         self.verdict == Some(verdict) && self.outcome != Some(Outcome::Failed)
     }
-
-    /// Whether it ended in a release: it counts as no attempt.
-    pub(crate) fn was_released(&self) -> bool {
-        self.given_back || self.was(SettleVerdict::Release)
-    }
 }
 
 fn position(partition: Option<Partition>, offset: u64) -> Option<Position> {
@@ -182,6 +177,14 @@ impl History {
     /// What the history is held to.
     pub fn header(&self) -> &Header {
         &self.header
+    }
+
+    /// Whether a delivery ended in a release, or in a transaction that is not known to be committed: it counts as no attempt.
+    pub(crate) fn was_released(&self, delivery: &Delivery) -> bool {
+        let undone = |id| self.transaction(id).committed().is_none();
+        delivery.given_back
+            || delivery.was(SettleVerdict::Release)
+            || delivery.transaction.is_some_and(undone)
     }
 
     /// How many events there are.

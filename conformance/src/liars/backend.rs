@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use anybroker_core::{
     Admin, Backend, Broker, Consumer, Group, GroupInfo, Guarantees, Publisher, PublisherOptions, Result,
-    Subscription, Topic, TopicInfo, Topology, async_trait,
+    Subscription, Topic, TopicInfo, Topology, TransactionOptions, TransactionalPublisher, async_trait,
 };
 
 use super::consumer::LyingConsumer;
 use super::publisher::LyingPublisher;
+use super::transactions::LyingTransactions;
 use super::world::{Telling, World};
 
 #[derive(Debug)]
@@ -44,6 +45,14 @@ impl Backend for LyingBackend {
         self.world.lie.open(&mut subscription);
         let consumer = self.broker.consumer(subscription).await?;
         Ok(Box::new(LyingConsumer::new(consumer, self.world.clone(), group, telling)))
+    }
+
+    async fn transactional_publisher(
+        &self,
+        options: TransactionOptions,
+    ) -> Result<Box<dyn TransactionalPublisher>> {
+        let publisher = self.broker.transactional_publisher(options).await?;
+        Ok(Box::new(LyingTransactions { publisher, broker: self.broker.clone(), world: self.world.clone() }))
     }
 
     async fn guarantees(&self, topic: Option<&Topic>, group: Option<&Group>) -> Result<Guarantees> {

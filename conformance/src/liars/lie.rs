@@ -8,6 +8,7 @@ use anybroker_core::{Error, Kind, Settled, Subscription, Topic, Topology, Verdic
 use super::aside::Aside;
 use super::handed::Handed;
 use super::publisher::Outlet;
+use super::transactions::Tampering;
 
 /// A lie. What is not overridden is honest.
 pub(super) trait Lie: Send + Sync {
@@ -55,6 +56,11 @@ pub(super) trait Lie: Send + Sync {
     /// Whether that includes what the broker's own consumer has fetched.
     fn drains(&self) -> bool {
         false
+    }
+
+    /// A transaction begins: what is done to it.
+    fn transaction(&self) -> Tampering {
+        Tampering::Nothing
     }
 
     /// It goes on after it was stopped.

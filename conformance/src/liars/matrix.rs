@@ -37,8 +37,6 @@ pub struct Row {
     pub consequences: Vec<String>,
     /// Why, in the same order.
     pub because: Vec<String>,
-    /// Whether it is no broker but histories of a simulated one, changed.
-    pub simulated: bool,
     /// The properties that were reported as violated; where there are none, the cases that failed.
     pub reported: Vec<String>,
     /// What shows each of them, in a sentence.
@@ -112,12 +110,11 @@ impl fmt::Display for KillMatrix {
         let widest = |column: fn(&Row) -> usize| self.matrix.iter().map(column).max().unwrap_or(0);
         let (name, root) = (widest(|row| row.name.len()), widest(|row| row.root.len()));
         for row in &self.matrix {
-            let simulated = if row.simulated { ", simulated" } else { "" };
             let (verdict, reported) = (row.verdict.name(), row.reported.join(" "));
             let cases = row.cases.len();
             writeln!(
                 f,
-                "{verdict:<8}  {:<name$}  {:<root$}  reported {reported} in {cases} cases{simulated}",
+                "{verdict:<8}  {:<name$}  {:<root$}  reported {reported} in {cases} cases",
                 row.name, row.root
             )?;
         }

@@ -16,8 +16,8 @@ mod lie;
 mod matrix;
 mod publisher;
 mod settler;
-mod simulated;
 mod tell;
+mod transactions;
 mod trial;
 mod world;
 
@@ -78,9 +78,6 @@ pub fn run(options: &Options, progress: &dyn Progress) -> std::io::Result<KillMa
             None => controls.push((liar.name.to_owned(), reported.accuses())),
         }
     }
-    let (simulated, accused) = simulated::rows(&options.only).map_err(std::io::Error::other)?;
-    rows.extend(simulated);
-    controls.push(("honest-transactions".to_owned(), accused));
     Ok(KillMatrix::of(rows, controls))
 }
 

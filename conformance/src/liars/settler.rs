@@ -1,5 +1,6 @@
 //! The lying settler.
 
+use std::any::Any;
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -80,6 +81,17 @@ impl LyingSettler {
 
     fn take(&self, token: Token) -> Option<Handed> {
         lock(&self.held).remove(&token.sequence)
+    }
+
+    /// A delivery is settled in a transaction: gives the broker's own, if that is what stands behind it.
+    pub(super) fn enlist(&self, mut delivery: Delivery) -> Delivery {
+        match self.take(delivery.token()).map(|handed| handed.behind) {
+            Some(Behind::Broker(behind)) => {
+                delivery.take_settler();
+                behind
+            }
+            _ => delivery,
+        }
     }
 
     async fn one(&self, mut delivery: Delivery, verdict: Verdict) -> Result<Settled, SettleError> {
@@ -188,6 +200,10 @@ impl Settler for LyingSettler {
             }
             None => {}
         }
+    }
+
+    fn context(&self) -> Option<&(dyn Any + Send + Sync)> {
+        Some(self)
     }
 
     fn topic(&self) -> &Topic {

@@ -7,6 +7,7 @@ use super::aside::Aside;
 use super::handed::Handed;
 use super::lie::{Answer, Lie};
 use super::publisher::Outlet;
+use super::transactions::Tampering;
 
 struct Open<F>(F);
 
@@ -112,4 +113,17 @@ impl<F: Fn(&Aside, Vec<Handed>) -> Vec<Handed> + Send + Sync> Lie for End<F> {
 /// Lies when a member ends.
 pub(super) fn ends(lie: impl Fn(&Aside, Vec<Handed>) -> Vec<Handed> + Send + Sync + 'static) -> Box<dyn Lie> {
     Box::new(End(lie))
+}
+
+struct InTransactions<F>(F);
+
+impl<F: Fn() -> Tampering + Send + Sync> Lie for InTransactions<F> {
+    fn transaction(&self) -> Tampering {
+        (self.0)()
+    }
+}
+
+/// Lies about transactions.
+pub(super) fn tampers(lie: impl Fn() -> Tampering + Send + Sync + 'static) -> Box<dyn Lie> {
+    Box::new(InTransactions(lie))
 }

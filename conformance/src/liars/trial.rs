@@ -90,7 +90,6 @@ impl Liar {
             root,
             consequences,
             because: self.consequences.iter().map(|(_, because)| (*because).to_owned()).collect(),
-            simulated: false,
             reported: reported.names(),
             shown: reported.shown(),
             cases: reported.cases(),

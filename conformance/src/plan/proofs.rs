@@ -230,8 +230,14 @@ pub(super) fn delay(value: Delay) -> &'static [Proof] {
 
 pub(super) fn transactions(value: Transactions) -> &'static [Proof] {
     match value {
-        Transactions::None => &[],
-        Transactions::ReadProcessWrite => &[P(P15)],
+        Transactions::None => &[Case("transactions_are_refused")],
+        Transactions::ReadProcessWrite => &[
+            P(P15),
+            Case("transactions_are_atomic"),
+            Case("transactions_fence_zombies"),
+            Case("transactions_time_out"),
+            Case("transactions_over_rebalances"),
+        ],
     }
 }
 

@@ -141,7 +141,7 @@ pub(crate) fn confirmed(history: &History, message: &Message) -> Option<At> {
 /// How many deliveries these are, released ones not counted, or the broker's own count if that is greater.
 pub(crate) fn reached(history: &History, deliveries: &[DeliveryId]) -> u64 {
     let deliveries = deliveries.iter().map(|id| history.delivery(*id));
-    let counted = deliveries.filter(|delivery| !delivery.was_released());
+    let counted = deliveries.filter(|delivery| !history.was_released(delivery));
     let (count, attempt) = counted
         .fold((0, 0), |(count, attempt), delivery| (count + 1, u64::from(delivery.attempt).max(attempt)));
     attempt.max(count)

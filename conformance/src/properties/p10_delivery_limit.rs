@@ -1,6 +1,7 @@
 //! P10, delivery limit and dead letter: a message is tried so often, and then put where it was promised to go.
 //!
-//! - A broker record is delivered to a group at most `limit` times; deliveries that ended in `release` don't count.
+//! - A broker record is delivered to a group at most `limit` times; deliveries that ended in `release`, or in a
+//!   transaction that is not known to be committed, don't count.
 //! - A group gives m up when its count of deliveries, or an `attempt`, reached `limit` and the last delivery was nacked
 //!   ok, or when a `dead_letter` settlement came back ok. With `at_least_once` m then reaches the dead letter topic: it
 //!   is missing once every group of the file was drained since.
@@ -47,7 +48,7 @@ struct Limits<'a> {
 
 impl Limits<'_> {
     fn too_often(&self, evidence: &mut Evidence, message: MessageId, group: GroupId, record: &[DeliveryId]) {
-        let counted = |id: &&DeliveryId| !self.history.delivery(**id).was_released();
+        let counted = |id: &&DeliveryId| !self.history.was_released(self.history.delivery(**id));
         let count = record.iter().filter(counted).count();
         if count as u64 > self.promise.limit {
             evidence.violation(|| {

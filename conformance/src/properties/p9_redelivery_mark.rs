@@ -1,7 +1,7 @@
 //! P9, redelivery mark: a redelivery says that it is one.
 //!
-//! Let d be the i-th observed delivery of one broker record to a group, deliveries that ended in `release` not counted,
-//! also where another settlement before it came back unknown, and i > 1. With mark `flag`, d's `redelivered` is true. With mark `count`, d's `attempt` is at least i and not lower
+//! Let d be the i-th observed delivery of one broker record to a group, deliveries not counted that ended in `release`,
+//! also where another settlement before it came back unknown, or in a transaction that is not known to be committed, and i > 1. With mark `flag`, d's `redelivered` is true. With mark `count`, d's `attempt` is at least i and not lower
 //! than that of a counted delivery before it. A missing field is false or 0. Dead letters are left out. An opportunity
 //! is a second delivery. Applies where redeliveries are marked; never inconclusive. Source: guarantees §9, P9.
 
@@ -36,7 +36,7 @@ fn check_record(
                 });
             }
         }
-        if !delivery.was_released() {
+        if !history.was_released(delivery) {
             before = Some(delivery);
             count += 1;
             highest = delivery.attempt.max(highest);

@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use anybroker_core::{
     Admin, Backend, Broker, Consumer, Group, Guarantees, Publisher, PublisherOptions, Result, Subscription,
-    Topic, async_trait,
+    Topic, TransactionOptions, TransactionalPublisher, async_trait,
 };
 
 use super::Recorder;
 use super::consumer::{Counted, RecordedConsumer};
 use super::publisher::RecordedPublisher;
+use super::transactions::RecordedTransactions;
 
 #[derive(Debug)]
 pub(super) struct Recorded {
@@ -29,6 +30,14 @@ impl Backend for Recorded {
     async fn consumer(&self, subscription: Subscription) -> Result<Box<dyn Consumer>> {
         let recorder = self.recorder.clone();
         Ok(Box::new(RecordedConsumer::open(&self.broker, subscription, recorder, self.counted).await?))
+    }
+
+    async fn transactional_publisher(
+        &self,
+        options: TransactionOptions,
+    ) -> Result<Box<dyn TransactionalPublisher>> {
+        let publisher = self.broker.transactional_publisher(options).await?;
+        Ok(Box::new(RecordedTransactions::new(publisher, self.recorder.clone())))
     }
 
     async fn guarantees(&self, topic: Option<&Topic>, group: Option<&Group>) -> Result<Guarantees> {

@@ -227,6 +227,24 @@ impl RecordedSettler {
         SettleError::new(error, delivery)
     }
 
+    /// A delivery is settled in a transaction: writes its line, and gives what the broker delivered.
+    pub(super) fn enlist(&self, mut delivery: Delivery, transaction: &str) -> Delivery {
+        self.begins(&delivery);
+        let token = delivery.token();
+        self.forget(token);
+        self.recorder.record(&Event::Settle(Settle {
+            d: self.name(token).into(),
+            verdict: SettleVerdict::Ack,
+            delay_ms: None,
+            transaction: Some(transaction.to_owned().into()),
+        }));
+        delivery.take_settler();
+        match self.inner().clone() {
+            Some(inner) => delivery.with_settler(inner),
+            None => delivery,
+        }
+    }
+
     fn settle_line(&self, token: Token, verdict: &Verdict) -> Event<'static> {
         let delay = |delay: &Duration| Some(delay.as_millis() as u64).filter(|ms| *ms > 0);
         let (verdict, delay_ms) = match verdict {

@@ -24,6 +24,8 @@ struct Line<'a> {
     session: Cow<'a, str>,
     #[serde(borrow, default)]
     d: Cow<'a, str>,
+    #[serde(borrow, default)]
+    transaction: Option<Cow<'a, str>>,
 }
 
 impl Flight {
@@ -34,6 +36,8 @@ impl Flight {
 
     pub(super) fn event(&mut self, event: &Event<'_>) {
         match event {
+            // In a transaction it has no outcome of its own.
+            Event::Publish(publish) if publish.transaction.is_some() => {}
             Event::Publish(_) => self.publish(),
             Event::Published(_) => self.published(),
             Event::Deliver(deliver) => self.deliver(&deliver.session),
@@ -47,7 +51,7 @@ impl Flight {
     pub(super) fn line(&mut self, line: &str) {
         let Ok(line) = serde_json::from_str::<Line<'_>>(line) else { return };
         match &*line.e {
-            "publish" => self.publish(),
+            "publish" if line.transaction.is_none() => self.publish(),
             "published" => self.published(),
             "deliver" => self.deliver(&line.session),
             "settle" => self.settle(&line.d),

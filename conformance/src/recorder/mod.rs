@@ -9,6 +9,7 @@ mod copies;
 mod fingerprint;
 mod flight;
 mod publisher;
+mod transactions;
 mod worker;
 
 use std::collections::HashSet;

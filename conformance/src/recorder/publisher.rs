@@ -31,21 +31,31 @@ impl RecordedPublisher {
         let name = |message: &Message| self.recorder.copies.publish(message.id.to_string(), topic);
         let names: Vec<_> = batch.iter().map(name).collect();
         self.recorder.batch(|write| {
-            for (message, named) in batch.iter().zip(&names) {
-                write(&Event::Publish(Publish {
-                    m: named.m.as_str().into(),
-                    dedup: named.dedup.as_deref().map(Into::into),
-                    sentinel: named.m.starts_with(SENTINEL).then_some(true),
-                    publisher: self.name.as_str().into(),
-                    topic: topic.into(),
-                    key: message.key.as_ref().map(|key| fingerprint::text(key.as_bytes()).into()),
-                    hash: fingerprint::payload(&message.payload).into(),
-                    meta: Some(fingerprint::published(message).into()),
-                    ..Publish::default()
-                }));
-            }
+            let named = batch.iter().zip(&names);
+            named
+                .for_each(|(message, named)| write(&Event::Publish(line(&self.name, topic, message, named))));
         });
         names
+    }
+}
+
+/// The line of a publish.
+pub(super) fn line<'a>(
+    publisher: &'a str,
+    topic: &'a str,
+    message: &Message,
+    named: &'a Named,
+) -> Publish<'a> {
+    Publish {
+        m: named.m.as_str().into(),
+        dedup: named.dedup.as_deref().map(Into::into),
+        sentinel: named.m.starts_with(SENTINEL).then_some(true),
+        publisher: publisher.into(),
+        topic: topic.into(),
+        key: message.key.as_ref().map(|key| fingerprint::text(key.as_bytes()).into()),
+        hash: fingerprint::payload(&message.payload).into(),
+        meta: Some(fingerprint::published(message).into()),
+        ..Publish::default()
     }
 }
 

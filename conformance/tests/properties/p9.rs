@@ -78,6 +78,19 @@ fn what_was_released_after_another_settlement_came_back_unknown_does_not_count_e
 }
 
 #[test]
+fn what_was_settled_in_a_transaction_counts_once_that_is_committed() {
+    let settled = |outcome| {
+        let once = sketch(Mark::Count).deliver_as("d1", "m1", "s", |it| it.attempt = Some(1)).begin("x");
+        let inside = once.settle_as("d1", SettleVerdict::Ack, |it| it.transaction = Some("x".into()));
+        let ended = inside.commit("x").transaction_end("x", outcome);
+        ended.deliver_as("d2", "m1", "s", |it| it.attempt = Some(1))
+    };
+    says(&settled(Outcome::Failed), Property::P9, Verdict::NotExercised);
+    let explanation = "m1 was delivered at least 2 times but marked as attempt 1";
+    violates(&settled(Outcome::Ok), Property::P9, &["m1"], &[4, 9], explanation);
+}
+
+#[test]
 fn records_groups_and_dead_letters_are_apart() {
     let records = sketch(Mark::Flag).deliver_at("d1", "m1", "s", 0).deliver_at("d2", "m1", "s", 1);
     says(&records, Property::P9, Verdict::NotExercised);

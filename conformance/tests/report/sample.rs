@@ -116,7 +116,7 @@ fn failing() -> String {
 fn liars() -> String {
     let liar = |name: &str, root: &str, reported: &[&str], verdict: &str, about: &str| {
         json!({"name": name, "about": about, "root": root, "consequences": ["P3"], "because": ["it never came"],
-            "simulated": false, "reported": reported, "shown": ["m4 came twice"], "cases": ["order_per_key"], "verdict": verdict})
+            "reported": reported, "shown": ["m4 came twice"], "cases": ["order_per_key"], "verdict": verdict})
     };
     json!({"liars": 3, "named": 1, "missed": ["keeps-quiet"], "misnamed": ["swaps"], "falsely_accused": ["honest-2"],
         "controls": ["honest", "honest-2"], "matrix": [

@@ -1,5 +1,7 @@
 //! What a session asks of its adapter.
 
+use std::any::Any;
+
 use async_trait::async_trait;
 
 use crate::delivery::Settled;
@@ -20,7 +22,7 @@ pub struct Ack {
 /// Brokers that acknowledge the contiguous prefix keep the defaults and read
 /// [`Session::take_acks`](super::Session::take_acks) from a task of their own.
 #[async_trait]
-pub trait Link: Send + Sync {
+pub trait Link: Any + Send + Sync {
     /// Whether [`acknowledge`](Self::acknowledge) tells the broker at once. By default acknowledgements are recorded.
     fn confirms(&self) -> bool {
         false

@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, VecDeque};
 
 use tokio::time::Instant;
 
+use super::inputs::Head;
 use super::retries::Retries;
 use crate::delivery::{Provenance, Token};
 use crate::error::{Error, Kind, Result};
@@ -405,6 +406,24 @@ impl Partition {
     /// The first record not acknowledged, with the attempts it has had.
     pub(super) fn head(&self) -> Option<(u64, u32)> {
         self.entries.front().map(|entry| (entry.native, entry.attempt))
+    }
+
+    /// Whether the broker is being asked to acknowledge the record of this token.
+    pub(super) fn is_confirming(&mut self, token: Token) -> bool {
+        let ours = token.generation == self.generation;
+        let entry = self.entry(token.sequence).filter(|e| e.handout == token.handout && !e.lost);
+        ours && entry.is_some_and(|e| e.state == State::Confirming)
+    }
+
+    /// The first record not acknowledged, once those of `done` are.
+    pub(super) fn head_after(&self, done: &BTreeSet<u64>) -> Head {
+        let open = |e: &Entry| !matches!(e.state, State::Acked | State::AckedSingly | State::Lost);
+        let mut entries = (self.base..).zip(&self.entries);
+        match entries.find(|(sequence, e)| open(e) && !done.contains(sequence)) {
+            None => Head::End,
+            Some((sequence, _)) if done.last().is_some_and(|last| *last > sequence) => Head::Gap,
+            Some((_, entry)) => Head::At { native: entry.native, attempts: entry.attempt },
+        }
     }
 
     /// Everything not acknowledged, in order.

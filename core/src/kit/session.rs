@@ -2,6 +2,8 @@
 
 mod consumer;
 
+use std::any::Any;
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
@@ -12,6 +14,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::dead_letter::DeadLetters;
+use super::inputs::Head;
 use super::ledger::{Ledger, Room};
 use super::link::{Ack, Link};
 use super::partition::{AckPlan, Handout, Incoming, Returned};
@@ -174,6 +177,42 @@ impl Session {
         self.ledger().partition(partition)?.head()
     }
 
+    /// The adapter's side, for adapters that know its type.
+    pub fn link(&self) -> Option<Arc<dyn Link>> {
+        self.link.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// A delivery is to be acknowledged by other means than [`Link::acknowledge`]: until [`end_ack`](Self::end_ack) it is
+    /// nobody's to settle, and in hand for everybody who waits for its partition.
+    ///
+    /// # Errors
+    /// It is no longer ours.
+    pub(super) fn begin_ack(&self, token: Token) -> Result<u64> {
+        match self.ended() {
+            Some(error) => Err(error),
+            None => self.ledger().begin_ack(token),
+        }
+    }
+
+    /// It is done, or in hand as before.
+    pub(super) fn end_ack(&self, tokens: &[Token], done: bool) {
+        let mut ledger = self.ledger();
+        tokens.iter().for_each(|token| ledger.end_ack(*token, done));
+        drop(ledger);
+        self.wake();
+        if let (Some(link), true) = (self.link(), done) {
+            link.recorded(tokens.len());
+        }
+    }
+
+    pub(super) fn is_confirming(&self, token: Token) -> bool {
+        self.ledger().partition(token.partition).is_some_and(|partition| partition.is_confirming(token))
+    }
+
+    pub(super) fn head_after(&self, partition: u32, done: &BTreeSet<u64>) -> Option<Head> {
+        self.ledger().partition(partition).map(|partition| partition.head_after(done))
+    }
+
     /// The partitions that are ours.
     pub fn partitions(&self) -> Vec<u32> {
         self.ledger().partitions().map(|(number, _)| number).collect()
@@ -218,10 +257,6 @@ impl Session {
         self.arrived.notify_one();
         self.acks.notify_one();
         self.settled.notify_waiters();
-    }
-
-    fn link(&self) -> Option<Arc<dyn Link>> {
-        self.link.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Lets go of the link, so that neither holds the other for ever.
@@ -360,6 +395,11 @@ impl Settler for Session {
 
     fn is_current(&self, token: Token) -> bool {
         self.ended.get().is_none() && self.ledger().is_current(token)
+    }
+
+    /// Itself, for [`Inputs`](super::Inputs).
+    fn context(&self) -> Option<&(dyn Any + Send + Sync)> {
+        Some(self)
     }
 
     fn topic(&self) -> &Topic {

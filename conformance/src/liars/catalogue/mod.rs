@@ -15,6 +15,7 @@ mod order;
 mod positions;
 mod progress;
 mod requeue;
+mod transactions;
 mod writes;
 
 use anybroker_core::{Certainty, Exclusivity, Guarantees, Kept, Replay};
@@ -40,6 +41,7 @@ pub(super) fn liars() -> Vec<Liar> {
         delays::liars(),
         positions::liars(),
         progress::liars(),
+        transactions::liars(),
         contract::liars(),
     ]
     .concat()
@@ -78,6 +80,10 @@ const OFTEN: &[&str] = &[
     "distinct_ids_are_kept",
     "delivery_limit",
     "delays_are_floors",
+    "transactions_are_atomic",
+    "transactions_fence_zombies",
+    "transactions_time_out",
+    "transactions_over_rebalances",
     "broker_paused",
 ];
 
