@@ -55,9 +55,6 @@ struct Args {
     /// Only contenders whose name contains one of these.
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
-    /// Other libraries as well.
-    #[arg(long)]
-    peers: bool,
     /// Writes a page with plots.
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
@@ -108,9 +105,6 @@ async fn child() -> Result<bool> {
 /// Whether every contender could be measured.
 async fn parent(args: Args) -> Result<bool> {
     let url = args.url.clone().ok_or("name the broker: anybroker-bench URL")?;
-    if args.peers {
-        return Err("built without peers: build it with --features peers".into());
-    }
     let field = field(&url)?;
     let all = if field.embedded {
         vec![Operation::Publish, Operation::Consume, Operation::Through]

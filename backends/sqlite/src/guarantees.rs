@@ -55,7 +55,7 @@ pub(crate) fn of(config: &SqliteConfig, topic: Option<topics::Kept>) -> Guarante
             None => row(Lease::Session),
         },
         delay: row(Delay::Redelivery),
-        transactions: row(Transactions::None).raise("use Kafka"),
+        transactions: row(Transactions::None).raise("an outbox and an inbox in the same file have the same effect"),
         limits: Limits {
             message_bytes: Some(MESSAGE_BYTES),
             batch: None,

@@ -97,7 +97,7 @@ impl Facts<'_> {
                 .because("the client keeps the message for the delay; a FIFO queue delays no single publish"),
             transactions: Row::new(Transactions::None, Basis::Documented, QUEUES)
                 .because("SQS has none")
-                .raise("use Kafka"),
+                .raise("an outbox, a deduplication id and an inbox have the same effect"),
             limits: Limits {
                 message_bytes: Some(message_bytes(self.queues)),
                 batch: Some(BATCH),

@@ -13,8 +13,7 @@ use crate::place::Place;
 /// Arguments of `bench`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Rounds of anybroker, of hand-written code and of other libraries are interleaved, each in a process of
-its own. Only the ratios of one run mean anything. Exit code 1 if something could not be measured.
+Rounds of anybroker and of hand-written code are interleaved, each in a process of its own. Only the ratios of one run mean anything. Exit code 1 if something could not be measured.
 
 The program is anybroker-bench, beside this one or named by ANYBROKER_BENCH; within a checkout of the
 repository cargo builds it. What follows `--` goes to it: see anybroker bench @dev -- --help
@@ -22,13 +21,10 @@ repository cargo builds it. What follows `--` goes to it: see anybroker bench @d
 Examples:
   anybroker bench memory:// --size 128
   anybroker bench kafka://127.0.0.1:9092 --operation publish,consume --html kafka.html
-  anybroker bench @dev --peers --format json > figures.json")]
+  anybroker bench @dev --format json > figures.json")]
 pub(crate) struct Args {
     /// The broker's URL, or @PROFILE.
     pub(crate) url: Place,
-    /// Other libraries as well; the program must have been built with them.
-    #[arg(long)]
-    peers: bool,
     /// Payload bytes, several with commas.
     #[arg(long, value_name = "N", value_delimiter = ',')]
     size: Vec<u64>,
@@ -56,7 +52,7 @@ const MANIFEST: &str = "bench/Cargo.toml";
 
 pub(crate) fn run(args: Args) -> Result<Done, Failure> {
     let url = args.url.url()?;
-    let mut command = program(args.peers)?;
+    let mut command = program()?;
     // Not as an argument: a URL may have a password in it, and arguments can be seen by everybody.
     command.env(URL_VARIABLE, url).args(arguments(&args));
     let status = command.status().map_err(|error| {
@@ -85,15 +81,12 @@ fn arguments(args: &Args) -> Vec<String> {
         add("--html", file.display().to_string());
     }
     add("--format", if args.format == Format::Json { "json" } else { "human" }.to_owned());
-    if args.peers {
-        all.push("--peers".to_owned());
-    }
     all.extend(args.more.iter().cloned());
     all
 }
 
 /// The program where it is, or cargo that builds it.
-fn program(peers: bool) -> Result<Command, Failure> {
+fn program() -> Result<Command, Failure> {
     if let Some(named) = std::env::var_os(VARIABLE) {
         return Ok(Command::new(named));
     }
@@ -104,18 +97,15 @@ fn program(peers: bool) -> Result<Command, Failure> {
     let here = std::env::current_dir().ok();
     let manifest =
         here.iter().flat_map(|here| here.ancestors()).map(|it| it.join(MANIFEST)).find(|it| is_ours(it));
-    let features: &[&str] = if peers { &["--features", "peers"] } else { &[] };
     let Some(manifest) = manifest else {
-        let built =
-            ["cargo build --release --manifest-path", MANIFEST].into_iter().chain(features.iter().copied());
         return Err(Failure::new(format!(
             "{PROGRAM} is not beside this program, and this is no checkout of the repository, from which it could be built; \
-             build it in one ({}), and put it beside this program or name it by {VARIABLE}",
-            built.collect::<Vec<_>>().join(" ")
+             build it in one (cargo build --release --manifest-path {MANIFEST}), and put it beside this program or name \
+             it by {VARIABLE}"
         )));
     };
     let mut cargo = Command::new("cargo");
-    cargo.args(["run", "--release", "--quiet", "--manifest-path"]).arg(manifest).args(features).arg("--");
+    cargo.args(["run", "--release", "--quiet", "--manifest-path"]).arg(manifest).arg("--");
     Ok(cargo)
 }
 
