@@ -25,14 +25,14 @@ async fn missing_tables_are_told_before_anything_is_done() {
 async fn a_changed_table_is_told<D: Raw>(store: EventStore<D>) {
     let open = async || EventStore::open(store.database().clone()).await.map(drop);
     open().await.unwrap();
+    store.database().raw("drop table anybroker_event_snapshots").await.unwrap();
+    let error = open().await.unwrap_err().to_string();
+    assert!(error.contains("anybroker_event_snapshots does not exist"), "{error}");
+    // Not renamed back: another connection to SQLite may not have heard of the first name's end.
     let rename = "alter table anybroker_events rename column actor to author";
     store.database().raw(rename).await.unwrap();
     let error = open().await.unwrap_err().to_string();
     assert!(error.contains("anybroker_events") && error.contains("actor"), "{error}");
-    store.database().raw("drop table anybroker_event_snapshots").await.unwrap();
-    store.database().raw("alter table anybroker_events rename column author to actor").await.unwrap();
-    let error = open().await.unwrap_err().to_string();
-    assert!(error.contains("anybroker_event_snapshots does not exist"), "{error}");
 }
 
 #[tokio::test]
