@@ -2,6 +2,7 @@
 
 use anybroker::patterns::database::{Names, Postgres, Sqlite};
 
+use crate::args::Format;
 use crate::failure::Failure;
 
 /// Arguments that name a database.
@@ -16,6 +17,16 @@ pub(crate) struct Where {
     /// What the names of the tables begin with.
     #[arg(long, value_name = "TEXT", default_value = "anybroker_")]
     prefix: String,
+}
+
+/// Arguments of what is asked of a database.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Of {
+    #[command(flatten)]
+    pub(crate) database: Where,
+    /// How to print.
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) format: Format,
 }
 
 /// One that is open.

@@ -6,7 +6,7 @@ use anybroker::patterns::outbox::{COUNTED, Quarantined, Status, Store};
 use clap::Subcommand;
 use serde::Serialize;
 
-use super::database::{Where, with_database};
+use super::database::{Of, with_database};
 use crate::args::Format;
 use crate::failure::{Done, Failure};
 use crate::output;
@@ -62,15 +62,6 @@ enum Command {
         /// Its id.
         id: i64,
     },
-}
-
-#[derive(Debug, clap::Args)]
-struct Of {
-    #[command(flatten)]
-    database: Where,
-    /// How to print.
-    #[arg(long, value_enum, default_value_t)]
-    format: Format,
 }
 
 #[derive(Serialize)]

@@ -6,7 +6,7 @@ use anybroker::patterns::projection::{ParkedEvent, Projections, Status, WaitErro
 use clap::Subcommand;
 use serde::Serialize;
 
-use super::database::{Where, with_database};
+use super::database::{Of, with_database};
 use super::subscribe::seconds;
 use crate::args::Format;
 use crate::failure::{Done, Failure};
@@ -81,15 +81,6 @@ enum Command {
         /// The projection's name.
         name: String,
     },
-}
-
-#[derive(Debug, clap::Args)]
-struct Of {
-    #[command(flatten)]
-    database: Where,
-    /// How to print.
-    #[arg(long, value_enum, default_value_t)]
-    format: Format,
 }
 
 /// Asks the projections of a database, whichever it is.

@@ -6,7 +6,7 @@ use anybroker::patterns::saga::{Filter, Instance, SagaAdmin, State};
 use clap::Subcommand;
 use serde::Serialize;
 
-use super::database::{Where, with_database};
+use super::database::{Of, with_database};
 use crate::args::Format;
 use crate::failure::{Done, Failure};
 use crate::output;
@@ -70,15 +70,6 @@ enum Command {
         #[arg(long, value_name = "TEXT")]
         reason: String,
     },
-}
-
-#[derive(Debug, clap::Args)]
-struct Of {
-    #[command(flatten)]
-    database: Where,
-    /// How to print.
-    #[arg(long, value_enum, default_value_t)]
-    format: Format,
 }
 
 #[derive(Debug, clap::Args)]
