@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anybroker_core::{Broker, Message, Publisher, PublisherExt as _, Result};
+use anybroker_core::{Broker, Message, PublisherExt as _, Result};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -138,11 +138,15 @@ pub(super) async fn soon_in_flight(stage: &Stage, kind: &str, target: &str) {
 /// How long members may take to get something in hand.
 const SOON: Duration = Duration::from_secs(2);
 
-/// A publisher, over a connection that may not have heard yet that it was cut.
-async fn publisher_soon(stage: &Stage) -> Result<Arc<dyn Publisher>> {
+/// Opens something over a connection that may not have heard yet that it was cut: again, as a service would, after every
+/// failure that may pass.
+pub(super) async fn opened<T, F: Future<Output = Result<T>>>(open: impl Fn() -> F) -> Result<T> {
+    let deadline = Instant::now() + STEP;
     loop {
-        match stage.publisher().await {
-            Err(error) if error.is_retryable() => tokio::time::sleep(AGAIN).await,
+        match open().await {
+            Err(error) if error.is_retryable() && Instant::now() < deadline => {
+                tokio::time::sleep(AGAIN).await;
+            }
             opened => return opened,
         }
     }
@@ -155,8 +159,7 @@ const AGAIN: Duration = Duration::from_millis(200);
 /// moves again. A publish that fails is done again under another id.
 pub(super) async fn heal(stage: &Stage, progress: &Progress) -> std::result::Result<(), Failure> {
     stage.recorder.fault("heal", "everything");
-    let publisher =
-        tokio::time::timeout(STEP, publisher_soon(stage)).await.map_err(|_| "no publisher after all")??;
+    let publisher = opened(|| stage.publisher()).await?;
     let deadline = Instant::now() + STEP;
     let mut missing: HashSet<usize> = (0..KEYS).collect();
     for round in 0.. {

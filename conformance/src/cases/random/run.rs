@@ -12,6 +12,7 @@ use tokio::time::{sleep, timeout};
 
 use super::super::flow::Progress;
 use super::super::membership::silent;
+use super::super::stream::opened;
 use super::super::{Context, Failure, Stage, failed};
 use super::Judged;
 use super::faults::Breaker;
@@ -145,7 +146,7 @@ impl<'a> Running<'a> {
     async fn publisher(&mut self, number: usize) -> Result<&Publishing, Failure> {
         if !self.publishers.contains_key(&number) {
             let options = anybroker_core::PublisherOptions::new(self.stage.topic.clone());
-            let publisher = self.way.publisher(options).await?;
+            let publisher = opened(|| self.way.publisher(options.clone())).await?;
             let publishing = Publishing::start(publisher, number, self.seed, &self.progress);
             self.publishers.insert(number, publishing);
         }
@@ -163,7 +164,7 @@ impl<'a> Running<'a> {
             subscription =
                 subscription.dead_letter(DeadLetterPolicy { topic: topic.clone(), max_attempts: None });
         }
-        let consumer = self.way.consumer(subscription).await?;
+        let consumer = opened(|| self.way.consumer(subscription.clone())).await?;
         let seed = self.seed.wrapping_add(number as u64);
         self.members.insert(number, Member::start(consumer, manners, seed, &self.progress));
         Ok(())
