@@ -1,5 +1,6 @@
 //! `cargo xtask test`: everything that has to hold, in one command.
 
+mod again;
 mod brokers;
 mod conform;
 mod failures;

@@ -10,9 +10,10 @@ use anybroker_conformance::REPORTS;
 use anybroker_conformance::brokers::{Brokers, Status};
 
 use crate::TestOptions;
+use crate::again;
 use crate::brokers::{TestBrokers, only_brokers, state};
 use crate::conform;
-use crate::failures;
+use crate::failures::{self, Said, told};
 use crate::summary::Summary;
 use crate::system;
 
@@ -142,7 +143,7 @@ pub(crate) fn with_brokers(
 fn tests(environment: &Environment, running: &[Status], summary: &mut Summary) {
     // A broker that could not be had fails the tests that need it, each by its name.
     summary.step("unit and adapter tests", || {
-        cargo("test --workspace --lib --bins --examples --tests --no-fail-fast", environment)
+        again::test("--workspace --lib --bins --examples --tests", |command| heard(command, environment))
     });
     summary.step("doc tests", || cargo("test --workspace --doc", environment));
     for status in running {
@@ -188,20 +189,31 @@ const STEP: Duration = Duration::from_secs(60 * 60);
 /// How long to wait for the rest of what an ended command printed.
 const LAST_WORDS: Duration = Duration::from_secs(10);
 
+/// Runs a command of cargo's; what it was, or why it failed.
 pub(crate) fn cargo(arguments: &str, environment: &Environment) -> Result<String, String> {
+    match heard(arguments, environment)? {
+        (true, _) => Ok(format!("cargo {arguments}")),
+        (false, said) => Err(format!("cargo {arguments}: failed\n{}", told(&said.failed))),
+    }
+}
+
+/// The same; whether it succeeded, and what its tests said.
+///
+/// # Errors
+/// It could not be run, or hung.
+fn heard(arguments: &str, environment: &Environment) -> Result<(bool, Said), String> {
     // `cargo` and not $CARGO: only the former understands +VERSION.
     let mut command = Command::new("cargo");
     command.args(arguments.split(' ').filter(|a| !a.is_empty())).envs(environment);
     match wait(&mut command) {
-        Ok((Some(status), _)) if status.success() => Ok(format!("cargo {arguments}")),
-        Ok((Some(status), failures)) => Err(format!("cargo {arguments}: {status}\n{}", failures.join("\n"))),
+        Ok((Some(status), said)) => Ok((status.success(), said)),
         Ok((None, _)) => Err(format!("cargo {arguments}: hung; ended after {STEP:?}")),
         Err(error) => Err(format!("cargo {arguments}: {error}")),
     }
 }
 
-/// Waits for a command within the deadline of a step; how it ended, and what its failed tests said.
-fn wait(command: &mut Command) -> std::io::Result<(Option<ExitStatus>, Vec<String>)> {
+/// Waits for a command within the deadline of a step; how it ended, and what its tests said.
+fn wait(command: &mut Command) -> std::io::Result<(Option<ExitStatus>, Said)> {
     let mut child = command.stdout(Stdio::piped()).spawn()?;
     let (tell, heard) = mpsc::channel();
     if let Some(printed) = child.stdout.take() {
@@ -217,7 +229,7 @@ fn wait(command: &mut Command) -> std::io::Result<(Option<ExitStatus>, Vec<Strin
     }
     child.kill()?;
     child.wait()?;
-    Ok((None, Vec::new()))
+    Ok((None, Said::default()))
 }
 
 pub(crate) fn end(summary: &Summary) -> ExitCode {

@@ -57,16 +57,15 @@ impl Summary {
             println!("  {word:<8}{:>6.0} s  {name:<32}{first}", took.as_secs_f64());
         }
         println!("{passed} passed, {failed} failed, {not_run} skipped");
-        self.print_failures();
+        self.print_rest();
         failed == 0
     }
 
-    /// What failed steps had to say besides their first lines.
-    fn print_failures(&self) {
+    /// What steps had to say besides their first lines.
+    fn print_rest(&self) {
         for (name, ended, _) in &self.lines {
-            if let Ended::Failed(text) = ended
-                && let Some((_, said)) = text.split_once('\n').filter(|(_, said)| !said.is_empty())
-            {
+            let (Ended::Passed(text) | Ended::Failed(text) | Ended::NotRun(text)) = ended;
+            if let Some((_, said)) = text.split_once('\n').filter(|(_, said)| !said.is_empty()) {
                 println!("\n{name}:\n{said}");
             }
         }
