@@ -23,6 +23,8 @@ pub enum Step {
     Waiting,
     /// The broker answers, this long after it was started.
     Ready(Duration),
+    /// The broker runs and has not answered for long: it is killed and started again, once.
+    Stuck,
     /// The broker was up before.
     AlreadyUp,
     /// The broker was asked to stop.
@@ -40,6 +42,7 @@ impl fmt::Display for Step {
             Self::Starting => f.write_str("starting"),
             Self::Waiting => f.write_str("waiting until it answers"),
             Self::Ready(took) => write!(f, "ready after {:.1} s", took.as_secs_f64()),
+            Self::Stuck => f.write_str("does not answer: started again"),
             Self::AlreadyUp => f.write_str("already up"),
             Self::Stopping => f.write_str("stopping"),
             Self::Killing => f.write_str("killing"),

@@ -20,10 +20,11 @@ pub(crate) async fn wait(
     site: &Site,
     ports: &Ports,
     runner: &Runner,
+    within: Duration,
 ) -> Result<(), Error> {
     let Err(mut reason) = broker.probe(ports).await else { return Ok(()) };
     site.report(Step::Waiting);
-    let (started, within) = (Instant::now(), site.options.ready_within);
+    let started = Instant::now();
     while runner.condition().await? != Condition::Gone {
         if started.elapsed() >= within {
             let (broker, log, tail) = evidence(site, runner).await;
@@ -60,8 +61,9 @@ mod tests {
     #[tokio::test]
     async fn a_silent_broker_is_given_up_with_the_last_reason() {
         let (site, _folder) = site("kafka");
+        let within = site.options.ready_within;
         let runner = Runner::Native(shell(&site, "echo thinking; exec sleep 60"));
-        let error = wait(&Fake(Err("deaf")), &site, &Ports::default(), &runner).await.unwrap_err();
+        let error = wait(&Fake(Err("deaf")), &site, &Ports::default(), &runner, within).await.unwrap_err();
         kill(&site, None).await.unwrap();
         let Error::NotReady { reason, tail, .. } = error else { panic!("{error}") };
         assert_eq!((reason.as_str(), tail.as_str()), ("deaf", "thinking"));
@@ -69,10 +71,10 @@ mod tests {
 
     #[tokio::test]
     async fn a_dead_broker_is_not_waited_for() {
-        let (mut site, _folder) = site("kafka");
-        std::sync::Arc::make_mut(&mut site.options).ready_within = Duration::from_secs(600);
+        let (site, _folder) = site("kafka");
+        let within = Duration::from_secs(600);
         let runner = Runner::Native(shell(&site, "echo out of memory"));
-        let error = wait(&Fake(Err("deaf")), &site, &Ports::default(), &runner).await.unwrap_err();
+        let error = wait(&Fake(Err("deaf")), &site, &Ports::default(), &runner, within).await.unwrap_err();
         let Error::Died { tail, .. } = error else { panic!("{error}") };
         assert_eq!(tail, "out of memory");
     }

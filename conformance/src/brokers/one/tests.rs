@@ -5,10 +5,16 @@ use std::{
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::Command,
+    sync::{Arc, Mutex},
 };
 
+use async_trait::async_trait;
+
 use super::*;
-use crate::brokers::{catalogue::fake::Fake, container::ContainerEngine, native::tests::site};
+use crate::brokers::{
+    Options, catalogue::fake::Fake, container::ContainerEngine, native::tests::site, ports::PortUse,
+    site::Reporter,
+};
 
 /// Keeps the container's state in a file, and answers as docker and podman do.
 const ENGINE: &str = r#"#!/bin/sh
@@ -70,4 +76,61 @@ fn engine(folder: &Path) -> PathBuf {
     assert!(written.unwrap().success());
     fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
     path
+}
+
+/// Answers from its second start on.
+struct StuckOnce(PathBuf);
+
+#[async_trait]
+impl LocalBroker for StuckOnce {
+    fn name(&self) -> &'static str {
+        "kafka"
+    }
+
+    fn ports(&self) -> &'static [PortUse] {
+        &[]
+    }
+
+    fn url(&self, _ports: &Ports) -> String {
+        String::new()
+    }
+
+    fn image_version(&self) -> &'static str {
+        ""
+    }
+
+    fn native_version(&self, _cache: &Path) -> Option<String> {
+        None
+    }
+
+    async fn fetch(&self, _site: &Site) -> Result<(), Error> {
+        Ok(())
+    }
+
+    async fn prepare(&self, _site: &Site, _ports: &Ports) -> Result<Command, Error> {
+        let mut command = Command::new("sh");
+        let script = "test -e $0/began && touch $0/answers; touch $0/began; exec sleep 60";
+        command.args(["-c", script]).arg(&self.0);
+        Ok(command)
+    }
+
+    async fn probe(&self, _ports: &Ports) -> Result<(), String> {
+        self.0.join("answers").exists().then_some(()).ok_or("deaf".into())
+    }
+}
+
+#[tokio::test]
+async fn a_broker_that_is_stuck_is_started_once_more() {
+    let (site, folder) = site("kafka");
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let heard = Arc::clone(&told);
+    let reporter: Reporter = Arc::new(move |progress| heard.lock().unwrap().push(progress.step.clone()));
+    let ready_within = Duration::from_secs(6);
+    let options = Options { engine: Engine::Native, ready_within, ..(*site.options).clone() };
+    let site = Site { options: Arc::new(options), reporter, ..site };
+    let broker = Box::leak(Box::new(StuckOnce(folder.path().to_owned())));
+    let one = One { broker, site, engine: &EngineCell::default() };
+    assert_eq!(one.up().await.unwrap().state, State::Ready);
+    assert_eq!(told.lock().unwrap().iter().filter(|step| **step == Step::Stuck).count(), 1);
+    one.down().await.unwrap();
 }
