@@ -8,7 +8,7 @@
 use std::borrow::Cow;
 
 use anybroker_core::{Attribute, Headers, Message, Record, RecordBuffer, RecordWriter};
-use async_nats::HeaderMap;
+use async_nats::{HeaderMap, HeaderName};
 use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, percent_encode};
 
 const PREFIX: &str = "ce-";
@@ -30,27 +30,32 @@ const ENCODED: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'%');
 const IN_NAMES: &AsciiSet = &ENCODED.add(b':');
 
 fn encode(bytes: &[u8]) -> String {
-    percent_encode(bytes, ENCODED).to_string()
+    Cow::from(percent_encode(bytes, ENCODED)).into_owned()
+}
+
+/// A name that is not copied for every message.
+pub(crate) fn name(name: &'static str) -> HeaderName {
+    HeaderName::from_static(name)
 }
 
 /// All headers of a message, and the id as it is deduplicated by.
 pub(crate) fn headers(message: &Message) -> HeaderMap {
     let mut map = HeaderMap::new();
     if let Some(key) = &message.key {
-        map.insert(KEY, encode(key.as_bytes()));
+        map.insert(name(KEY), encode(key.as_bytes()));
     }
     message.attributes(|attribute, value| {
         let value = encode(value.as_bytes());
         match attribute {
-            Attribute::Id => map.insert(MESSAGE_ID, value.as_str()),
+            Attribute::Id => map.insert(name(MESSAGE_ID), value.clone()),
             // After the key, if it has the key's name.
             Attribute::Extension(name) => return map.append(format!("{PREFIX}{name}").as_str(), value),
             _ => {}
         }
-        map.insert(name_of(attribute), value);
+        map.insert(name(name_of(attribute)), value);
     });
     if let Some(content_type) = &message.content_type {
-        map.insert(CONTENT_TYPE, encode(content_type.as_bytes()));
+        map.insert(name(CONTENT_TYPE), encode(content_type.as_bytes()));
     }
     put_headers(&mut map, &message.headers);
     map
@@ -123,7 +128,8 @@ fn read(map: &HeaderMap, writer: &mut RecordWriter<'_>) {
     attributes.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
     for (attribute, values) in attributes {
         for (at, value) in values.iter().enumerate() {
-            let value = decode(&unquoted(value.as_str()));
+            let value = unquoted(value.as_str());
+            let value = decode(&value);
             match &*attribute {
                 "partitionkey" if at == 0 => writer.key(&value),
                 "datacontenttype" => {
@@ -164,8 +170,8 @@ fn attribute(header: &str) -> Option<Cow<'_, str>> {
     Some(if upper { name.to_ascii_lowercase().into() } else { name.into() })
 }
 
-fn decode(text: &str) -> Vec<u8> {
-    percent_decode_str(text).collect()
+fn decode(text: &str) -> Cow<'_, [u8]> {
+    percent_decode_str(text).into()
 }
 
 /// Without the quotation marks that older versions of the binding allow.
@@ -187,8 +193,11 @@ fn read_headers(map: &HeaderMap, writer: &mut RecordWriter<'_>) {
         .filter_map(|(name, values)| {
             let name: &str = name.as_ref();
             if let Some(escaped) = name.strip_prefix(ESCAPE) {
-                let name = String::from_utf8(decode(escaped)).ok()?;
-                return Some((name, values.iter().map(|value| decode(value.as_str())).collect()));
+                let name = String::from_utf8(decode(escaped).into_owned()).ok()?;
+                return Some((
+                    name,
+                    values.iter().map(|value| decode(value.as_str()).into_owned()).collect(),
+                ));
             }
             let plain = |value: &async_nats::HeaderValue| value.as_str().as_bytes().to_vec();
             (!is_reserved(name)).then(|| (name.to_owned(), values.iter().map(plain).collect()))

@@ -1,16 +1,17 @@
 //! The task behind a publisher: one connection after another, each until it breaks.
 
 use std::collections::VecDeque;
+use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anybroker_core::kit::Pending;
 use anybroker_core::{Error, Fate, Kind, Position, Receipt, Result};
 use async_nats::client::PublishErrorKind;
-use async_nats::jetstream::publish::PublishAck;
-use async_nats::jetstream::response::Response;
-use async_nats::{Client, StatusCode, Subject};
+use async_nats::{Client, StatusCode, Subject, jetstream};
+use bytes::BytesMut;
 use futures::StreamExt;
+use serde::Deserialize;
 use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
 
@@ -19,7 +20,7 @@ use crate::link::Link;
 use crate::member::Verify;
 use crate::names::{Names, partition};
 use crate::publisher::refuse;
-use crate::record::{EXPECTED_STREAM, headers};
+use crate::record::{EXPECTED_STREAM, headers, name};
 
 /// Messages in call order.
 pub(crate) type Batch = Vec<Pending>;
@@ -142,6 +143,8 @@ impl Flights {
 const MOST_FLYING: usize = 16_384;
 /// How many messages are sent before answers are looked at.
 const PORTION: usize = 128;
+/// Longer than an inbox and a number.
+const INBOX: usize = 64;
 
 impl Lane<'_> {
     /// Publishes until the connection breaks or nobody can send any more. What has no answer then ends as unknown: late
@@ -160,7 +163,7 @@ impl Lane<'_> {
             // The connection is gone for good; the next turn says so.
             Err(_) => return,
         };
-        let mut flights = Flights::default();
+        let (mut flights, mut inboxes) = (Flights::default(), BytesMut::new());
         let mut progress = Instant::now();
         let mut open = true;
         while open || !waiting.is_empty() || !flights.all.is_empty() {
@@ -176,7 +179,7 @@ impl Lane<'_> {
                     progress = Instant::now();
                     answered.iter().for_each(|answer| self.land(&mut flights, answer));
                 }
-                () = self.send(waiting, &mut flights), if !waiting.is_empty() && !full => {
+                () = self.send(waiting, &mut flights, &mut inboxes), if !waiting.is_empty() && !full => {
                     progress = Instant::now();
                 }
                 batch = batches.recv(), if open && waiting.is_empty() => match batch {
@@ -193,7 +196,7 @@ impl Lane<'_> {
     ///
     /// # Cancel safety
     /// Cancel safe: a message waits until the client has taken it.
-    async fn send(&self, waiting: &mut VecDeque<Pending>, flights: &mut Flights) {
+    async fn send(&self, waiting: &mut VecDeque<Pending>, flights: &mut Flights, inboxes: &mut BytesMut) {
         for _ in 0..PORTION {
             let Some(pending) = waiting.front() else { return };
             let Some(message) = pending.message() else { return };
@@ -204,9 +207,9 @@ impl Lane<'_> {
             let partition = partition(message, self.sender.partitions);
             let mut headers = headers(message);
             // So that no other stream takes it.
-            headers.insert(EXPECTED_STREAM, self.sender.names.stream.as_str());
+            headers.insert(name(EXPECTED_STREAM), self.sender.names.stream.as_str());
             let Some(subject) = self.subjects.get(partition as usize).cloned() else { return };
-            let inbox = format!("{}.{}", self.inbox, flights.next_number());
+            let Some(inbox) = self.inbox(inboxes, flights.next_number()) else { return };
             let payload = message.payload.clone();
             let sent = self.client.publish_with_reply_and_headers(subject, inbox, headers, payload).await;
             let Some(pending) = waiting.pop_front() else { return };
@@ -215,6 +218,15 @@ impl Lane<'_> {
                 Err(error) => pending.fail(unsent(error)),
             }
         }
+    }
+
+    /// Where the answer to a message comes to: a piece of a buffer that many share.
+    fn inbox(&self, buffer: &mut BytesMut, number: u64) -> Option<Subject> {
+        if buffer.capacity() < INBOX {
+            buffer.reserve(PORTION * INBOX);
+        }
+        write!(buffer, "{}.{number}", self.inbox).ok()?;
+        buffer.split().freeze().try_into().ok()
     }
 
     fn land(&self, flights: &mut Flights, answer: &async_nats::Message) {
@@ -242,16 +254,27 @@ fn unsent(error: async_nats::PublishError) -> Error {
     error.with_fate(Fate::NotApplied)
 }
 
-/// What the stream said of a message.
+/// What the stream says of a message: <https://docs.nats.io/reference/reference-protocols/nats_api_reference>.
+/// Its own name, which it says as well, is passed over.
+#[derive(Deserialize)]
+struct Answer {
+    error: Option<jetstream::Error>,
+    seq: Option<u64>,
+    #[serde(default)]
+    duplicate: bool,
+}
+
 fn receipt(partition: u32, answer: &[u8]) -> Result<Receipt> {
+    let unread = || {
+        let text = "the stream's answer does not read";
+        Error::new(Kind::Unexpected, "publish", text).with_fate(Fate::Unknown)
+    };
     match serde_json::from_slice(answer) {
-        Ok(Response::Ok(PublishAck { sequence, duplicate, .. })) => {
-            Ok(Receipt { position: Some(Position { partition, offset: sequence }), duplicate })
+        Ok(Answer { error: Some(error), .. }) => Err(refused("publish", &error)),
+        Ok(Answer { seq: Some(offset), duplicate, .. }) => {
+            Ok(Receipt { position: Some(Position { partition, offset }), duplicate })
         }
-        Ok(Response::Err { error }) => Err(refused("publish", &error)),
-        Err(error) => {
-            let text = "the stream's answer does not read";
-            Err(Error::new(Kind::Unexpected, "publish", text).with_source(error).with_fate(Fate::Unknown))
-        }
+        Ok(_) => Err(unread()),
+        Err(error) => Err(unread().with_source(error)),
     }
 }

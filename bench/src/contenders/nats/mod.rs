@@ -16,7 +16,7 @@ use crate::task::Task;
 
 /// The same for all.
 pub(super) const SETTINGS: &str = "a stream in files, one replica, as anybroker declares it; at most 10,000 messages unconfirmed; \
-     hand-written publishers name the subject of a partition, and send no headers; acknowledgements are sent and not confirmed, \
+     hand-written publishers name the subject of a partition, and send no headers where they don't say so; acknowledgements are sent and not confirmed, \
      but by the naive loop";
 
 /// The client library in each of its ways.
@@ -51,13 +51,22 @@ pub(super) const RAW: &[Contender] = &[
         way: "replies to one inbox, counted, 10,000 on their way; ack policy all, every 200th message acknowledged \
               (cumulative: no message can be acknowledged before an earlier one)",
         publish: Some(|task| {
-            Box::pin(async move { Ok(Box::new(own_inbox::Publishing::open(&task).await?) as _) })
+            Box::pin(async move { Ok(Box::new(own_inbox::Publishing::open(&task, false).await?) as _) })
         }),
         consume: Some(|task| {
             Box::pin(
                 async move { Ok(Box::new(consuming::Consuming::open(&task, consuming::ALL).await?) as _) },
             )
         }),
+    },
+    Contender {
+        name: "own inbox, with ids",
+        kind: Kind::Raw,
+        way: "as own inbox, and each message says its id and the stream that must take it, as anybroker's do",
+        publish: Some(|task| {
+            Box::pin(async move { Ok(Box::new(own_inbox::Publishing::open(&task, true).await?) as _) })
+        }),
+        consume: None,
     },
 ];
 

@@ -1,6 +1,7 @@
 //! Replies to one inbox, counted.
 
-use async_nats::{Client, Subject, Subscriber};
+use async_nats::header::{NATS_EXPECTED_STREAM, NATS_MESSAGE_ID};
+use async_nats::{Client, HeaderMap, Subject, Subscriber};
 use async_trait::async_trait;
 use futures::{FutureExt, StreamExt};
 
@@ -13,17 +14,21 @@ pub(super) struct Publishing {
     client: Client,
     subjects: Vec<Subject>,
     inbox: Subject,
+    /// Where each message says its id and the stream that must take it: that stream.
+    identified: Option<String>,
     answers: Subscriber,
     sent: usize,
     confirmed: usize,
 }
 
 impl Publishing {
-    pub(super) async fn open(task: &Task) -> Result<Self> {
+    pub(super) async fn open(task: &Task, identified: bool) -> Result<Self> {
         let client = super::client(task).await?;
         let inbox: Subject = client.new_inbox().into();
         let answers = client.subscribe(inbox.clone()).await?;
-        Ok(Publishing { client, subjects: super::subjects(task), inbox, answers, sent: 0, confirmed: 0 })
+        let identified = identified.then(|| task.topic.to_string());
+        let subjects = super::subjects(task);
+        Ok(Publishing { client, subjects, inbox, identified, answers, sent: 0, confirmed: 0 })
     }
 
     async fn send(&mut self, item: Item) -> Result<()> {
@@ -35,7 +40,16 @@ impl Publishing {
             self.answered(answer)?;
         }
         let subject = self.subjects[self.sent % self.subjects.len()].clone();
-        self.client.publish_with_reply(subject, self.inbox.clone(), item.payload).await?;
+        let (client, inbox) = (&self.client, self.inbox.clone());
+        match &self.identified {
+            None => client.publish_with_reply(subject, inbox, item.payload).await?,
+            Some(stream) => {
+                let mut headers = HeaderMap::new();
+                headers.insert(NATS_MESSAGE_ID, format!("{inbox}-{}", self.sent));
+                headers.insert(NATS_EXPECTED_STREAM, stream.as_str());
+                client.publish_with_reply_and_headers(subject, inbox, headers, item.payload).await?;
+            }
+        }
         self.sent += 1;
         Ok(())
     }
