@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anybroker_core::{BrokerUrl, Error, Kind, Result, TopologyMode};
 
+use crate::adversary::Schedule;
 use crate::like::{Like, guarantees};
 
 /// Configuration of an in-memory broker; each field is a URL parameter of the same name.
@@ -14,8 +15,9 @@ pub struct MemoryConfig {
     /// The broker whose guarantees it takes on, and none beyond them. None: those of the reference model.
     pub like: Option<Like>,
     /// Does the worst that the guarantees of `like` allow, as this seed decides: the same seed and the same program on one thread
-    /// meet the same misfortunes. None: all goes well.
-    pub adversary: Option<u64>,
+    /// meet the same misfortunes. A [`Schedule`] may name some of the seed's deeds, and then only these are done. None: all goes
+    /// well.
+    pub adversary: Option<Schedule>,
     /// Partitions of topics that are created (default 8; with `like=rabbitmq` 1, but 8 with an adversary). Not with `like=nats-core` and
     /// `like=sqs-fifo`, which have none.
     pub partitions: u32,
@@ -60,13 +62,13 @@ impl MemoryConfig {
         let defaults = Self::default();
         let mut parameters = url.parameters();
         let like: Option<Like> = parameters.take("like")?;
-        let adversary: Option<u64> = parameters.take("adversary")?;
+        let adversary: Option<Schedule> = parameters.take("adversary")?;
         let partitions: Option<u32> = parameters.take("partitions")?;
         let config = MemoryConfig {
             name: url.hosts.first().map_or(defaults.name, |(host, _)| host.clone()),
             like,
-            adversary,
             partitions: partitions.unwrap_or(default_partitions(like, adversary.is_some())),
+            adversary,
             topology: parameters.take("topology")?.unwrap_or(defaults.topology),
             lease: parameters.duration("lease")?,
             deduplication: parameters.duration("deduplication")?,
@@ -76,7 +78,7 @@ impl MemoryConfig {
         if config.partitions == 0 || config.retention == 0 {
             return Err(bad("partitions and retention must be at least 1"));
         }
-        if like.is_none() && adversary.is_some() {
+        if like.is_none() && config.adversary.is_some() {
             return Err(bad("adversary= needs like=: it does what that broker is allowed to do"));
         }
         match like.and_then(|like| config.contradicts(like, partitions.is_some())) {

@@ -17,4 +17,10 @@ impl Dice {
         z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         (z ^ (z >> 31)) % bound.max(1)
     }
+
+    /// Others, which only the number tells apart.
+    pub(crate) fn fork(mut self, number: u64) -> Self {
+        self.0 = self.0.wrapping_add(number.wrapping_mul(0xd6e8_feb8_6659_fd93));
+        Dice(self.below(u64::MAX))
+    }
 }

@@ -46,7 +46,7 @@ use anybroker_core::{
     TransactionalPublisher, async_trait,
 };
 
-pub use adversary::{Adversary, Deed};
+pub use adversary::{Adversary, Chance, Deed, Done, Schedule};
 use anybroker_core::kit::Session;
 pub use config::MemoryConfig;
 pub use like::Like;
@@ -99,6 +99,27 @@ impl Memory {
         let store = Store::named(&config.name);
         let setup = Setup::new(config, &guarantees);
         Memory { store, setup, guarantees, opened: Mutex::default(), closed: Arc::default() }
+    }
+
+    /// Another connection to the same broker, in the hands of the same adversary: that of another process, in a test.
+    pub fn reconnect(&self) -> Self {
+        Memory {
+            store: self.store.clone(),
+            setup: self.setup.clone(),
+            guarantees: self.guarantees.clone(),
+            opened: Mutex::default(),
+            closed: Arc::default(),
+        }
+    }
+
+    /// Another connection to the same broker, on which nothing goes wrong.
+    pub fn at_peace(&self) -> Self {
+        Memory { setup: self.setup.at_peace(), ..self.reconnect() }
+    }
+
+    /// What goes wrong on this connection, if it was opened with an adversary.
+    pub fn adversary(&self) -> Option<&Adversary> {
+        self.setup.adversary.as_deref()
     }
 }
 
@@ -171,7 +192,7 @@ impl Backend for Memory {
 
     /// With `adversary=`, the [`Adversary`].
     fn native(&self) -> Option<&(dyn Any + Send + Sync)> {
-        self.setup.adversary.as_ref().map(|adversary| adversary as _)
+        self.adversary().map(|adversary| adversary as _)
     }
 
     async fn close(&self) -> Result<()> {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anybroker_core::kit::{Ack, Incoming, Link, Session};
 use anybroker_core::{Error, Kind, Result, Settled, async_trait};
@@ -13,6 +14,9 @@ use crate::log::Log;
 use crate::semantics::Marks;
 use crate::setup::Setup;
 use crate::store::{TopicInner, TopicState};
+
+/// As often clients tell their broker what was acknowledged, if nothing else makes them.
+const COMMIT_INTERVAL: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
 pub(crate) struct Member {
@@ -30,6 +34,8 @@ struct Owned {
     draining: BTreeMap<usize, Option<Instant>>,
     /// Those whose deliveries an adversary has stopped, and until when.
     stalled: BTreeMap<usize, Instant>,
+    /// When the broker is told of acknowledgements that an adversary has kept back.
+    commit: Option<Instant>,
     /// Where the next round begins.
     turn: usize,
 }
@@ -43,7 +49,7 @@ impl Owned {
 
     /// When something is to be done without anybody asking for it.
     fn next_due(&self) -> Option<Instant> {
-        self.draining.values().flatten().chain(self.stalled.values()).min().copied()
+        self.draining.values().flatten().chain(self.stalled.values()).chain(&self.commit).min().copied()
     }
 
     /// The partitions with their generations, beginning with another one each time.
@@ -88,7 +94,7 @@ impl Member {
         }
         let TopicInner { logs, groups, .. } = &mut *inner;
         let Some(group) = groups.get_mut(&self.session.subscription().group) else { return Ok(()) };
-        self.push_acks(group);
+        self.push_acks(group, owned);
         let expelled = match &self.setup.adversary {
             Some(adversary) => self.suffer(adversary, group, owned)?,
             None => false,
@@ -199,10 +205,13 @@ impl Member {
     }
 
     /// Tells the broker what is acknowledged, where that is not confirmed one by one.
-    fn push_acks(&self, group: &mut GroupState) {
+    fn push_acks(&self, group: &mut GroupState, owned: &mut Owned) {
         let delayed = |adversary: &Adversary| adversary.does(Deed::CommitDelayed);
-        if !self.setup.semantics.confirms_acks && !self.setup.adversary.as_ref().is_some_and(delayed) {
+        owned.commit = None;
+        if !self.setup.semantics.confirms_acks && !self.setup.adversary.as_deref().is_some_and(delayed) {
             self.push_all_acks(group);
+        } else if !self.setup.semantics.confirms_acks {
+            owned.commit = Some(Instant::now() + COMMIT_INTERVAL);
         }
     }
 
@@ -223,7 +232,7 @@ impl Member {
     fn let_go(&self, partition: usize, cursor: &mut Cursor) {
         if !self.setup.semantics.confirms_acks {
             let plan = self.session.take_acks(partition as u32, self.setup.semantics.acks_singly);
-            let told = self.setup.adversary.as_ref().is_none_or(|adversary| adversary.lets_through(&plan));
+            let told = self.setup.adversary.as_deref().is_none_or(|adversary| adversary.lets_through(&plan));
             if told {
                 cursor.acknowledge_all(&plan);
             }
@@ -317,14 +326,14 @@ impl Link for Member {
                 return Err(fenced());
             }
             cursor.acknowledge(ack.native);
-            self.setup.adversary.as_ref().map_or(Ok(()), Adversary::ack_answer)?;
+            self.setup.adversary.as_deref().map_or(Ok(()), Adversary::ack_answer)?;
             Ok(Settled::Confirmed)
         };
         acks.iter().map(acknowledge).collect()
     }
 
     async fn flush(&self) -> Result<()> {
-        self.setup.adversary.as_ref().map_or(Ok(()), Adversary::flushing)?;
+        self.setup.adversary.as_deref().map_or(Ok(()), Adversary::flushing)?;
         if self.setup.semantics.confirms_acks {
             return Ok(());
         }
@@ -335,7 +344,7 @@ impl Link for Member {
     }
 
     async fn close(&self) -> Result<()> {
-        let closed = self.setup.adversary.as_ref().map_or(Ok(()), Adversary::closing);
+        let closed = self.setup.adversary.as_deref().map_or(Ok(()), Adversary::closing);
         self.leave(closed.is_ok());
         closed
     }

@@ -33,7 +33,7 @@ impl MemoryPublisher {
     fn publish(&self, inner: &mut TopicInner, buffer: &mut RecordBuffer, pending: Pending) {
         let Some(message) = pending.message() else { return };
         let (id, record) = (message.id.clone(), buffer.encode(message));
-        let fault = self.setup.adversary.as_ref().and_then(Adversary::publish_fault);
+        let fault = self.setup.adversary.as_deref().and_then(Adversary::publish_fault);
         match fault {
             None => conclude(pending, self.topic.take(inner, &self.setup, &id, record)),
             Some(Fault::Refused) => pending.fail(publishing::refused()),

@@ -17,13 +17,14 @@ pub(crate) struct Setup(Arc<Parts>);
 pub(crate) struct Parts {
     pub(crate) config: MemoryConfig,
     pub(crate) semantics: Semantics,
-    pub(crate) adversary: Option<Adversary>,
+    pub(crate) adversary: Option<Arc<Adversary>>,
 }
 
 impl Setup {
     pub(crate) fn new(config: MemoryConfig, guarantees: &Guarantees) -> Self {
         let semantics = Semantics::of(guarantees, config.like);
-        let adversary = config.adversary.map(|seed| Adversary::new(seed, guarantees));
+        let adversary =
+            config.adversary.clone().map(|schedule| Arc::new(Adversary::new(schedule, guarantees)));
         Setup(Arc::new(Parts { config, semantics, adversary }))
     }
 

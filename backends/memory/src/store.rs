@@ -157,7 +157,7 @@ impl TopicState {
         record: Record,
     ) -> Result<Receipt> {
         if !setup.semantics.stores {
-            inner.listeners.hand_out(&record, setup.adversary.as_ref());
+            inner.listeners.hand_out(&record, setup.adversary.as_deref());
             return Ok(Receipt::default());
         }
         self.append(inner, id, record).map(|receipt| setup.semantics.receipt(receipt))

@@ -41,8 +41,12 @@ pub(crate) struct Run {
 
 impl Run {
     pub(crate) fn adversary(&self) -> &Adversary {
-        self.broker.native().and_then(|native| native.downcast_ref()).expect("it was asked for")
+        adversary(&self.broker)
     }
+}
+
+fn adversary(broker: &Broker) -> &Adversary {
+    broker.native().and_then(|native| native.downcast_ref()).expect("it was asked for")
 }
 
 /// How the service of a seed works.
@@ -154,6 +158,10 @@ async fn live(like: Like, seed: u64) -> Run {
 }
 
 impl World {
+    fn adversary(&self) -> &Adversary {
+        adversary(&self.recorded)
+    }
+
     fn moves(&self) {
         self.moved.set(Instant::now());
     }
@@ -241,6 +249,10 @@ async fn session(world: &World, member: (&Group, u64), mut consumer: Box<dyn Con
             Err(_) => {}
         }
         sleep(Duration::from_millis(dice.below(100))).await;
+        if !world.polite.get() && world.adversary().kills() {
+            world.beliefs.borrow_mut().let_go(member.0, member.1);
+            return drop(consumer);
+        }
         settle(world, member, &*consumer, &mut held, dice).await;
     }
     let in_order = world.polite.get() || dice.below(2) == 0;

@@ -41,7 +41,7 @@ impl Adversary {
 
     /// For how long the deliveries of a partition stop now.
     pub(crate) fn stall(&self) -> Option<Duration> {
-        self.does(Deed::DeliveryStalls).then(|| self.within(STALL))
+        self.takes(Deed::DeliveryStalls).map(|chance| self.within(chance, STALL))
     }
 
     /// What a session is told of a message that came back so often, and whether it is marked.

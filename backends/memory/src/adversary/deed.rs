@@ -5,7 +5,7 @@ use anybroker_core::{Certainty, DeliveryLevel, Exclusivity, Guarantees, Redelive
 macro_rules! deeds {
     ($($(#[$doc:meta])* $name:ident = $text:literal, $per_mille:literal, $legal:expr;)+) => {
         /// One thing that goes wrong.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
         pub enum Deed { $($(#[$doc])* $name,)+ }
 
         impl Deed {
@@ -68,6 +68,9 @@ deeds! {
     MessageLost = "message-lost", 30, |g| !stores(g);
     /// A message comes after later ones.
     DeliveredLate = "delivered-late", 30, |g| !stores(g);
+    /// The process that uses the broker is killed. The broker cannot do that; a test kit does, by
+    /// [`Adversary::kills`](super::Adversary::kills).
+    ProcessKilled = "process-killed", 8, |_| true;
 }
 
 fn stores(guarantees: &Guarantees) -> bool {

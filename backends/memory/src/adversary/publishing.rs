@@ -23,10 +23,9 @@ impl Adversary {
             Some(Fault::Lost)
         } else if self.does(Deed::ConfirmationLost) {
             Some(Fault::AnswerLost)
-        } else if self.does(Deed::ConfirmedLate) {
-            Some(Fault::ConfirmedAfter(self.within(LATE)))
         } else {
-            None
+            let late = self.takes(Deed::ConfirmedLate)?;
+            Some(Fault::ConfirmedAfter(self.within(late, LATE)))
         }
     }
 }
