@@ -8,8 +8,10 @@ use anybroker_memory::{Like, Schedule};
 use crate::journal::{Line, Written};
 use crate::words;
 
-/// At most so many lines of a timeline are shown.
-const LINES: usize = 60;
+/// Of a long timeline so many lines are shown at its beginning,
+const BEGINNING: usize = 30;
+/// and at its end.
+const END: usize = 20;
 
 /// Why a run failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,7 +62,12 @@ impl Failure {
                  `tokio::select!` without `biased`, the order of a `HashMap`, threads, or the wall clock."
             );
         }
-        writeln!(f, "Of {} things that went wrong {kept} are enough ({} runs).", self.deeds, self.runs)?;
+        let (deeds, runs) = (self.deeds, self.runs);
+        match kept {
+            0 => return writeln!(f, "It fails although nothing goes wrong."),
+            1 => writeln!(f, "Of {deeds} things that went wrong, one is enough ({runs} runs).")?,
+            _ => writeln!(f, "Of {deeds} things that went wrong, {kept} are needed ({runs} runs).")?,
+        }
         self.deeds_in_words(f)
     }
 
@@ -68,9 +75,6 @@ impl Failure {
         let chances = self.schedule.only.iter().flatten();
         let mut counts: BTreeMap<_, usize> = BTreeMap::new();
         chances.for_each(|chance| *counts.entry(chance.deed).or_default() += 1);
-        if counts.is_empty() {
-            return writeln!(f, "It fails although nothing goes wrong.");
-        }
         writeln!(f, "\nWhat went wrong, and may at any time:")?;
         for (deed, times) in counts {
             let times = if times > 1 { format!(" ({times} times)") } else { String::new() };
@@ -79,38 +83,32 @@ impl Failure {
         Ok(())
     }
 
-    /// The lines that matter: all, if they are few; otherwise those of messages that had an unusual fate.
-    fn timeline(&self) -> (Vec<&Line>, usize) {
-        let all = &self.written.lines;
-        let named = self.written.named_in(&self.text);
-        let concerned = |line: &&Line| {
-            line.note
-                || line.who.is_empty()
-                || line
-                    .message
-                    .is_none_or(|message| self.written.unusual.contains(&message) || named.contains(&message))
-        };
-        let mut lines: Vec<_> = all.iter().collect();
-        if lines.len() > LINES {
-            lines = all.iter().filter(concerned).collect();
+    fn timeline(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let lines = self.written.lines_about(&self.text);
+        let width = lines.iter().map(|line| line.who.len()).max().unwrap_or(0).max(6);
+        let left_out = lines.len().saturating_sub(BEGINNING + END);
+        writeln!(f, "\nWhat happened, in virtual time:")?;
+        match self.written.lines.len() - lines.len() {
+            0 => {}
+            others => writeln!(f, "  ({others} lines about other messages are left out)")?,
         }
-        let shown = lines.split_off(lines.len().saturating_sub(LINES));
-        let left_out = all.len() - shown.len();
-        (shown, left_out)
+        for (number, line) in lines.iter().enumerate() {
+            if number == BEGINNING && left_out > 0 {
+                writeln!(f, "  … {left_out} lines more …")?;
+            }
+            if number < BEGINNING || number >= BEGINNING + left_out {
+                writeln!(f, "{}", drawn(line, width))?;
+            }
+        }
+        Ok(())
     }
 }
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (lines, left_out) = self.timeline();
         writeln!(f, "{}\n", self.text)?;
         self.summary(f)?;
-        writeln!(f, "\nWhat happened, in virtual time:")?;
-        if left_out > 0 {
-            writeln!(f, "  ({left_out} lines of other messages, or earlier, are left out)")?;
-        }
-        let width = lines.iter().map(|line| line.who.len()).max().unwrap_or(0).max(6);
-        lines.iter().try_for_each(|line| writeln!(f, "{}", drawn(line, width)))?;
+        self.timeline(f)?;
         write!(f, "\nReplay it:\n  {}", self.replay())
     }
 }

@@ -39,8 +39,23 @@ pub(crate) struct Written {
 }
 
 impl Written {
+    /// The lines that matter for a failure: those of the messages that it names, or that had an unusual fate, and those of no
+    /// message.
+    pub(crate) fn lines_about(&self, failure: &str) -> Vec<&Line> {
+        let concerned = &self.unusual | &self.named_in(failure);
+        let matters = |line: &&Line| match line.message {
+            Some(message) => concerned.contains(&message),
+            None if line.note => {
+                let named = self.named_in(&line.text);
+                named.is_empty() || !named.is_disjoint(&concerned)
+            }
+            None => true,
+        };
+        self.lines.iter().filter(matters).collect()
+    }
+
     /// The messages of which a text speaks in their own words.
-    pub(crate) fn named_in(&self, text: &str) -> BTreeSet<usize> {
+    fn named_in(&self, text: &str) -> BTreeSet<usize> {
         let named = |(_, words): &&(usize, String)| speaks_of(text, words);
         self.words.iter().filter(named).map(|(message, _)| *message).collect()
     }

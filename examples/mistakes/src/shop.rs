@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use anybroker_core::{
-    Delivery, Group, Message, Publisher, PublisherExt, PublisherOptions, Result, Subscription, Topic,
-    Topology,
+    Delivery, Error, Group, Kind, Message, Position, Publisher, PublisherExt, PublisherOptions, Result,
+    Subscription, Topic, Topology,
 };
 use anybroker_explore::Run;
 
@@ -34,6 +34,12 @@ pub(crate) fn subscription(topic: &str, group: &str) -> Result<Subscription> {
 /// What the message says.
 pub(crate) fn text(delivery: &Delivery) -> String {
     String::from_utf8_lossy(delivery.payload()).into_owned()
+}
+
+/// Where the broker keeps the message.
+pub(crate) fn position(delivery: &Delivery) -> Result<Position> {
+    let none = || Error::new(Kind::Unsupported, "position", "this broker does not tell positions");
+    delivery.position().ok_or_else(none)
 }
 
 /// What must hold.

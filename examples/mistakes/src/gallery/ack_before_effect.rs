@@ -1,5 +1,7 @@
 //! A message is acknowledged before its work is done.
 
+use std::collections::BTreeSet;
+
 use anybroker_core::{Broker, ConsumerExt, Result};
 use anybroker_explore::{Like, Run};
 
@@ -17,32 +19,36 @@ pub(super) const MISTAKE: Mistake = Mistake {
 };
 
 /// The orders that were shipped; a row for each order.
-type Shipments = Database<std::collections::BTreeSet<String>>;
+type Shipments = Database<BTreeSet<String>>;
 
-async fn shipping(broker: Broker, shipments: Shipments, mended: bool) -> Result<()> {
+async fn shipping(broker: Broker, shipments: Shipments, run: Run, mended: bool) -> Result<()> {
     let mut consumer = broker.consumer(subscription("orders", "shipping")?).await?;
     loop {
         let delivery = consumer.next().await?;
         let order = text(&delivery);
         if mended {
-            ship(&shipments, order).await;
+            ship(&shipments, &run, order).await;
             let _ = delivery.ack().await;
         } else {
             let _ = delivery.ack().await;
-            ship(&shipments, order).await;
+            ship(&shipments, &run, order).await;
         }
     }
 }
 
-async fn ship(shipments: &Shipments, order: String) {
-    shipments.transaction(|shipped| shipped.insert(order)).await;
+async fn ship(shipments: &Shipments, run: &Run, order: String) {
+    let ship = |shipped: &mut BTreeSet<String>| {
+        run.note(format!("{order} is shipped"));
+        shipped.insert(order);
+    };
+    shipments.transaction(ship).await;
 }
 
 async fn test(run: Run, mended: bool) -> Result<()> {
     let publisher = topic(&run, "orders", "shipping").await?;
     let shipments = Shipments::default();
-    let table = shipments.clone();
-    run.process("shipping", move |broker| shipping(broker, table.clone(), mended));
+    let (table, noted) = (shipments.clone(), run.clone());
+    run.process("shipping", move |broker| shipping(broker, table.clone(), noted.clone(), mended));
     place_orders(&*publisher).await?;
     run.drained().await;
 

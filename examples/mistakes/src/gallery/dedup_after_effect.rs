@@ -25,7 +25,7 @@ struct Tables {
     seen: BTreeSet<String>,
 }
 
-async fn loyalty(broker: Broker, database: Database<Tables>, mended: bool) -> Result<()> {
+async fn loyalty(broker: Broker, database: Database<Tables>, run: Run, mended: bool) -> Result<()> {
     let mut consumer = broker.consumer(subscription("orders", "loyalty")?).await?;
     loop {
         let delivery = consumer.next().await?;
@@ -35,7 +35,11 @@ async fn loyalty(broker: Broker, database: Database<Tables>, mended: bool) -> Re
             // Effect and memory are one.
             database.transaction(|tables| tables.remember(&order) && tables.add_point(customer)).await;
         } else if !database.transaction(|tables| tables.seen.contains(&order)).await {
-            database.transaction(|tables| tables.add_point(customer)).await;
+            let reward = |tables: &mut Tables| {
+                run.note(format!("{order} gives {customer} a point"));
+                tables.add_point(customer)
+            };
+            database.transaction(reward).await;
             database.transaction(|tables| tables.remember(&order)).await;
         }
         let _ = delivery.ack().await;
@@ -57,8 +61,8 @@ impl Tables {
 async fn test(run: Run, mended: bool) -> Result<()> {
     let publisher = topic(&run, "orders", "loyalty").await?;
     let database = Database::<Tables>::default();
-    let tables = database.clone();
-    run.process("loyalty", move |broker| loyalty(broker, tables.clone(), mended));
+    let (tables, noted) = (database.clone(), run.clone());
+    run.process("loyalty", move |broker| loyalty(broker, tables.clone(), noted.clone(), mended));
     place_orders(&*publisher).await?;
     run.drained().await;
 

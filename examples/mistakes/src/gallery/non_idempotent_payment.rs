@@ -34,8 +34,11 @@ async fn payments(broker: Broker, bank: Bank, run: Run, mended: bool) -> Result<
 }
 
 async fn charge(bank: &Bank, run: &Run, order: &str) {
-    bank.transaction(|charges| charges.push(order.to_owned())).await;
-    run.note(format!("the bank charges {order}"));
+    let charge = |charges: &mut Vec<String>| {
+        charges.push(order.to_owned());
+        run.note(format!("the bank charges {order}"));
+    };
+    bank.transaction(charge).await;
 }
 
 /// The order's number is the idempotency key.
