@@ -153,3 +153,46 @@ fn from_environment<T: std::str::FromStr>(name: &str) -> Option<T> {
         Err(_) => panic!("{name}={text} does not read; 17 does, and for {SEED} 17:connection-breaks.3 too"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use anybroker_core::{ConsumerExt, Group, Message, PublisherExt, PublisherOptions, Subscription, Topic};
+    use anybroker_core::{Result, Topology};
+
+    use super::*;
+
+    async fn echo(run: Run) -> Result<()> {
+        let (topic, group) = (Topic::new("t")?, Group::new("g")?);
+        run.outside().admin().declare(&Topology::new(topic.clone()).group(group.clone())).await?;
+        let subscription = Subscription::new(topic.clone(), group);
+        run.process("it", move |broker| {
+            let subscription = subscription.clone();
+            async move {
+                let mut consumer = broker.consumer(subscription).await?;
+                loop {
+                    let _ = consumer.next().await?.nack(Duration::from_millis(10)).await;
+                    let _ = consumer.next().await?.ack().await;
+                }
+            }
+        });
+        let publisher = run.broker("publisher").publisher(PublisherOptions::new(topic)).await?;
+        for number in 0..30 {
+            let _ = publisher.publish(Message::new(number.to_string())).await;
+        }
+        run.drained().await;
+        Ok(())
+    }
+
+    #[test]
+    fn watching_changes_nothing() {
+        for like in Like::ALL {
+            let explorer = explore(like, echo);
+            for seed in 0..20 {
+                let [alone, watched] = [false, true].map(|watched| explorer.attempt(&seed.into(), watched));
+                assert_eq!(alone.failed, watched.failed, "{like} {seed}");
+                assert_eq!(alone.schedule, watched.schedule, "{like} {seed}");
+                assert!(alone.written.lines.is_empty() && watched.written.lines.len() > 60);
+            }
+        }
+    }
+}

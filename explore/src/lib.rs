@@ -45,6 +45,11 @@
 //! (`spawn_blocking`, and so SQLite), sockets, the wall clock. A failure that does not come again when its seed is run again
 //! is reported as such.
 
+/// The guide's program, run as a test.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/worst-broker.md")]
+mod guide {}
+
 mod attempt;
 mod explorer;
 mod failure;

@@ -61,12 +61,14 @@ impl Worker {
         let limit = self.shutdown;
         let mut running = std::pin::pin!(self.serve(end.clone(), ending));
         tokio::select! {
+            biased;
             ended = &mut running => return ended,
             () = signals.next() => {}
         }
         tracing::info!(?limit, "draining; a second signal ends it at once");
         end.send_replace(Ending::Drain(Instant::now() + limit));
         tokio::select! {
+            biased;
             ended = &mut running => return ended,
             () = signals.next() => {}
         }
@@ -91,6 +93,7 @@ impl Worker {
         let limit = self.shutdown;
         let mut running = std::pin::pin!(self.serve(end.clone(), ending));
         tokio::select! {
+            biased;
             ended = &mut running => return ended,
             () = shutdown => {}
         }
@@ -103,6 +106,7 @@ impl Worker {
         let mut served = std::pin::pin!(self.serve_subscriptions(end, ending));
         loop {
             tokio::select! {
+                biased;
                 ended = &mut served => return ended,
                 Some(()) = beside.next() => {}
             }
@@ -138,6 +142,7 @@ impl Worker {
         let mut ended = Ok(());
         let mut watching = std::pin::pin!(health::watch(&broker, &watched, &observers));
         while let Some(one) = tokio::select! {
+            biased;
             one = services.join_next() => one,
             () = &mut watching => None,
         } {

@@ -40,6 +40,7 @@ pub(crate) async fn watch(
         }
     };
     tokio::select! {
+        biased;
         () = lags => {}
         () = probes => {}
     }

@@ -1,5 +1,6 @@
 //! Where receiving, handling and settling meet: what waits for a handler, and what waits to be settled.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -202,7 +203,7 @@ impl Desk {
             Ok(()) => return self.acknowledge(task, Outcome::Acknowledged),
             Err(failure) => failure,
         };
-        let decision = self.handling.retry.decide(&failure, &task.delivery, task.attempt(), random());
+        let decision = self.handling.retry.decide(&failure, &task.delivery, task.attempt(), spread(&task));
         match decision {
             Decision::Again(delay) if self.handling.retry.in_order => {
                 tracing::debug!(error = %failure, attempt = task.attempt(), ?delay, "a handler failed; the message comes again");
@@ -321,8 +322,9 @@ impl Desk {
     }
 }
 
-/// Below 1; good enough for jitter.
-fn random() -> f64 {
-    use std::hash::{BuildHasher, RandomState};
-    (RandomState::new().hash_one(0) >> 11) as f64 / (1_u64 << 53) as f64
+/// Below 1: spreads the attempts of different messages, and is the same when a run is replayed.
+fn spread(task: &Task) -> f64 {
+    let mut hasher = DefaultHasher::new();
+    (task.delivery.id(), task.attempt()).hash(&mut hasher);
+    (hasher.finish() >> 11) as f64 / (1_u64 << 53) as f64
 }

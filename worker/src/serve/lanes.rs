@@ -94,10 +94,19 @@ impl Lanes {
         !self.ready.is_empty()
     }
 
-    /// Takes out everything that waits, in order within each key.
+    /// Takes out everything that waits, in order within each key. Keys are in their order, so that a run that is replayed
+    /// hands back in the same order.
     pub(super) fn clear(&mut self) -> Vec<Task> {
         let mut all: Vec<_> = self.ready.drain(..).collect();
-        all.extend(self.keys.values_mut().flat_map(|lane| lane.waiting.drain(..)));
+        let mut lanes: Vec<_> = self.keys.iter_mut().collect();
+        lanes.sort_unstable_by(|(one, _), (other, _)| one.as_bytes().cmp(other.as_bytes()));
+        all.extend(lanes.into_iter().flat_map(|(_, lane)| lane.waiting.drain(..)));
         all
+    }
+}
+
+impl Drop for Lanes {
+    fn drop(&mut self) {
+        drop(self.clear());
     }
 }

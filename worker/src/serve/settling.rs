@@ -5,9 +5,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use anybroker_core::{Delivery, Error, Kind, SettleError, Settled, Settlement, Verdict};
-use futures::StreamExt;
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
+use futures::{FutureExt, StreamExt};
 use tokio::sync::Notify;
 
 use super::desk::Desk;
@@ -118,24 +118,26 @@ const REFUSED: (Duration, Duration) = (Duration::from_millis(100), Duration::fro
 
 /// Settles what is pushed, for as long as it is polled.
 pub(super) async fn settle(desk: Arc<Desk>) {
-    let mut batches: FuturesUnordered<BoxFuture<'_, ()>> = FuturesUnordered::new();
-    let mut others: FuturesUnordered<BoxFuture<'_, ()>> = FuturesUnordered::new();
+    // Each says how many batches it was.
+    let mut work: FuturesUnordered<BoxFuture<'_, usize>> = FuturesUnordered::new();
+    let mut batches = 0;
     let mut acks = Acks::default();
     let mut heart = Heart::new(desk.wants().heartbeat);
     loop {
         let queue = desk.verdicts.take();
         acks.append(queue.acks);
-        others.extend(
-            queue.others.into_iter().map(|one| Box::pin(settle_one(&desk, one)) as BoxFuture<'_, ()>),
-        );
-        if batches.len() < BATCHES && !acks.settlements.is_empty() {
-            batches.push(Box::pin(acknowledge(&desk, std::mem::take(&mut acks))));
+        for one in queue.others {
+            work.push(Box::pin(settle_one(&desk, one).map(|()| 0)));
+        }
+        if batches < BATCHES && !acks.settlements.is_empty() {
+            batches += 1;
+            work.push(Box::pin(acknowledge(&desk, std::mem::take(&mut acks)).map(|()| 1)));
         }
         tokio::select! {
-            Some(()) = batches.next() => {}
-            Some(()) = others.next() => {}
-            () = desk.verdicts.arrived.notified() => {}
+            biased;
             () = heart.beat() => desk.observe(&Happening::Beats(Loop::Settling)),
+            Some(ended) = work.next() => batches -= ended,
+            () = desk.verdicts.arrived.notified() => {}
         }
     }
 }
