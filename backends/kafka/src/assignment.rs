@@ -113,8 +113,13 @@ impl Loop {
         match self.assignment.pending.front()? {
             Pending::Assign(_) => self.assignment.retry,
             Pending::Revoke(_, Stage::New) => None,
+            Pending::Revoke(partitions, _) if self.is_frozen(&numbers(partitions)) => None,
             Pending::Revoke(_, Stage::Draining(until) | Stage::Committing(until)) => Some(*until),
         }
+    }
+
+    fn is_frozen(&self, partitions: &[u32]) -> bool {
+        self.assignment.slots.iter().any(|slot| slot.is_frozen() && partitions.contains(&slot.number))
     }
 
     /// Whether a rebalance waits for the application to settle.
@@ -219,7 +224,8 @@ impl Loop {
             }
             Stage::Draining(until) => {
                 let drained = numbers.iter().all(|number| self.session.is_drained(*number));
-                if !drained && now < until {
+                // What a transaction is committing is let go when the outcome is known.
+                if self.is_frozen(&numbers) || (!drained && now < until) {
                     return Some(Pending::Revoke(partitions, stage));
                 }
                 let session = self.session.clone();

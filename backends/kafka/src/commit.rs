@@ -2,13 +2,14 @@
 
 use std::time::{Duration, Instant};
 
-use anybroker_core::{Error, Kind, Result};
+use anybroker_core::{Error, Kind, Result, Topic};
 use rdkafka::error::KafkaResult;
 use rdkafka::{Offset, TopicPartitionList};
 use tokio::sync::oneshot;
 
 use crate::attempts::Mark;
 use crate::committer::Committer;
+use crate::enlist::Enlist;
 use crate::fetch::Loop;
 
 /// How long to wait after a commit that failed.
@@ -23,6 +24,10 @@ pub(crate) struct Commits {
     pause: Option<Instant>,
     hurry: bool,
     flushes: Vec<Flush>,
+    /// The last one failed: it may still reach the broker.
+    doubtful: bool,
+    /// Transactions that wait for the commit under way.
+    pub(crate) enlisting: Vec<Enlist>,
 }
 
 /// Somebody waits for these offsets to be committed.
@@ -33,12 +38,26 @@ struct Flush {
 
 impl Commits {
     pub(crate) fn new(committer: Committer) -> Self {
-        Commits { committer, flying: None, last: None, pause: None, hurry: false, flushes: Vec::new() }
+        Commits {
+            committer,
+            flying: None,
+            last: None,
+            pause: None,
+            hurry: false,
+            flushes: Vec::new(),
+            doubtful: false,
+            enlisting: Vec::new(),
+        }
     }
 
     /// Ends the thread that commits.
     pub(crate) fn stop(self, deadline: Duration) {
         self.committer.stop(deadline);
+    }
+
+    /// Whether a commit is under way, or has failed in a way that it may still reach the broker.
+    pub(crate) fn is_in_doubt(&self) -> bool {
+        self.flying.is_some() || self.doubtful
     }
 
     /// Commits at the next opportunity.
@@ -47,23 +66,37 @@ impl Commits {
     }
 }
 
+/// The marks as librdkafka takes them.
+pub(crate) fn list(topic: &Topic, marks: &[(u32, Mark)]) -> TopicPartitionList {
+    let mut list = TopicPartitionList::with_capacity(marks.len());
+    for (number, mark) in marks {
+        let mut element = list.add_partition(topic.as_str(), *number as i32);
+        element.set_metadata(mark.to_string());
+        if let Err(error) = element.set_offset(Offset::Offset(mark.offset as i64)) {
+            tracing::debug!(%error, "an offset cannot be expressed");
+        }
+    }
+    list
+}
+
 impl Loop {
     fn dirty(&self) -> Vec<(u32, Mark)> {
-        let slots = self.assignment.slots.iter();
+        let slots = self.assignment.slots.iter().filter(|slot| !slot.is_frozen());
         let wanted = slots.map(|slot| (slot, slot.wanted(&self.session)));
         let dirty = wanted.filter(|(slot, mark)| slot.confirmed != Some(*mark));
         dirty.map(|(slot, mark)| (slot.number, mark)).collect()
     }
 
-    /// Whether everything that is done is committed.
+    /// Whether everything that is done is committed; what a transaction has is its own affair.
     pub(crate) fn is_committed(&self) -> bool {
-        let slots = &self.assignment.slots;
-        slots.iter().all(|slot| slot.confirmed.is_some_and(|c| c.offset == slot.wanted(&self.session).offset))
+        let mut slots = self.assignment.slots.iter().filter(|slot| !slot.is_frozen());
+        slots.all(|slot| slot.confirmed.is_some_and(|c| c.offset == slot.wanted(&self.session).offset))
     }
 
     fn is_urgent(&self) -> bool {
         let urgent = self.assignment.slots.iter().any(|slot| slot.is_urgent());
-        urgent || self.commits.hurry || !self.commits.flushes.is_empty()
+        let awaited = self.commits.doubtful && !self.commits.enlisting.is_empty();
+        urgent || awaited || self.commits.hurry || !self.commits.flushes.is_empty()
     }
 
     /// When the next commit may be sent.
@@ -81,6 +114,7 @@ impl Loop {
         if let Some(outcome) = self.commits.committer.outcome() {
             self.committed(outcome);
         }
+        self.enlist();
         let now = Instant::now();
         if self.commits.flying.is_some() {
             return;
@@ -92,32 +126,22 @@ impl Loop {
         }
         let marks = self.dirty();
         if marks.is_empty() {
+            // What failed has gone with its partitions.
+            self.commits.doubtful = false;
             return;
         }
         self.commits.last = Some(now);
         self.commits.hurry = false;
-        let list = self.list(&marks);
+        let list = list(&self.session.subscription().topic, &marks);
         if self.commits.committer.commit(list) {
             self.commits.flying = Some(marks);
         }
     }
 
-    fn list(&self, marks: &[(u32, Mark)]) -> TopicPartitionList {
-        let mut list = TopicPartitionList::with_capacity(marks.len());
-        for (number, mark) in marks {
-            let topic = self.session.subscription().topic.as_str();
-            let mut element = list.add_partition(topic, *number as i32);
-            element.set_metadata(mark.to_string());
-            if let Err(error) = element.set_offset(Offset::Offset(mark.offset as i64)) {
-                tracing::debug!(%error, "an offset cannot be expressed");
-            }
-        }
-        list
-    }
-
     /// The answer to the commit under way.
     fn committed(&mut self, outcome: KafkaResult<()>) {
         let marks = self.commits.flying.take().unwrap_or_default();
+        self.commits.doubtful = outcome.is_err();
         if let Err(error) = outcome {
             tracing::debug!(%error, "a commit failed; it is tried again");
             self.commits.pause = Some(Instant::now() + PAUSE);

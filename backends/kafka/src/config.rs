@@ -63,7 +63,7 @@ impl std::str::FromStr for GroupProtocol {
 }
 
 /// Settings that the guarantees rest on, and which therefore cannot be passed through.
-const OWNED: [&str; 26] = [
+const OWNED: [&str; 27] = [
     "acks",
     "allow.auto.create.topics",
     "auto.offset.reset",
@@ -88,6 +88,7 @@ const OWNED: [&str; 26] = [
     "retries",
     "ssl.endpoint.identification.algorithm",
     "statistics.interval.ms",
+    "transaction.timeout.ms",
     "transactional.id",
     "delivery.report.only.error",
 ];

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use anybroker_core::{
     Admin, Backend, Broker, BrokerUrl, Consumer, Error, Group, Guarantees, Kind, Publisher, PublisherOptions,
-    Requirements, Result, Subscription, Topic, TopologyMode,
+    Requirements, Result, Subscription, Topic, TopologyMode, TransactionOptions, TransactionalPublisher,
 };
 use async_trait::async_trait;
 
@@ -19,6 +19,7 @@ use crate::guarantees::{self, Facts};
 use crate::link::LoopLink;
 use crate::publisher::KafkaPublisher;
 use crate::supervise::Supervisor;
+use crate::transaction::{KafkaTransactions, Orders};
 use crate::{consumer, topology};
 
 /// Connects to the cluster that the URL names.
@@ -55,6 +56,7 @@ pub async fn connect_with(config: KafkaConfig) -> Result<Broker> {
         thread: Mutex::new(Some(thread)),
         publishers: Mutex::default(),
         consumers: Mutex::default(),
+        transactions: Mutex::default(),
         closed: AtomicBool::new(false),
     }))
 }
@@ -66,6 +68,7 @@ struct Kafka {
     thread: Mutex<Option<Owned>>,
     publishers: Mutex<Vec<Weak<KafkaPublisher>>>,
     consumers: Mutex<Vec<Weak<LoopLink>>>,
+    transactions: Mutex<Vec<Weak<Orders>>>,
     closed: AtomicBool,
 }
 
@@ -89,28 +92,10 @@ impl Kafka {
         }
     }
 
-    /// Sees to the topic and verifies what the application requires; says what is known of the topic.
-    async fn prepare(&self, operation: &'static str, topic: &Topic, needs: &Requirements) -> Result<Facts> {
-        self.check_open(operation)?;
-        let (cluster, topic, needs) = (self.cluster.clone(), topic.clone(), needs.clone());
-        blocking::run(cluster.config.request_timeout * 3, operation, move || {
-            topology::ensure(&cluster, operation, &topic)?;
-            let facts = match Facts::ask(&cluster, Some(&topic)) {
-                Err(error)
-                    if error.kind() == Kind::NotFound && cluster.config.topology == TopologyMode::Ignore =>
-                {
-                    Facts::default()
-                }
-                facts => facts?,
-            };
-            needs.verify(&guarantees::of(&facts), &guarantees::place(&cluster, &topic))?;
-            Ok(facts)
-        })
-        .await
-    }
-
     async fn open_publisher(&self, options: PublisherOptions) -> Result<Arc<KafkaPublisher>> {
-        let facts = self.prepare("open a publisher", &options.topic, &options.requirements).await?;
+        let operation = "open a publisher";
+        self.check_open(operation)?;
+        let facts = prepare(&self.cluster, operation, &options.topic, &options.requirements).await?;
         let largest = facts.max_message_bytes().unwrap_or(guarantees::DEFAULT_MAX_MESSAGE_BYTES);
         let publisher = KafkaPublisher::open(&self.cluster.config, &options, largest)?;
         remember(&self.publishers, &publisher);
@@ -120,6 +105,36 @@ impl Kafka {
     }
 }
 
+/// Sees to the topic and verifies what the application requires; says what is known of the topic.
+///
+/// # Errors
+/// `Unmet`, `NotFound` (the topic), `PermissionDenied`, `Disconnected`, `TimedOut`.
+///
+/// # Cancel safety
+/// Cancel safe; the topic may have been created.
+pub(crate) async fn prepare(
+    cluster: &Arc<Cluster>,
+    operation: &'static str,
+    topic: &Topic,
+    needs: &Requirements,
+) -> Result<Facts> {
+    let (cluster, topic, needs) = (cluster.clone(), topic.clone(), needs.clone());
+    blocking::run(cluster.config.request_timeout * 3, operation, move || {
+        topology::ensure(&cluster, operation, &topic)?;
+        let facts = match Facts::ask(&cluster, Some(&topic)) {
+            Err(error)
+                if error.kind() == Kind::NotFound && cluster.config.topology == TopologyMode::Ignore =>
+            {
+                Facts::default()
+            }
+            facts => facts?,
+        };
+        needs.verify(&guarantees::of(&facts), &guarantees::place(&cluster, &topic))?;
+        Ok(facts)
+    })
+    .await
+}
+
 #[async_trait]
 impl Backend for Kafka {
     async fn publisher(&self, options: PublisherOptions) -> Result<Arc<dyn Publisher>> {
@@ -127,7 +142,9 @@ impl Backend for Kafka {
     }
 
     async fn consumer(&self, subscription: Subscription) -> Result<Box<dyn Consumer>> {
-        self.prepare("open a consumer", &subscription.topic, &subscription.requirements).await?;
+        let operation = "open a consumer";
+        self.check_open(operation)?;
+        prepare(&self.cluster, operation, &subscription.topic, &subscription.requirements).await?;
         let dead_letters = match &subscription.dead_letter {
             Some(policy) => Some(self.publisher(PublisherOptions::new(policy.topic.clone())).await?),
             None => None,
@@ -135,11 +152,25 @@ impl Backend for Kafka {
         let cluster = self.cluster.clone();
         let timeout = cluster.config.request_timeout * 2;
         let open = move || consumer::open(&cluster, subscription, dead_letters);
-        let (consumer, link) = blocking::run(timeout, "open a consumer", open).await?;
+        let (consumer, link) = blocking::run(timeout, operation, open).await?;
         remember(&self.consumers, &link);
         let weak = Arc::downgrade(&link);
         self.supervisor.watch(weak);
         Ok(Box::new(consumer))
+    }
+
+    async fn transactional_publisher(
+        &self,
+        options: TransactionOptions,
+    ) -> Result<Box<dyn TransactionalPublisher>> {
+        let operation = "open a transactional publisher";
+        self.check_open(operation)?;
+        let cluster = self.cluster.clone();
+        let open = move || KafkaTransactions::open(cluster, options);
+        let timeout = self.cluster.config.request_timeout * 3;
+        let (publisher, orders) = blocking::run(timeout, operation, open).await?;
+        remember(&self.transactions, &orders);
+        Ok(Box::new(publisher))
     }
 
     async fn guarantees(&self, topic: Option<&Topic>, _group: Option<&Group>) -> Result<Guarantees> {
@@ -174,6 +205,10 @@ impl Backend for Kafka {
     async fn close(&self) -> Result<()> {
         self.closed.store(true, Ordering::Release);
         let mut result = Ok(());
+        // Before the consumers, which keep what a transaction has in hand.
+        for orders in open(&self.transactions) {
+            result = result.and(orders.close().await);
+        }
         for consumer in open(&self.consumers) {
             result = result.and(consumer.shut_down().await);
         }

@@ -21,7 +21,7 @@ use crate::rebalance::Member;
 /// # Errors
 /// `InvalidConfiguration` if librdkafka does not take a setting; whatever looking up the ends fails with.
 pub(crate) fn open(
-    cluster: &Cluster,
+    cluster: &Arc<Cluster>,
     subscription: Subscription,
     dead_letters: Option<Arc<dyn Publisher>>,
 ) -> Result<(SessionConsumer, Arc<LoopLink>)> {
@@ -36,7 +36,7 @@ pub(crate) fn open(
     consumer.subscribe(&[subscription.topic.as_str()]).map_err(|e| error::of("open", e))?;
 
     let session = Session::new(subscription, None, dead_letters);
-    let (link, commands) = LoopLink::new(&config, &session, consumer.context().clone(), wake.clone());
+    let (link, commands) = LoopLink::new(cluster, &session, consumer.context().clone(), wake.clone());
     let looping = Loop::new(Arc::new(consumer), session.clone(), wake, config, commands, start)?;
     link.own(blocking::spawn("kafka-consumer", move || looping.run())?);
     Ok((session.connect(link.clone()), link))

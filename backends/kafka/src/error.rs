@@ -2,7 +2,7 @@
 
 use anybroker_core::kit::tls_failure;
 use anybroker_core::{Error, Fate, Kind};
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::error::{KafkaError, RDKafkaError, RDKafkaErrorCode};
 
 /// The kind that a program branches on.
 pub(crate) fn kind(code: RDKafkaErrorCode) -> Kind {
@@ -18,6 +18,7 @@ pub(crate) fn kind(code: RDKafkaErrorCode) -> Kind {
         | TopicAuthorizationFailed
         | GroupAuthorizationFailed
         | ClusterAuthorizationFailed
+        | TransactionalIdAuthorizationFailed
         | SaslAuthenticationFailed
         | UnsupportedSASLMechanism
         | IllegalSASLState => Kind::PermissionDenied,
@@ -54,6 +55,7 @@ pub(crate) fn kind(code: RDKafkaErrorCode) -> Kind {
         | PolicyViolation
         | InvalidGroupId
         | InvalidSessionTimeout
+        | InvalidTransactionTimeout
         | InconsistentGroupProtocol => Kind::InvalidConfiguration,
         UnsupportedVersion | UnsupportedFeature | NotImplemented => Kind::Unsupported,
         _ => Kind::Unexpected,
@@ -113,6 +115,31 @@ pub(crate) fn of(operation: &'static str, error: KafkaError) -> Error {
             None => Error::new(Kind::Unexpected, operation, other.to_string()),
         },
     }
+}
+
+/// An error that a transactional producer met.
+pub(crate) fn transactional(operation: &'static str, error: &RDKafkaError) -> Error {
+    let kind = kind(error.code());
+    let told = Error::new(kind, operation, error.string());
+    match advice(kind) {
+        Some(advice) => told.advice(advice),
+        None if kind == Kind::Fenced => told.advice(
+            "the consumer lost a partition, or its group shares out anew at this moment; the deliveries come again",
+        ),
+        None => told,
+    }
+}
+
+/// What has ended a transactional producer.
+pub(crate) fn fatal(operation: &'static str, code: RDKafkaErrorCode, reason: &str) -> Error {
+    let error = Error::new(kind(code), operation, reason);
+    error.with_retryable(false).advice(match code {
+        RDKafkaErrorCode::Fenced => {
+            "somebody else holds the transactional id, or the broker aborted what took too long: this publisher is of no \
+             use any more, and one that is opened anew takes the id"
+        }
+        _ => "this publisher is of no use any more: open one anew",
+    })
 }
 
 #[cfg(test)]

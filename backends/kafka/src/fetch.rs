@@ -143,6 +143,8 @@ impl Loop {
         loop {
             match self.commands.try_recv() {
                 Ok(Command::Flush(answer)) => self.flush(answer),
+                Ok(Command::Enlist(enlist)) => self.commits.enlisting.push(enlist),
+                Ok(Command::Thaw(thaws)) => self.thaw(thaws),
                 Ok(Command::Close(answer)) => self.close(Some(answer), self.config.close_timeout / 2),
                 Err(TryRecvError::Empty) => break,
                 // Nobody can ask for anything any more.
@@ -152,6 +154,7 @@ impl Loop {
                 }
             }
         }
+        self.end_slots();
         if self.closing.is_none() && self.session.ended().is_some() {
             self.abandon();
         }
@@ -159,14 +162,28 @@ impl Loop {
 
     /// Hands everything back in good order.
     fn close(&mut self, answer: Option<oneshot::Sender<Result<()>>>, wait: Duration) {
-        self.assignment.slots.iter_mut().for_each(|slot| slot.end(&self.session));
         self.closing = Some(Closing { answer, until: Instant::now() + wait });
+        self.end_slots();
+    }
+
+    /// Ends what is not ended yet, but for what a transaction is committing.
+    fn end_slots(&mut self) {
+        if self.closing.as_ref().is_some_and(|closing| closing.answer.is_some()) {
+            let slots = self.assignment.slots.iter_mut();
+            let open = slots.filter(|slot| !slot.is_frozen() && !slot.is_ending());
+            open.for_each(|slot| slot.end(&self.session));
+        }
     }
 
     /// The session ended without being closed: what was acknowledged is committed, but not that it ended well.
     fn abandon(&mut self) {
         self.closing = Some(Closing { answer: None, until: Instant::now() + Duration::from_secs(1) });
         self.commits.hurry();
+    }
+
+    /// Whether it is about to leave the group.
+    pub(crate) fn is_closing(&self) -> bool {
+        self.closing.is_some()
     }
 
     fn is_finished(&self) -> bool {

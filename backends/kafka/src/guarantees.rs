@@ -19,6 +19,7 @@ const CONSUMER: &str =
     "https://kafka.apache.org/40/javadoc/org/apache/kafka/clients/consumer/KafkaConsumer.html";
 const LIBRDKAFKA: &str = "https://github.com/confluentinc/librdkafka/blob/master/INTRODUCTION.md";
 const LIBRDKAFKA_CONFIG: &str = "https://github.com/confluentinc/librdkafka/blob/master/CONFIGURATION.md";
+const TRANSACTIONS: &str = "https://kafka.apache.org/40/operations/transaction-protocol";
 const ADAPTER: &str = "https://docs.rs/anybroker-kafka";
 
 /// The default of `max.message.bytes` (<https://kafka.apache.org/documentation/#topicconfigs_max.message.bytes>).
@@ -130,8 +131,12 @@ pub(crate) fn of(facts: &Facts) -> Guarantees {
             .because("heartbeats and polling go on in the background while the application works"),
         delay: Row::new(Delay::Redelivery, Basis::Client, ADAPTER)
             .because("kept by the client; ends early if the partition moves"),
-        transactions: Row::new(Transactions::None, Basis::Client, ADAPTER)
-            .because("this adapter offers none; it reads only what was committed"),
+        transactions: Row::new(Transactions::ReadProcessWrite, Basis::Documented, TRANSACTIONS).because(
+            "between topics and groups of one cluster, for consumers with isolation.level=read_committed, as this \
+             adapter's are. librdkafka 2.12 does not speak KIP-890's protocol (TV2), which clients of Kafka 4.0 speak \
+             with brokers from 4.0 on: with any broker, a request that is delayed until its transaction has ended may \
+             become part of the next one of the same id, or end it",
+        ),
         limits: Limits {
             message_bytes: facts.max_message_bytes().map(record::largest),
             batch: None,

@@ -30,6 +30,7 @@ mod config;
 mod connect;
 mod consumer;
 mod diagnosis;
+mod enlist;
 mod error;
 mod fetch;
 mod groups;
@@ -46,6 +47,8 @@ mod reports;
 mod slot;
 mod supervise;
 mod topology;
+mod transaction;
+mod transactor;
 
 pub use config::{GroupProtocol, KafkaConfig};
 pub use connect::{connect, connect_with};

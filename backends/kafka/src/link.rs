@@ -12,7 +12,8 @@ use async_trait::async_trait;
 use tokio::sync::oneshot;
 
 use crate::blocking::Owned;
-use crate::config::KafkaConfig;
+use crate::cluster::Cluster;
+use crate::enlist::{Enlist, Thaw};
 use crate::rebalance::Member;
 use crate::supervise::Supervised;
 
@@ -22,6 +23,10 @@ pub(crate) enum Command {
     Flush(oneshot::Sender<Result<()>>),
     /// Leave the group.
     Close(oneshot::Sender<Result<()>>),
+    /// Let a transaction commit these partitions, and nobody else.
+    Enlist(Enlist),
+    /// The transaction has ended: commit them as before.
+    Thaw(Vec<Thaw>),
 }
 
 /// Wakes the loop when there is something to do.
@@ -74,12 +79,13 @@ pub(crate) struct LoopLink {
     thread: Mutex<Option<Owned>>,
     request_timeout: Duration,
     close_timeout: Duration,
+    cluster: Weak<Cluster>,
 }
 
 impl LoopLink {
     /// A link, and where the loop reads its commands.
     pub(crate) fn new(
-        config: &KafkaConfig,
+        cluster: &Arc<Cluster>,
         session: &Arc<Session>,
         member: Arc<Member>,
         wake: Arc<Wake>,
@@ -92,8 +98,9 @@ impl LoopLink {
             wake,
             commands,
             thread: Mutex::new(None),
-            request_timeout: config.request_timeout,
-            close_timeout: config.close_timeout,
+            request_timeout: cluster.config.request_timeout,
+            close_timeout: cluster.config.close_timeout,
+            cluster: Arc::downgrade(cluster),
         };
         (Arc::new(link), receiver)
     }
@@ -116,6 +123,18 @@ impl LoopLink {
         closed
     }
 
+    /// Whether it was opened from this broker handle.
+    pub(crate) fn is_of(&self, cluster: &Arc<Cluster>) -> bool {
+        std::ptr::eq(self.cluster.as_ptr(), Arc::as_ptr(cluster))
+    }
+
+    /// Gives the loop something to do; says whether it is still there.
+    pub(crate) fn command(&self, command: Command) -> bool {
+        let sent = self.commands.send(command).is_ok();
+        self.wake.wake();
+        sent
+    }
+
     async fn ask(
         &self,
         operation: &'static str,
@@ -124,8 +143,9 @@ impl LoopLink {
     ) -> Result<()> {
         let ended = || Error::new(Kind::Closed, operation, "the consumer has ended");
         let (answer, answered) = oneshot::channel();
-        self.commands.send(command(answer)).map_err(|_| ended())?;
-        self.wake.wake();
+        if !self.command(command(answer)) {
+            return Err(ended());
+        }
         within(deadline, operation, async { answered.await.unwrap_or_else(|_| Err(ended())) }).await
     }
 }

@@ -6,12 +6,10 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
 use anybroker_core::kit::{Confirmations, Intake, Pending, Permit};
-use anybroker_core::{
-    Error, Fate, Key, Kind, Message, Publisher, PublisherOptions, Requirements, Result, Topic,
-};
+use anybroker_core::{Error, Fate, Key, Message, Publisher, PublisherOptions, Requirements, Result, Topic};
 use async_trait::async_trait;
 use rdkafka::ClientConfig;
-use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext};
 
 use crate::blocking::{self, Owned};
 use crate::config::KafkaConfig;
@@ -127,16 +125,7 @@ impl Shared {
             return Some(error);
         }
         let message = pending.message()?;
-        if message.headers.get(record::CONTENT_TYPE).is_some() {
-            let text = "the header name `content-type` is that of the message's media type on Kafka";
-            let advice = "set the message's content type instead";
-            return Some(Error::new(Kind::InvalidConfiguration, "publish", text).advice(advice));
-        }
-        let bytes = record::wire_bytes(message);
-        (bytes > self.max_message_bytes).then(|| {
-            let text = format!("{bytes} bytes with its headers; the topic takes {}", self.max_message_bytes);
-            Error::new(Kind::TooLarge, "publish", text).advice("raise the topic's max.message.bytes")
-        })
+        record::refusal(message, self.max_message_bytes)
     }
 
     /// Serves delivery reports until the publisher is closed or dropped.
@@ -170,7 +159,7 @@ impl Shared {
 }
 
 /// Waits for what is in flight, then gives up on it.
-fn drain(producer: &BaseProducer<Reports>, wait: Duration) {
+pub(crate) fn drain<C: ProducerContext>(producer: &BaseProducer<C>, wait: Duration) {
     if producer.flush(wait).is_err() {
         producer.purge(rdkafka::producer::PurgeConfig::default().queue().inflight());
         // The purge's reports are local, so this ends at once.

@@ -8,14 +8,14 @@ use std::borrow::Cow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use anybroker_core::kit::Incoming;
-use anybroker_core::{Attribute, Message, RecordBuffer};
+use anybroker_core::{Attribute, Error, Kind, Message, RecordBuffer};
 use rdkafka::Message as _;
 use rdkafka::message::{BorrowedMessage, Header, Headers as _, OwnedHeaders};
 
 const PREFIX: &str = "ce_";
 /// Stands for a header whose name cannot be read.
 const UNREADABLE: &str = "unreadable-header";
-pub(crate) const CONTENT_TYPE: &str = "content-type";
+const CONTENT_TYPE: &str = "content-type";
 
 /// The record headers that carry everything of `message` but key and payload.
 pub(crate) fn headers(message: &Message) -> OwnedHeaders {
@@ -48,7 +48,7 @@ fn header_name(attribute: Attribute<'_>) -> Cow<'static, str> {
 /// At most so many bytes does `message` take in a produce request: the batch's header (61), the record's own fields
 /// at their longest (36), and for every header two lengths of at most 5 bytes each
 /// (<https://kafka.apache.org/documentation/#recordbatch>).
-pub(crate) fn wire_bytes(message: &Message) -> usize {
+fn wire_bytes(message: &Message) -> usize {
     const BATCH: usize = 61;
     const RECORD: usize = 36;
     const LENGTHS: usize = 10;
@@ -69,6 +69,20 @@ pub(crate) fn wire_bytes(message: &Message) -> usize {
 pub(crate) fn largest(max_message_bytes: usize) -> usize {
     const RESERVE: usize = 2048;
     max_message_bytes.saturating_sub(RESERVE).max(max_message_bytes / 4)
+}
+
+/// Why a topic with `max_message_bytes` cannot take a message.
+pub(crate) fn refusal(message: &Message, max_message_bytes: usize) -> Option<Error> {
+    if message.headers.get(CONTENT_TYPE).is_some() {
+        let text = "the header name `content-type` is that of the message's media type on Kafka";
+        let advice = "set the message's content type instead";
+        return Some(Error::new(Kind::InvalidConfiguration, "publish", text).advice(advice));
+    }
+    let bytes = wire_bytes(message);
+    (bytes > max_message_bytes).then(|| {
+        let text = format!("{bytes} bytes with its headers; the topic takes {max_message_bytes}");
+        Error::new(Kind::TooLarge, "publish", text).advice("raise the topic's max.message.bytes")
+    })
 }
 
 /// A record as the session takes it in.

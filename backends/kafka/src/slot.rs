@@ -11,6 +11,7 @@ use rdkafka::consumer::base_consumer::PartitionQueue;
 use rdkafka::error::KafkaError;
 
 use crate::attempts::{Mark, Owner};
+use crate::enlist::Place;
 use crate::past::Past;
 use crate::rebalance::Member;
 use crate::record;
@@ -44,6 +45,8 @@ pub(crate) struct Slot {
     last: Option<Mark>,
     /// What the broker has confirmed.
     pub(crate) confirmed: Option<Mark>,
+    /// A transaction commits it, and nobody else may.
+    frozen: bool,
 }
 
 impl Slot {
@@ -73,7 +76,37 @@ impl Slot {
             waiting: None,
             last: None,
             confirmed: None,
+            frozen: false,
         }
+    }
+
+    /// Leaves the commits to a transaction; says from where. None if it has ended.
+    pub(crate) fn freeze(&mut self) -> Option<Place> {
+        if self.last.is_some() {
+            return None;
+        }
+        self.frozen = true;
+        Some(Place {
+            number: self.number,
+            generation: self.generation,
+            position: self.position,
+            attempts: self.attempts(self.position),
+            seen: self.position.max(self.known.seen),
+            owner: self.owner,
+        })
+    }
+
+    /// The transaction has ended, with this committed or with nothing.
+    pub(crate) fn thaw(&mut self, generation: u32, committed: Option<Mark>) {
+        if self.generation == generation {
+            self.frozen = false;
+            self.confirmed = committed.or(self.confirmed);
+        }
+    }
+
+    /// Whether a transaction commits it at the moment.
+    pub(crate) fn is_frozen(&self) -> bool {
+        self.frozen
     }
 
     /// What is to be committed now.
@@ -100,7 +133,7 @@ impl Slot {
 
     /// Whether a commit keeps messages waiting.
     pub(crate) fn is_urgent(&self) -> bool {
-        self.confirmed.is_none() || self.waiting.is_some() || self.last.is_some()
+        !self.frozen && (self.confirmed.is_none() || self.waiting.is_some() || self.last.is_some())
     }
 
     /// Whether the next message waits for the one in hand.
@@ -247,6 +280,11 @@ impl Slot {
         };
         let seen = handed_out.unwrap_or(offset).max(self.known.seen);
         Mark { offset, attempts, seen, open: None }
+    }
+
+    /// Whether it is taken out of the session.
+    pub(crate) fn is_ending(&self) -> bool {
+        self.last.is_some()
     }
 
     /// Whether the last commit is confirmed.

@@ -16,8 +16,9 @@ const MINUTE: Duration = Duration::from_secs(60);
 
 /// What the broker promises; each line has Kafka, RabbitMQ, JetStream, core NATS, SQS FIFO and Pulsar in this order.
 pub(crate) fn guarantees(like: Like) -> Guarantees {
+    use Unsubscribed as U;
     use {AfterFailure as A, Certainty as C, DeadLetter as L, Deduplication as D, DeliveryLevel as Often};
-    use {Durability as Disk, Exclusivity as E, Kept as K, Redelivery as R, Scope as S, Unsubscribed as U};
+    use {Durability as Disk, Exclusivity as E, Kept as K, Redelivery as R, Scope as S, Transactions as T};
     let of = Column(like);
     Guarantees {
         backend: "memory",
@@ -97,7 +98,7 @@ pub(crate) fn guarantees(like: Like) -> Guarantees {
             Lease::Session,
         ]),
         delay: of.row([Delay::Redelivery; 6]),
-        transactions: of.row([Transactions::None; 6]),
+        transactions: of.row([T::ReadProcessWrite, T::None, T::None, T::None, T::None, T::None]),
         limits: Limits {
             message_bytes: Some(of.pick([1_046_540, 16 << 20, 1_047_552, 1_047_552, 1 << 20, 5_240_832])),
             batch: of.pick([None, None, None, None, Some(10), None]),
