@@ -211,6 +211,7 @@ cases! {
     Broker process::broker_paused,
     Broker process::broker_killed_and_restarted,
     Broker worker::worker_broker_killed,
+    Broker transactions::transactions_broker_killed,
     Broker random::random_workloads_with_faults,
 }
 

@@ -137,6 +137,10 @@ macro_rules! pipe {
     };
 }
 
+mod killed;
+
+pub(super) use killed::transactions_broker_killed;
+
 /// Reads, publishes and acknowledges in many transactions, some of which are aborted or dropped, while a member reads what
 /// comes of it.
 pub(super) async fn transactions_are_atomic(context: Context) -> CaseResult {
@@ -198,13 +202,14 @@ pub(super) async fn transactions_fence_zombies(context: Context) -> CaseResult {
 
 /// A transaction takes longer than it may.
 pub(super) async fn transactions_time_out(context: Context) -> CaseResult {
-    const LIMIT: Duration = Duration::from_secs(1);
+    const LIMIT: Duration = Duration::from_secs(2);
     let pipe = pipe!(context, "transactions-late");
     publish(&pipe.stage, numbered("i", 2, 1)).await?;
     let (mut members, mut reader) = (open(&pipe.stage).await?, pipe.reader().await?);
     let mut holder = pipe.holder_within(LIMIT).await?;
+    let batch = take(&mut members, 2).await?;
     let transaction = step("begin", holder.begin()).await?;
-    pipe.fill(&*transaction, 0, take(&mut members, 2).await?).await?;
+    pipe.fill(&*transaction, 0, batch).await?;
     nothing_comes(&mut reader, 2 * LIMIT).await?;
     refused(transaction.commit().await, &[Kind::TimedOut, Kind::Fenced])?;
     let mut holder = pipe.holder().await?;

@@ -237,6 +237,7 @@ pub(super) fn transactions(value: Transactions) -> &'static [Proof] {
             Case("transactions_fence_zombies"),
             Case("transactions_time_out"),
             Case("transactions_over_rebalances"),
+            Case("transactions_broker_killed"),
         ],
     }
 }

@@ -15,3 +15,4 @@ mod mistakes;
 mod poison;
 mod publish;
 mod topics;
+mod transactions;
