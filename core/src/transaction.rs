@@ -137,7 +137,8 @@ pub trait Transaction: Send + Sync + fmt::Debug {
     ///
     /// # Errors
     /// If the [fate](Error::fate) is *not applied*, it was aborted: for what doomed it; `Fenced` (another holder of the id, or a
-    /// partition of a settled delivery is another member's by now); `TimedOut` (it took longer than its time-out);
+    /// partition of a settled delivery is another member's by now, or its group shares out anew at this moment; whether the
+    /// publisher is of no use any more, `begin` tells); `TimedOut` (it took longer than its time-out);
     /// `Superseded`, where acknowledgements are cumulative, for a delivery behind one that is not settled. The deliveries come
     /// again.
     ///
@@ -147,7 +148,8 @@ pub trait Transaction: Send + Sync + fmt::Debug {
     /// where the broker says. Nothing is to be published again by hand.
     ///
     /// # Cancel safety
-    /// Not cancel safe: of a cancelled commit the fate is unknown, and its consumers end.
+    /// Not cancel safe: of a cancelled commit the fate is unknown, and its consumers end, unless the adapter learns the outcome
+    /// after all.
     async fn commit(self: Box<Self>) -> Result<()>;
 
     /// Makes all of it as if it had never been, and hands the settled deliveries back.

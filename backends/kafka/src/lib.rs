@@ -16,6 +16,12 @@
 //! - Attempts are carried over for the first unfinished message of each partition, in the commit's metadata. After a
 //!   crash a partition goes one message at a time for a while, so that a message that kills its process is found,
 //!   counted, and dead-lettered if the subscription says so.
+//! - A transaction is Kafka's: librdkafka's transactional producer, and one offset for each partition of what it settles. While
+//!   it commits a partition, the consumer does not. A delivery behind one that is not done cannot be settled (`Superseded`). A
+//!   commit at the moment at which the group shares out anew is refused (`Fenced`, not applied); the publisher goes on, and
+//!   one that is of no use any more says so with the next `begin`. A commit without an answer ends the consumers of its
+//!   deliveries; a cancelled one goes on in the background, and ends them only then. librdkafka 2.12 does not speak KIP-890's
+//!   protocol, with which no late request can become part of another transaction.
 //! - `Backend::native` is the `rdkafka::admin::AdminClient<DefaultClientContext>` of the control connection.
 //! - The largest message is smaller than the topic's `max.message.bytes`: 2 KiB are left for attributes and framing.
 

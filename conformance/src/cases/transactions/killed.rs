@@ -8,12 +8,16 @@ use anybroker_core::{Consumer, Delivery, Fate, TransactionalPublisher};
 
 use super::super::{Faults, STEP};
 use super::*;
+use crate::recorder::Recorder;
 
 const INPUTS: usize = 60;
-const KILLS: usize = 4;
+const KILLS: usize = 3;
 
-/// So long may a transaction take: longer than the broker takes to come up again.
-const LIMIT: Duration = Duration::from_secs(25);
+/// So long may a transaction take.
+const LIMIT: Duration = Duration::from_secs(10);
+
+/// At some moment of about the time that a commit takes.
+const COMMIT_MICROS: u64 = 20_000;
 
 /// The broker is killed and comes up again, at a moment of a transaction. What it did not answer is ended as the contract
 /// says: the publisher is opened again, and then the consumer.
@@ -38,11 +42,30 @@ pub(in crate::cases) async fn transactions_broker_killed(context: Context) -> Ca
     line.pipe.hold(text).await
 }
 
+/// Breaks the broker, and writes it down.
+struct Breaker {
+    faults: Arc<dyn Faults>,
+    recorder: Arc<Recorder>,
+    target: String,
+}
+
+impl Breaker {
+    async fn kill(&self) -> Result<(), Failure> {
+        self.recorder.fault("kill", &self.target);
+        Ok(self.faults.kill().await?)
+    }
+
+    async fn restart(&self) -> Result<(), Failure> {
+        self.faults.restart().await?;
+        self.recorder.fault("restart", &self.target);
+        Ok(())
+    }
+}
+
 /// Reads, publishes and acknowledges, and reads what comes of it.
 struct Line {
     pipe: Pipe,
-    faults: Arc<dyn Faults>,
-    target: String,
+    breaker: Breaker,
     chance: Chance,
     holder: Box<dyn TransactionalPublisher>,
     members: Box<dyn Consumer>,
@@ -56,8 +79,9 @@ impl Line {
     async fn open(pipe: Pipe, faults: Arc<dyn Faults>, context: &Context) -> Result<Self, Failure> {
         let (holder, members, reader) =
             (pipe.holder_within(LIMIT).await?, open(&pipe.stage).await?, pipe.reader().await?);
-        let (target, chance) = (context.name.clone(), Chance::new(context.seed));
-        Ok(Line { pipe, faults, target, chance, holder, members, reader, round: 0, kills: 0, unknown: 0 })
+        let breaker = Breaker { faults, recorder: pipe.stage.recorder.clone(), target: context.name.clone() };
+        let chance = Chance::new(context.seed);
+        Ok(Line { pipe, breaker, chance, holder, members, reader, round: 0, kills: 0, unknown: 0 })
     }
 
     /// Takes a batch through a transaction, in which the broker may be killed; whatever becomes of it.
@@ -88,26 +112,24 @@ impl Line {
             return Ok(commit.await?);
         }
         self.kills += 1;
-        let (pipe, faults, target) = (&self.pipe, &self.faults, &self.target);
-        let crash = async {
-            pipe.stage.recorder.fault("kill", target);
-            faults.kill().await?;
-            faults.restart().await?;
-            pipe.stage.recorder.fault("restart", target);
-            Ok::<_, Failure>(())
-        };
-        if self.kills % 2 == 1 {
-            crash.await?;
+        let (breaker, kills) = (&self.breaker, self.kills);
+        if kills % 3 == 1 {
+            breaker.kill().await?;
+            breaker.restart().await?;
             return Ok(commit.await?);
         }
-        // At some moment of the commit.
-        let moment = Duration::from_micros(self.chance.below(8_000));
+        let moment = Duration::from_micros(self.chance.below(COMMIT_MICROS));
         let crash = async {
             tokio::time::sleep(moment).await;
-            crash.await
+            breaker.kill().await?;
+            if kills % 3 == 2 { breaker.restart().await } else { Ok(()) }
         };
         let (committed, crashed) = tokio::join!(commit, crash);
         crashed?;
+        if kills % 3 == 0 {
+            // Nobody waits for the broker's answer any longer.
+            breaker.restart().await?;
+        }
         Ok(committed?)
     }
 
