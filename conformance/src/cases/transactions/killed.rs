@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anybroker_core::{Consumer, Delivery, Fate, TransactionalPublisher};
 
@@ -11,13 +11,10 @@ use super::*;
 use crate::recorder::Recorder;
 
 const INPUTS: usize = 60;
-const KILLS: usize = 3;
+const KILLS: usize = 4;
 
 /// So long may a transaction take.
 const LIMIT: Duration = Duration::from_secs(10);
-
-/// At some moment of about the time that a commit takes.
-const COMMIT_MICROS: u64 = 20_000;
 
 /// The broker is killed and comes up again, at a moment of a transaction. What it did not answer is ended as the contract
 /// says: the publisher is opened again, and then the consumer.
@@ -32,9 +29,9 @@ pub(in crate::cases) async fn transactions_broker_killed(context: Context) -> Ca
     let pipe = pipe!(context, "transactions-killed");
     publish(&pipe.stage, numbered("i", INPUTS, 6)).await?;
     let mut line = Line::open(pipe, faults, &context).await?;
-    while line.kills < KILLS {
+    for kill in 0..=KILLS {
         let batch = step("receive", line.members.receive(5)).await?;
-        line.pass(batch, true).await?;
+        line.pass(batch, kill).await?;
     }
     line.finish(context.quiet).await?;
     let text = format!("killed {KILLS} times, {} outcomes unknown", line.unknown);
@@ -71,8 +68,9 @@ struct Line {
     members: Box<dyn Consumer>,
     reader: Box<dyn Consumer>,
     round: usize,
-    kills: usize,
     unknown: usize,
+    /// How long a commit takes that nothing disturbs.
+    commit: Duration,
 }
 
 impl Line {
@@ -81,11 +79,13 @@ impl Line {
             (pipe.holder_within(LIMIT).await?, open(&pipe.stage).await?, pipe.reader().await?);
         let breaker = Breaker { faults, recorder: pipe.stage.recorder.clone(), target: context.name.clone() };
         let chance = Chance::new(context.seed);
-        Ok(Line { pipe, breaker, chance, holder, members, reader, round: 0, kills: 0, unknown: 0 })
+        let commit = Duration::ZERO;
+        Ok(Line { pipe, breaker, chance, holder, members, reader, round: 0, unknown: 0, commit })
     }
 
-    /// Takes a batch through a transaction, in which the broker may be killed; whatever becomes of it.
-    async fn pass(&mut self, batch: Vec<Delivery>, kill: bool) -> Result<(), Failure> {
+    /// Takes a batch through a transaction, in which the broker may be killed for the first, second, … time; whatever becomes
+    /// of it.
+    async fn pass(&mut self, batch: Vec<Delivery>, kill: usize) -> Result<(), Failure> {
         self.round += 1;
         let fate = match self.attempt(batch, kill).await? {
             Ok(()) => return Ok(()),
@@ -100,33 +100,39 @@ impl Line {
     async fn attempt(
         &mut self,
         batch: Vec<Delivery>,
-        kill: bool,
+        kill: usize,
     ) -> Result<anybroker_core::Result<()>, Failure> {
         let transaction = match tokio::time::timeout(2 * STEP, self.holder.begin()).await? {
             Ok(transaction) => transaction,
             Err(error) => return Ok(Err(error)),
         };
         self.pipe.fill(&*transaction, self.round, batch).await?;
+        let began = Instant::now();
         let commit = tokio::time::timeout(2 * STEP, transaction.commit());
-        if !kill {
-            return Ok(commit.await?);
+        let breaker = &self.breaker;
+        match kill {
+            0 => {
+                let committed = commit.await?;
+                self.commit = began.elapsed();
+                return Ok(committed);
+            }
+            1 => {
+                breaker.kill().await?;
+                breaker.restart().await?;
+                return Ok(commit.await?);
+            }
+            _ => {}
         }
-        self.kills += 1;
-        let (breaker, kills) = (&self.breaker, self.kills);
-        if kills % 3 == 1 {
-            breaker.kill().await?;
-            breaker.restart().await?;
-            return Ok(commit.await?);
-        }
-        let moment = Duration::from_micros(self.chance.below(COMMIT_MICROS));
+        // In its second half it is the commit itself that the broker is asked for.
+        let moment = self.commit.mul_f64(0.5 + self.chance.below(50) as f64 / 100.0);
         let crash = async {
             tokio::time::sleep(moment).await;
             breaker.kill().await?;
-            if kills % 3 == 2 { breaker.restart().await } else { Ok(()) }
+            if kill == 2 { breaker.restart().await } else { Ok(()) }
         };
         let (committed, crashed) = tokio::join!(commit, crash);
         crashed?;
-        if kills % 3 == 0 {
+        if kill > 2 {
             // Nobody waits for the broker's answer any longer.
             breaker.restart().await?;
         }
@@ -138,7 +144,7 @@ impl Line {
         let mut seen = BTreeSet::new();
         while seen.len() < 2 * INPUTS {
             tokio::select! {
-                batch = self.members.receive(5) => self.pass(batch?, false).await?,
+                batch = self.members.receive(5) => self.pass(batch?, 0).await?,
                 outputs = self.reader.receive(100) => {
                     let outputs = outputs?;
                     seen.extend(outputs.iter().map(id));
