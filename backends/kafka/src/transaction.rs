@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use anybroker_core::kit::{Inputs, Link, within};
 use anybroker_core::{
-    Delivery, Error, Fate, Kind, Message, Requirements, Result, Topic, Transaction, TransactionOptions,
-    TransactionalId, TransactionalPublisher,
+    Basis, Delivery, Error, Fate, Kind, Message, Requirements, Result, Topic, Transaction,
+    TransactionOptions, TransactionalId, TransactionalPublisher,
 };
 use async_trait::async_trait;
 use rdkafka::ClientConfig;
@@ -81,7 +81,11 @@ impl KafkaTransactions {
     pub(crate) fn open(cluster: Arc<Cluster>, options: TransactionOptions) -> Result<(Self, Arc<Orders>)> {
         let TransactionOptions { id, timeout, requirements } = options;
         let place = format!("transactional id `{id}`");
-        requirements.verify(&guarantees::probe(&cluster, None)?, &place)?;
+        let given = guarantees::probe(&cluster, None)?;
+        // What only a topic decides is looked at with the first publish to it.
+        if requirements.unmet(&given).iter().any(|row| row.basis != Basis::Unknown) {
+            requirements.verify(&given, &place)?;
+        }
         let setup = Setup {
             native: settings(&cluster.config, &id, timeout).map_err(|error| error.on(place.clone()))?,
             request_timeout: cluster.config.request_timeout,

@@ -1,7 +1,8 @@
 use std::time::Duration;
 
 use anybroker_core::{
-    Broker, Delivery, Fate, Kind, Message, Topic, TransactionOptions, TransactionalId, TransactionalPublisher,
+    Broker, Delivery, Durability, Fate, Kind, Message, Redelivery, Requirements, Topic, TransactionOptions,
+    TransactionalId, TransactionalPublisher,
 };
 
 use crate::support::*;
@@ -144,4 +145,23 @@ async fn deliveries_of_another_handle_and_impossible_time_outs_are_refused() {
     }
     foreign.close().await.unwrap();
     holder.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn what_a_topic_decides_is_required_of_each_that_is_published_to() {
+    let broker = connect("").await;
+    let outputs = topic(&broker, 1).await;
+    let needs = |durability| options().require(Requirements::new().durability_on_confirm(durability));
+    let mut holder = broker.transactional_publisher(needs(Durability::PageCache)).await.unwrap();
+    forward(&mut holder, &outputs, Vec::new()).await;
+    holder.close().await.unwrap();
+    let mut holder = broker.transactional_publisher(needs(Durability::ReplicatedFsync)).await.unwrap();
+    let transaction = holder.begin().await.unwrap();
+    let error = transaction.publish(&outputs, vec![Message::new("0")]).await.unwrap_err();
+    assert_eq!(error.kind(), Kind::Unmet, "{error}");
+    drop(transaction);
+    holder.close().await.unwrap();
+    let count = options().require(Requirements::new().redelivery(Redelivery::Count));
+    let error = broker.transactional_publisher(count).await.unwrap_err();
+    assert_eq!(error.kind(), Kind::Unmet, "{error}");
 }
