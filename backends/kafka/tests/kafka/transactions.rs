@@ -33,9 +33,15 @@ async fn forward(holder: &mut Box<dyn TransactionalPublisher>, to: &Topic, input
 
 #[tokio::test]
 async fn what_is_done_by_a_transaction_is_done_for_plain_commits_too() {
-    let broker = connect("").await;
+    for protocol in ["classic", "consumer"] {
+        go_on_after_transactions(&format!("group_protocol={protocol}")).await;
+    }
+}
+
+async fn go_on_after_transactions(parameters: &str) {
+    let broker = connect(parameters).await;
     let (inputs, outputs) = (topic(&broker, 1).await, topic(&broker, 1).await);
-    let (group, mut holder) = (group(), holder(&broker).await);
+    let (sinks, group, mut holder) = (group(), group(), holder(&broker).await);
     publish(&broker, &inputs, "k", 0..10).await;
     let mut first = consumer(&broker, &inputs, &group).await;
     for _ in 0..2 {
@@ -50,7 +56,7 @@ async fn what_is_done_by_a_transaction_is_done_for_plain_commits_too() {
     let mut second = consumer(&broker, &inputs, &group).await;
     assert_eq!(ack(next(&mut second).await).await, 7);
     second.close().await.unwrap();
-    let mut reader = consumer(&broker, &outputs, &group).await;
+    let mut reader = consumer(&broker, &outputs, &sinks).await;
     for expected in [1, 2, 4, 5] {
         assert_eq!(ack(next(&mut reader).await).await, expected);
     }
