@@ -215,3 +215,18 @@ fn late() -> Error {
     let text = "the consumer of a settled delivery still waits for the broker to answer a commit";
     Error::new(Kind::TimedOut, "commit", text).advice("check that the broker runs; the deliveries come again")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_committed_is_where_everything_before_is_done() {
+        let place =
+            Place { number: 3, generation: 1, position: 20, attempts: 2, seen: 25, owner: Owner::new() };
+        let mark = |offset, attempts| Mark { offset, attempts, seen: 25, open: Some(place.owner) };
+        assert_eq!(place.mark(Head::End).unwrap(), mark(20, 2));
+        assert_eq!(place.mark(Head::At { native: 12, attempts: 1 }).unwrap(), mark(12, 1));
+        assert_eq!(place.mark(Head::Gap).unwrap_err().kind(), Kind::Superseded);
+    }
+}
