@@ -11,7 +11,8 @@ use super::*;
 use crate::recorder::Recorder;
 
 const INPUTS: usize = 60;
-const KILLS: usize = 4;
+/// Before the commit and amid it: each takes some 25 s, until groups and transactions are there again.
+const KILLS: usize = 2;
 
 /// So long may a transaction take.
 const LIMIT: Duration = Duration::from_secs(10);
@@ -123,16 +124,17 @@ impl Line {
             }
             _ => {}
         }
+        let restarted_at_once = self.chance.below(2) == 0;
         // In its second half it is the commit itself that the broker is asked for.
         let moment = self.commit.mul_f64(0.5 + self.chance.below(50) as f64 / 100.0);
         let crash = async {
             tokio::time::sleep(moment).await;
             breaker.kill().await?;
-            if kill == 2 { breaker.restart().await } else { Ok(()) }
+            if restarted_at_once { breaker.restart().await } else { Ok(()) }
         };
         let (committed, crashed) = tokio::join!(commit, crash);
         crashed?;
-        if kill > 2 {
+        if !restarted_at_once {
             // Nobody waits for the broker's answer any longer.
             breaker.restart().await?;
         }
