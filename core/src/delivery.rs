@@ -359,6 +359,17 @@ impl From<SettleError> for Error {
     }
 }
 
+/// Whether a delivery in hand can be settled in a transaction, where acknowledgements may be cumulative.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// Nothing before it in its partition is undone, besides what was asked about with it.
+    Next,
+    /// Something before it is: its turn comes.
+    Behind,
+    /// It is no longer ours, or will not be before its turn comes: it is to be dropped, and comes again.
+    Void,
+}
+
 /// Acknowledgements that could not be pushed to the broker yet.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Held {
@@ -394,6 +405,11 @@ pub trait Settler: Send + Sync {
     /// not is to be dropped. Never waits.
     fn is_current(&self, _token: Token) -> bool {
         true
+    }
+
+    /// Which of these deliveries, all of them in hand, one transaction can settle at this moment. Never waits.
+    fn standing(&self, tokens: &[Token]) -> Vec<Standing> {
+        vec![Standing::Next; tokens.len()]
     }
 
     /// What the settler lends to those who read its deliveries, by type.

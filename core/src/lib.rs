@@ -24,7 +24,9 @@ pub use bytestring::ByteString;
 pub use backend::{Admin, Backend, Broker, Diagnosis, Finding, GroupInfo, PartitionLag, TopicInfo};
 pub use consumer::{Consumer, DeadLetterPolicy, Start, Subscription};
 pub use dead_letter::{Reason, ReasonClass};
-pub use delivery::{Delivery, Held, Provenance, SettleError, Settled, Settlement, Settler, Token, Verdict};
+pub use delivery::{
+    Delivery, Held, Provenance, SettleError, Settled, Settlement, Settler, Standing, Token, Verdict,
+};
 pub use error::{Error, Fate, Kind, Result};
 pub use ext::{ConsumerExt, PublisherExt};
 pub use guarantees::{

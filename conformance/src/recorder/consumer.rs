@@ -9,7 +9,7 @@ use std::time::Duration;
 use anybroker_core::dead_letter::DeadLetter;
 use anybroker_core::{
     Broker, Consumer, Delivery, Fate, Group, Held, Kind, Result, SettleError, Settled, Settlement, Settler,
-    Start, Subscription, Token, Topic, Verdict, async_trait,
+    Standing, Start, Subscription, Token, Topic, Verdict, async_trait,
 };
 
 use super::copies::Came;
@@ -355,6 +355,11 @@ impl Settler for RecordedSettler {
 
     fn is_current(&self, token: Token) -> bool {
         self.inner().as_ref().is_none_or(|inner| inner.is_current(token))
+    }
+
+    fn standing(&self, tokens: &[Token]) -> Vec<Standing> {
+        let ended = || vec![Standing::Void; tokens.len()];
+        self.inner().as_ref().map_or_else(ended, |inner| inner.standing(tokens))
     }
 
     fn context(&self) -> Option<&(dyn Any + Send + Sync)> {

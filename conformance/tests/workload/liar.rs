@@ -127,6 +127,10 @@ impl Settler for NackIsAck {
         self.0.is_current(token)
     }
 
+    fn standing(&self, tokens: &[Token]) -> Vec<Standing> {
+        self.0.standing(tokens)
+    }
+
     fn topic(&self) -> &Topic {
         self.0.topic()
     }

@@ -3,6 +3,8 @@
 use std::time::SystemTime;
 
 use super::{Reason, ReasonClass};
+use crate::delivery::Delivery;
+use crate::kit::publishable;
 use crate::message::{MAX_NAME, Message, MessageId, Record, rfc3339};
 use crate::topic::{Group, Position, Topic};
 
@@ -55,6 +57,46 @@ impl DeadLetter {
             time: Some(SystemTime::now()),
             message_time: None,
             message_id: None,
+        }
+    }
+
+    /// The dead letter of a delivery that is given up, for who publishes it by other means than its settler: in the transaction that
+    /// settles it. A delivery that is settled already does not know where it came from, nor does its letter.
+    ///
+    /// ```no_run
+    /// # use anybroker_core::{dead_letter::DeadLetter, Delivery, Reason, ReasonClass, Result, Topic, Transaction};
+    /// # async fn give_up(delivery: Delivery, transaction: &dyn Transaction) -> Result<()> {
+    /// let letter = DeadLetter::letter(&delivery, &Reason::new(ReasonClass::Poison, "no such order"));
+    /// transaction.publish(&Topic::new("orders.dead")?, vec![letter]).await?;
+    /// transaction.settle(vec![delivery]).await
+    /// # }
+    /// ```
+    pub fn letter(delivery: &Delivery, reason: &Reason) -> Message {
+        let mut message = publishable(delivery.to_message());
+        let envelope = match delivery.settler() {
+            Some(settler) => Self::around(&message, delivery, reason, settler.topic(), settler.group()),
+            None => DeadLetter { attempts: Some(delivery.attempt()), ..DeadLetter::new(reason.clone()) },
+        };
+        envelope.write(&mut message);
+        message
+    }
+
+    /// The envelope of a delivery that is published as `message`.
+    pub(crate) fn around(
+        message: &Message,
+        delivery: &Delivery,
+        reason: &Reason,
+        topic: &Topic,
+        group: &Group,
+    ) -> Self {
+        DeadLetter {
+            topic: Some(topic.clone()),
+            position: delivery.position(),
+            group: Some(group.clone()),
+            attempts: Some(delivery.attempt()),
+            message_time: delivery.time(),
+            message_id: Some(message.id.clone()),
+            ..DeadLetter::new(reason.clone())
         }
     }
 

@@ -28,7 +28,7 @@ impl DeadLetters {
     pub(super) async fn publish(&self, delivery: &Delivery, reason: &Reason) -> Result<()> {
         let bare = publishable(delivery.to_message());
         let mut message = bare.clone();
-        self.envelope(delivery, reason, &bare).write(&mut message);
+        DeadLetter::around(&bare, delivery, reason, &self.topic, &self.group).write(&mut message);
         match self.store(message, delivery).await {
             // A message at the limit has no room for an envelope; without one it is at least not lost.
             Err(error) if error.kind() == Kind::TooLarge => {
@@ -36,18 +36,6 @@ impl DeadLetters {
                 self.store(bare, delivery).await
             }
             sent => sent,
-        }
-    }
-
-    fn envelope(&self, delivery: &Delivery, reason: &Reason, message: &Message) -> DeadLetter {
-        DeadLetter {
-            topic: Some(self.topic.clone()),
-            position: delivery.position(),
-            group: Some(self.group.clone()),
-            attempts: Some(delivery.attempt()),
-            message_time: delivery.time(),
-            message_id: Some(message.id.clone()),
-            ..DeadLetter::new(reason.clone())
         }
     }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::partition::{Handout, Incoming, Partition, fenced};
-use crate::delivery::{Token, Verdict};
+use crate::delivery::{Standing, Token, Verdict};
 use crate::error::Result;
 
 /// Acknowledged records behind an unsettled one keep only their place; that many times the prefetch fit.
@@ -133,6 +133,24 @@ impl Ledger {
     /// Whether the application holds the record under this token.
     pub(super) fn holds(&mut self, token: Token) -> bool {
         self.partitions.get_mut(&token.partition).is_some_and(|partition| partition.holds(token))
+    }
+
+    /// What a transaction can do about these.
+    pub(super) fn standing(&self, tokens: &[Token]) -> Vec<Standing> {
+        let mut standing = vec![Standing::Void; tokens.len()];
+        let mut places: BTreeMap<u32, (Vec<usize>, Vec<Token>)> = BTreeMap::new();
+        for (place, token) in tokens.iter().enumerate() {
+            let (places, tokens) = places.entry(token.partition).or_default();
+            places.push(place);
+            tokens.push(*token);
+        }
+        for (number, (places, tokens)) in places {
+            let Some(partition) = self.partitions.get(&number) else { continue };
+            for (place, known) in places.into_iter().zip(partition.standing(&tokens)) {
+                standing[place] = known;
+            }
+        }
+        standing
     }
 
     /// Whether it is still worth beginning with the record of this token.

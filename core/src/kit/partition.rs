@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use super::inputs::Head;
 use super::retries::Retries;
-use crate::delivery::{Provenance, Token};
+use crate::delivery::{Provenance, Standing, Token};
 use crate::error::{Error, Kind, Result};
 use crate::message::Record;
 use crate::topic::Position;
@@ -229,6 +229,30 @@ impl Partition {
     pub(super) fn is_current(&mut self, token: Token) -> bool {
         let lapsed = self.until.is_some() && self.lapsed(Instant::now());
         !self.draining && !lapsed && self.holds(token)
+    }
+
+    /// What a transaction can do about these, all of which are of this partition.
+    pub(super) fn standing(&self, tokens: &[Token]) -> Vec<Standing> {
+        let until_over = self.until.is_some() && self.lapsed(Instant::now());
+        let held = |token: &Token| {
+            let entry = token.sequence.checked_sub(self.base).and_then(|at| self.entries.get(at as usize));
+            let ours = token.generation == self.generation && !until_over;
+            ours && entry.is_some_and(|e| e.handout == token.handout && e.state == State::Handed)
+        };
+        let asked: BTreeSet<u64> = tokens.iter().filter(|token| held(token)).map(|t| t.sequence).collect();
+        let open = |e: &Entry| !matches!(e.state, State::Acked | State::AckedSingly | State::Lost);
+        let mut entries = (self.base..).zip(&self.entries);
+        let gap = entries.find(|(sequence, e)| open(e) && !asked.contains(sequence));
+        // What is being taken away, and is not in hand, will not be done here any more.
+        let stuck =
+            gap.is_some_and(|(_, e)| self.draining && matches!(e.state, State::Waiting | State::Lapsed));
+        let of = |token: &Token| match gap {
+            _ if !held(token) => Standing::Void,
+            Some((gap, _)) if token.sequence > gap && stuck => Standing::Void,
+            Some((gap, _)) if token.sequence > gap => Standing::Behind,
+            _ => Standing::Next,
+        };
+        tokens.iter().map(of).collect()
     }
 
     /// The broker is asked to acknowledge the record of `token`: nobody else may settle it meanwhile.

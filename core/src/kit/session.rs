@@ -20,7 +20,7 @@ use super::link::{Ack, Link};
 use super::partition::{AckPlan, Handout, Incoming, Returned};
 use crate::consumer::Subscription;
 use crate::dead_letter::{Reason, ReasonClass};
-use crate::delivery::{Delivery, Held, SettleError, Settled, Settlement, Settler, Token, Verdict};
+use crate::delivery::{Delivery, Held, SettleError, Settled, Settlement, Settler, Standing, Token, Verdict};
 use crate::error::{Error, Kind, Result};
 use crate::publisher::Publisher;
 use crate::topic::{Group, Topic};
@@ -395,6 +395,13 @@ impl Settler for Session {
 
     fn is_current(&self, token: Token) -> bool {
         self.ended.get().is_none() && self.ledger().is_current(token)
+    }
+
+    fn standing(&self, tokens: &[Token]) -> Vec<Standing> {
+        match self.ended.get() {
+            Some(_) => vec![Standing::Void; tokens.len()],
+            None => self.ledger().standing(tokens),
+        }
     }
 
     /// Itself, for [`Inputs`](super::Inputs).

@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use anybroker_core::{
-    Consumer, Delivery, Group, Held, Result, SettleError, Settled, Settlement, Settler, Token, Topic,
-    Verdict, async_trait,
+    Consumer, Delivery, Group, Held, Result, SettleError, Settled, Settlement, Settler, Standing, Token,
+    Topic, Verdict, async_trait,
 };
 
 use super::{Watch, label};
@@ -147,6 +147,10 @@ impl Settler for WatchedSettler {
 
     fn is_current(&self, token: Token) -> bool {
         self.settler.is_current(token)
+    }
+
+    fn standing(&self, tokens: &[Token]) -> Vec<Standing> {
+        self.settler.standing(tokens)
     }
 
     fn context(&self) -> Option<&(dyn Any + Send + Sync)> {

@@ -114,3 +114,23 @@ async fn an_unknown_end_ends_the_consumer() {
     assert_eq!(consumer.receive(1).await.unwrap_err().kind(), Kind::Disconnected);
     assert!(session.ended().is_some());
 }
+
+#[tokio::test]
+async fn a_transaction_settles_what_has_nothing_undone_before_it() {
+    use crate::delivery::Standing::{Behind, Next, Void};
+    let (session, mut consumer, batch) = held(&["a", "b", "a", "c"]).await;
+    let tokens: Vec<_> = batch.iter().map(Delivery::token).collect();
+    assert_eq!(session.standing(&tokens), [Next; 4]);
+    assert_eq!(session.standing(&tokens[1..]), [Behind; 3]);
+    assert_eq!(session.standing(&[tokens[3], tokens[0], tokens[1]]), [Behind, Next, Next]);
+    let mut batch = batch.into_iter();
+    batch.next().unwrap().nack(std::time::Duration::from_secs(60)).await.unwrap();
+    // The third is of the same key, and comes again after the first.
+    assert_eq!(session.standing(&tokens), [Void, Behind, Void, Behind]);
+    session.drain(0);
+    assert_eq!(session.standing(&tokens), [Void; 4], "the first does not come again here");
+    session.undrain(0);
+    assert!(tokio::time::timeout(std::time::Duration::from_millis(5), consumer.receive(1)).await.is_err());
+    session.revoke(0);
+    assert_eq!(session.standing(&tokens), [Void; 4]);
+}
