@@ -260,6 +260,11 @@ impl Member {
         }
     }
 
+    /// Leaves the group without a word: what it has acknowledged and not told is forgotten.
+    pub(crate) fn end(&self) {
+        self.leave(false);
+    }
+
     /// Leaves the group: everything unsettled goes back, in order; what is acknowledged is told first, if that can be.
     fn leave(&self, told: bool) {
         let mut inner = self.topic.lock();

@@ -13,6 +13,8 @@ use anybroker_core::{
 };
 use tokio::time::Instant;
 
+use crate::adversary::Adversary;
+use crate::adversary::transacting::{self, CommitFault};
 use crate::member::Member;
 use crate::setup::Setup;
 use crate::store::{Store, TopicInner, TopicState, lock};
@@ -27,6 +29,8 @@ pub(crate) struct Holder {
     store: Arc<Store>,
     setup: Setup,
     closed: Arc<AtomicBool>,
+    /// Nobody told whether the last transaction was committed.
+    in_doubt: AtomicBool,
 }
 
 impl Holder {
@@ -42,7 +46,8 @@ impl Holder {
         *epoch += 1;
         let epoch = *epoch;
         drop(holders);
-        Holder { id: options.id, epoch, timeout: options.timeout, store, setup, closed }
+        let in_doubt = AtomicBool::new(false);
+        Holder { id: options.id, epoch, timeout: options.timeout, store, setup, closed, in_doubt }
     }
 
     fn check(&self, operation: &'static str, current: Option<u64>) -> Result<()> {
@@ -67,6 +72,9 @@ impl Holder {
 impl TransactionalPublisher for Holder {
     async fn begin(&mut self) -> Result<Box<dyn Transaction + '_>> {
         self.check_now("begin")?;
+        if self.in_doubt.load(Ordering::Acquire) {
+            return Err(transacting::unanswered("begin"));
+        }
         let deadline = Instant::now() + self.timeout;
         Ok(Box::new(MemoryTransaction { holder: self, deadline, open: Mutex::default() }))
     }
@@ -161,9 +169,20 @@ impl Transaction for MemoryTransaction<'_> {
     async fn commit(self: Box<Self>) -> Result<()> {
         self.part("commit", |_| Ok(()))?;
         let mut open = std::mem::take(&mut *lock(&self.open));
-        let changed = open.commit(self.holder)?;
+        let adversary = self.holder.setup.adversary.as_deref();
+        let fault = adversary.and_then(Adversary::commit_fault);
+        if matches!(fault, Some(CommitFault::Refused)) {
+            return Err(transacting::refused());
+        }
+        if !matches!(fault, Some(CommitFault::Lost)) {
+            let changed = open.commit(self.holder)?;
+            changed.iter().for_each(|topic| topic.changed.notify_waiters());
+        }
+        if fault.is_some() {
+            self.holder.in_doubt.store(true, Ordering::Release);
+            return Err(open.doubt());
+        }
         open.inputs.committed();
-        changed.iter().for_each(|topic| topic.changed.notify_waiters());
         Ok(())
     }
 
@@ -173,6 +192,13 @@ impl Transaction for MemoryTransaction<'_> {
 }
 
 impl Open {
+    /// Nobody is told what became of it: its consumers end, and their groups go on where the broker is.
+    fn doubt(self) -> Error {
+        self.inputs.parts().iter().filter_map(|part| member(part).ok()).for_each(|member| member.end());
+        self.inputs.unknown(&transacting::unanswered("receive"));
+        transacting::unanswered("commit")
+    }
+
     /// Stores and acknowledges everything, or nothing; says which topics have changed.
     fn commit(&mut self, holder: &Holder) -> Result<Vec<Arc<TopicState>>> {
         // Held to the end: nobody takes the id meanwhile, and no two commits wait for each other's topics.

@@ -1,6 +1,8 @@
 //! What may happen, how likely it is each time, and where it is legal.
 
-use anybroker_core::{Certainty, DeliveryLevel, Exclusivity, Guarantees, Redelivery};
+use anybroker_core::{
+    Certainty, DeliveryLevel, Exclusivity, Guarantees, Level as _, Redelivery, Transactions,
+};
 
 macro_rules! deeds {
     ($($(#[$doc:meta])* $name:ident = $text:literal, $per_mille:literal, $legal:expr;)+) => {
@@ -56,6 +58,12 @@ deeds! {
     CloseFails = "close-fails", 100, recorded;
     /// The broker has taken an acknowledgement, and its answer is lost.
     AckAnswerLost = "ack-answer-lost", 20, |g| !recorded(g) && stores(g);
+    /// A transaction is refused, as its group shares out anew at this moment: nothing of it happens.
+    CommitRefused = "commit-refused", 60, transactional;
+    /// A commit is lost on its way: its fate is unknown, and nothing of it happens.
+    CommitLost = "commit-lost", 30, transactional;
+    /// The broker has committed a transaction, and its answer is lost: its fate is unknown.
+    CommitAnswerLost = "commit-answer-lost", 30, transactional;
     /// A partition's deliveries stop for a while.
     DeliveryStalls = "delivery-stalls", 3, stores;
     /// A redelivery looks like a first delivery.
@@ -80,6 +88,10 @@ fn stores(guarantees: &Guarantees) -> bool {
 /// A consumer may lose what it holds to another.
 fn unguarded(guarantees: &Guarantees) -> bool {
     guarantees.exclusivity.value <= Exclusivity::Fenced
+}
+
+fn transactional(guarantees: &Guarantees) -> bool {
+    guarantees.transactions.value.satisfies(Transactions::ReadProcessWrite)
 }
 
 fn recorded(guarantees: &Guarantees) -> bool {

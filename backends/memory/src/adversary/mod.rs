@@ -11,6 +11,7 @@ mod deed;
 mod diary;
 pub(crate) mod publishing;
 mod schedule;
+pub(crate) mod transacting;
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
