@@ -1,18 +1,19 @@
 //! Putting a worker together.
 
 use std::any::TypeId;
+use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anybroker_core::{Broker, Consumer, Error, Kind, Result, Subscription};
+use anybroker_core::{Broker, Error, Kind, Result, Subscription, TransactionalId};
 use futures::future::BoxFuture;
 
 use crate::handler::{Context, IntoBatchService, IntoService, States};
 use crate::handling::{Batches, Handling};
 use crate::observe::Observer;
 use crate::publishers::Publishers;
-use crate::serve::Serving;
+use crate::serve::{Serving, Sources};
 use crate::telemetry::Spans;
 use crate::worker::Worker;
 
@@ -180,7 +181,7 @@ impl Builder {
     ///
     /// # Errors
     /// `InvalidConfiguration`: no subscription; a handler asks for a state that is not there; messages are to be
-    /// parked without a dead letter topic; the subscription's own limit of
+    /// parked without a dead letter topic; two subscriptions have the same transactional id; the subscription's own limit of
     /// attempts and the worker's contradict each other.
     pub fn build(self) -> Result<Worker> {
         let invalid = |text: &str| Error::new(Kind::InvalidConfiguration, "build the worker", text);
@@ -215,6 +216,13 @@ impl Builder {
             }
             prepared.push(Prepared { subscription, handling, serve });
         }
+        let mut ids = HashSet::new();
+        let own = |id: &TransactionalId| ids.insert(id.clone());
+        if !prepared.iter().filter_map(|it| Some(&it.handling.exactly_once.as_ref()?.id)).all(own) {
+            let error =
+                invalid("two subscriptions have the same transactional id: each would fence the other");
+            return Err(error.advice("give each an id of its own: Builder::subscribe_with"));
+        }
         Ok(Worker {
             broker: self.broker,
             context,
@@ -233,8 +241,8 @@ impl fmt::Debug for Builder {
     }
 }
 
-/// An open consumer with what serves it.
+/// What is open of a subscription, with what serves it.
 pub(crate) struct Opened {
-    pub(crate) consumer: Box<dyn Consumer>,
+    pub(crate) sources: Sources,
     pub(crate) prepared: Prepared,
 }

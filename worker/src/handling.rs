@@ -4,6 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use anybroker_core::TransactionOptions;
+
 use crate::retry::Retry;
 use crate::store::ParkingStore;
 
@@ -21,6 +23,7 @@ pub struct Handling {
     pub(crate) retry: Retry,
     pub(crate) hopeless: Hopeless,
     pub(crate) parking: Option<Arc<dyn ParkingStore>>,
+    pub(crate) exactly_once: Option<TransactionOptions>,
 }
 
 impl Default for Handling {
@@ -32,6 +35,7 @@ impl Default for Handling {
             retry: Retry::default(),
             hopeless: Hopeless::default(),
             parking: None,
+            exactly_once: None,
         }
     }
 }
@@ -76,6 +80,22 @@ impl Handling {
         self.parking = Some(store);
         self
     }
+
+    /// Handles each message exactly once, as far as the broker reaches: what a handler publishes by
+    /// [`Publishers`](crate::Publishers), and the acknowledgement of its message, happen together or not at all. So do dead
+    /// letters. Consumers that read only what was committed, as ours do, see each effect once, whoever is killed when.
+    ///
+    /// The id of the transactions is that of one subscription in one process at a time, and the same after a restart: the
+    /// one before it is fenced, and what it left open is aborted. Where the broker has no transactions, the worker does not
+    /// start (`Unsupported`): `docs/exactly-once.md` says what to do there.
+    ///
+    /// Handlers run concurrently, and lanes are kept, as without it; what has ended well is committed together, while the next
+    /// handlers run. Of each partition that is what has nothing undone before it: a message that waits for its next attempt keeps
+    /// the effects of later ones from being seen. Handlers may run more than once: what they do elsewhere is at least once.
+    pub fn exactly_once(mut self, transactions: TransactionOptions) -> Self {
+        self.exactly_once = Some(transactions);
+        self
+    }
 }
 
 impl fmt::Debug for Handling {
@@ -86,6 +106,7 @@ impl fmt::Debug for Handling {
             .field("retry", &self.retry)
             .field("hopeless", &self.hopeless)
             .field("parking", &self.parking.is_some())
+            .field("exactly_once", &self.exactly_once)
             .finish()
     }
 }

@@ -64,6 +64,7 @@ mod handling;
 mod health;
 mod layers;
 mod observe;
+mod outputs;
 mod publishers;
 mod retry;
 mod serve;

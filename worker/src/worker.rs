@@ -17,7 +17,7 @@ use crate::builder::{Builder, Opened, Prepared};
 use crate::handler::Context;
 use crate::health;
 use crate::observe::{Happening, Observer};
-use crate::serve::{Ending, Serving};
+use crate::serve::{Ending, Serving, Sources, Terms};
 use crate::signals::Signals;
 
 /// Runs handlers over subscriptions until it is told to end, or one of them cannot go on.
@@ -128,16 +128,16 @@ impl Worker {
         }
         let opened = open(&broker, prepared).await?;
         let mut services = JoinSet::new();
-        for Opened { consumer, prepared: Prepared { subscription, handling, serve } } in opened {
-            let serving = Serving {
-                consumer,
+        for Opened { sources, prepared: Prepared { subscription, handling, serve } } in opened {
+            let terms = Terms {
+                broker: broker.clone(),
+                subscription,
                 handling,
-                dead_letters: subscription.dead_letter.map(|policy| policy.topic),
                 observers: observers.clone(),
                 ending: ending.clone(),
                 limit: shutdown,
             };
-            services.spawn(serve(serving, context.clone()));
+            services.spawn(serve(Serving { sources, terms }, context.clone()));
         }
         let mut ended = Ok(());
         let mut watching = std::pin::pin!(health::watch(&broker, &watched, &observers));
@@ -157,19 +157,19 @@ impl Worker {
                 first
             });
         }
-        let closed = context.publishers().close().await;
+        let closed = context.all_publishers().close().await;
         ended.and(closed)
     }
 }
 
-/// Opens all consumers before anything is handled. What is open when one fails is closed.
+/// Opens all subscriptions before anything is handled. What is open when one fails is closed.
 async fn open(broker: &Broker, prepared: Vec<Prepared>) -> Result<Vec<Opened>> {
     let mut opened = Vec::new();
     for prepared in prepared {
-        match broker.consumer(prepared.subscription.clone()).await {
-            Ok(consumer) => opened.push(Opened { consumer, prepared }),
+        match Sources::open(broker, &prepared.subscription, &prepared.handling).await {
+            Ok(sources) => opened.push(Opened { sources, prepared }),
             Err(error) => {
-                let closing = opened.into_iter().map(|open: Opened| open.consumer.close());
+                let closing = opened.into_iter().map(|open: Opened| open.sources.close());
                 futures::future::join_all(closing).await;
                 return Err(error);
             }

@@ -3,14 +3,16 @@
 use std::any::{Any, TypeId};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use anybroker_core::{
-    Delivery, Error, Group, Held, Kind, Result, SettleError, Settled, Settlement, Settler, Token, Topic,
+    Delivery, Error, Group, Held, Kind, Result, SettleError, Settled, Settlement, Settler, Standing, Token,
+    Topic,
 };
 use async_trait::async_trait;
 use tokio::time::{Duration, Instant};
 
+use crate::outputs::{Output, Outputs};
 use crate::publishers::Publishers;
 
 /// The application's values, one of each type.
@@ -22,11 +24,13 @@ pub struct Context {
     states: Arc<States>,
     publishers: Publishers,
     deadline: Arc<AtomicU64>,
+    /// Where the handler that runs publishes, if that belongs to a transaction.
+    outputs: Arc<Mutex<Option<Arc<Outputs>>>>,
 }
 
 impl Context {
     pub(crate) fn new(states: Arc<States>, publishers: Publishers) -> Self {
-        Context { states, publishers, deadline: Arc::default() }
+        Context { states, publishers, deadline: Arc::default(), outputs: Arc::default() }
     }
 
     /// The context of the worker that handles `delivery`.
@@ -34,17 +38,39 @@ impl Context {
         delivery.settler()?.context()?.downcast_ref()
     }
 
-    /// For another slot: the deadline is its own.
+    /// For another slot: what belongs to the handler that runs is its own.
     pub(crate) fn fork(&self) -> Self {
-        Context { deadline: Arc::default(), ..self.clone() }
+        Context { deadline: Arc::default(), outputs: Arc::default(), ..self.clone() }
+    }
+
+    fn outputs(&self) -> MutexGuard<'_, Option<Arc<Outputs>>> {
+        self.outputs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A handler begins whose publishes belong to a transaction.
+    pub(crate) fn begin_outputs(&self) {
+        *self.outputs() = Some(Outputs::open());
+    }
+
+    /// It has ended; what it has published.
+    pub(crate) fn end_outputs(&self) -> Vec<Output> {
+        self.outputs().take().map(|outputs| outputs.end()).unwrap_or_default()
     }
 
     pub(crate) fn state<T: Clone + Send + Sync + 'static>(&self) -> Option<T> {
         self.states.get(&TypeId::of::<T>())?.downcast_ref().cloned()
     }
 
-    /// Publishes for the handlers.
-    pub fn publishers(&self) -> &Publishers {
+    /// Publishes for the handler that runs.
+    pub fn publishers(&self) -> Publishers {
+        match &*self.outputs() {
+            Some(outputs) => self.publishers.within(outputs.clone()),
+            None => self.publishers.clone(),
+        }
+    }
+
+    /// The worker's own.
+    pub(crate) fn all_publishers(&self) -> &Publishers {
         &self.publishers
     }
 
@@ -101,6 +127,10 @@ impl Settler for HandlerSettler {
 
     fn is_current(&self, token: Token) -> bool {
         self.worker.is_current(token)
+    }
+
+    fn standing(&self, tokens: &[Token]) -> Vec<Standing> {
+        self.worker.standing(tokens)
     }
 
     fn context(&self) -> Option<&(dyn Any + Send + Sync)> {

@@ -151,6 +151,6 @@ impl FromWorker for Deadline {
 impl FromWorker for Publishers {
     fn from_worker(context: Option<&Context>) -> Result<Self, Failure> {
         let context = context.ok_or_else(|| Failure::fatal("the handler runs outside of a worker"))?;
-        Ok(context.publishers().clone())
+        Ok(context.publishers())
     }
 }

@@ -14,6 +14,7 @@ use super::lanes::Task;
 use crate::failure::{BoxError, Failure};
 use crate::handler::{Context, Outcomes};
 use crate::handling::Batches;
+use crate::outputs::Output;
 
 /// Handles one batch after another with a service of its own.
 pub(super) struct BatchSlot<S> {
@@ -44,8 +45,11 @@ where
             if batch.is_empty() {
                 continue;
             }
-            let Some((results, span)) = self.handle(&batch).await else { return };
-            span.in_scope(|| self.finish(batch.into(), results.into()));
+            while !batch.is_empty() {
+                let Some((results, span)) = self.handle(&batch).await else { return };
+                let outputs = self.service.take_outputs();
+                batch = span.in_scope(|| self.finish(batch.into(), results.into(), outputs));
+            }
         }
     }
 
@@ -113,10 +117,27 @@ where
         Some((each, span))
     }
 
-    fn finish(&self, mut batch: VecDeque<Task>, mut results: VecDeque<Result<(), Failure>>) {
-        while let (Some(task), Some(result)) = (batch.pop_front(), results.pop_front()) {
-            self.desk.finish(task, result, |key| take_of(&mut batch, &mut results, key));
+    /// What was published belongs to all of a batch. So when some of it failed, they go their way, and the others come back, to
+    /// be handled once more without them.
+    fn finish(
+        &self,
+        mut batch: VecDeque<Task>,
+        mut results: VecDeque<Result<(), Failure>>,
+        outputs: Vec<Output>,
+    ) -> Vec<Task> {
+        let mut again = Vec::new();
+        let in_common = !outputs.is_empty();
+        if in_common && results.iter().all(Result::is_ok) {
+            self.desk.acknowledge_together(batch.into(), outputs);
+            return again;
         }
+        while let (Some(task), Some(result)) = (batch.pop_front(), results.pop_front()) {
+            match result {
+                Ok(()) if in_common => again.push(task),
+                result => self.desk.finish(task, result, |key| take_of(&mut batch, &mut results, key)),
+            }
+        }
+        again
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use anybroker_core::{Error, Key, Kind, Settler, Topic, Verdict};
+use anybroker_core::{Error, Key, Kind, Reason, Settler, Topic, Verdict};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -13,9 +13,11 @@ use super::delays::Delays;
 use super::lanes::{Lanes, Task};
 use super::parking;
 use super::settling::Verdicts;
+use super::transactions::{Done, Work};
 use crate::failure::{BoxError, Failure};
 use crate::handling::{Handling, Hopeless};
 use crate::observe::{Happening, Observer, Outcome, Wants};
+use crate::outputs::Output;
 use crate::retry::Decision;
 use crate::telemetry::{Operation, Spans};
 
@@ -33,8 +35,11 @@ pub(super) struct Desk {
     /// Where hopeless messages go, if anywhere.
     pub(super) dead_letters: Option<Topic>,
     pub(super) verdicts: Verdicts,
+    /// What is to be committed in transactions, if messages are handled exactly once.
+    pub(super) done: Option<Done>,
     pub(super) delays: Delays,
     fatal: Fatal,
+    in_doubt: AtomicBool,
     observers: Arc<[Arc<dyn Observer>]>,
     pub(super) spans: Spans,
     lanes: Mutex<Lanes>,
@@ -53,12 +58,14 @@ impl Desk {
         spans: Spans,
     ) -> Self {
         Desk {
+            done: handling.exactly_once.is_some().then(Done::default),
             handling,
             settler,
             dead_letters,
             verdicts: Verdicts::default(),
             delays: Delays::default(),
             fatal: Fatal::default(),
+            in_doubt: AtomicBool::new(false),
             observers,
             spans,
             lanes: Mutex::default(),
@@ -145,13 +152,13 @@ impl Desk {
         }
         // Released before the next one of its key begins.
         drop(task.delivery);
-        self.done(task.key.as_ref());
+        self.release(task.key.as_ref());
         self.observe(&Happening::Void);
         None
     }
 
     /// The work on a message of this key has ended.
-    pub(super) fn done(&self, key: Option<&Key>) {
+    pub(super) fn release(&self, key: Option<&Key>) {
         let Some(key) = key else { return };
         let mut lanes = self.lanes();
         lanes.done(key);
@@ -215,7 +222,7 @@ impl Desk {
                 self.observe(&Happening::Waits(&task.delivery));
                 let key = task.key.clone();
                 self.delays.push(Instant::now() + delay, Task { failed_here: task.failed_here + 1, ..task });
-                self.done(key.as_ref());
+                self.release(key.as_ref());
             }
             Decision::GiveUp => self.give_up(task, &failure),
             Decision::End => self.end(task, failure.into_source()),
@@ -228,8 +235,7 @@ impl Desk {
         tracing::warn!(error = %failure, class = failure.class().as_str(), attempt, "a message is hopeless");
         match (&self.dead_letters, self.handling.hopeless) {
             (Some(_), _) => {
-                let reason = failure.reason();
-                self.verdicts.push(task, Verdict::DeadLetter { reason }, Outcome::DeadLettered);
+                self.dead_letter(task, failure.reason(), Outcome::DeadLettered);
             }
             (None, Hopeless::Discard) => self.acknowledge(task, Outcome::Discarded),
             (None, Hopeless::Stop) => {
@@ -241,13 +247,34 @@ impl Desk {
         }
     }
 
+    /// Its key goes on when it is there, or certain to be where its acknowledgement is.
+    pub(super) fn dead_letter(&self, task: Task, reason: Reason, outcome: Outcome) {
+        match &self.done {
+            Some(done) => done.push(Work::dead_letter(task, reason, outcome)),
+            None => self.verdicts.push(task, Verdict::DeadLetter { reason }, outcome),
+        }
+    }
+
     fn acknowledge(&self, task: Task, outcome: Outcome) {
+        if let Some(done) = &self.done {
+            let goes_on = if task.parked { None } else { task.key.clone() };
+            done.push(Work::done(task, outcome));
+            return self.release(goes_on.as_ref());
+        }
         if task.parked {
             // Its key goes on when it has left the parked ones.
             return self.verdicts.push(task, Verdict::Ack, outcome);
         }
         self.verdicts.acknowledge(task.delivery, outcome);
-        self.done(task.key.as_ref());
+        self.release(task.key.as_ref());
+    }
+
+    /// All of a batch is done, and what was published belongs to all of it.
+    pub(super) fn acknowledge_together(&self, batch: Vec<Task>, outputs: Vec<Output>) {
+        let Some(done) = &self.done else { return };
+        let goes_on: Vec<_> = batch.iter().filter(|task| !task.parked).map(|task| task.key.clone()).collect();
+        done.push(Work::together(batch, outputs));
+        goes_on.iter().for_each(|key| self.release(key.as_ref()));
     }
 
     /// The worker cannot go on; the message is handed back.
@@ -264,6 +291,16 @@ impl Desk {
         raised.get_or_insert(error);
         drop(raised);
         self.fatal.raised.notify_one();
+    }
+
+    /// Nobody knows whether the last transaction was committed.
+    pub(super) fn doubt(&self) {
+        self.in_doubt.store(true, Ordering::Release);
+    }
+
+    /// Whether nobody knows that. Then it helps to open the publisher and the consumer again.
+    pub(super) fn is_in_doubt(&self) -> bool {
+        self.in_doubt.load(Ordering::Acquire)
     }
 
     /// Waits for the error that ends the worker.

@@ -12,6 +12,7 @@ use tower::{Service, ServiceExt};
 use super::desk::Desk;
 use crate::failure::{BoxError, Failure};
 use crate::handler::{Context, HandlerSettler};
+use crate::outputs::Output;
 
 /// A service, and what takes its place when it has panicked.
 pub(super) struct Guarded<S> {
@@ -50,6 +51,9 @@ impl<S: Clone> Guarded<S> {
         S: Service<R, Error: Into<BoxError>>,
     {
         let limit = self.desk.handling.timeout;
+        if self.desk.done.is_some() {
+            self.settler.context.begin_outputs();
+        }
         let service = &mut self.service;
         let call = async { service.call(request).await.map_err(|error| Failure::of(error.into())) };
         let call = AssertUnwindSafe(call).catch_unwind();
@@ -65,6 +69,11 @@ impl<S: Clone> Guarded<S> {
             (Some(Err(panic)), _) => Err(self.panicked(&*panic)),
             (None, limit) => Err(too_long(limit.unwrap_or_default())),
         }
+    }
+
+    /// What the handler that has ended has published, if that belongs to a transaction.
+    pub(super) fn take_outputs(&self) -> Vec<Output> {
+        self.settler.context.end_outputs()
     }
 
     fn panicked(&mut self, panic: &(dyn Any + Send)) -> Failure {

@@ -5,6 +5,8 @@ use std::collections::{HashMap, VecDeque};
 use anybroker_core::{Delivery, Key};
 use foldhash::fast::RandomState;
 
+use crate::outputs::Output;
+
 /// A message on its way through the worker.
 #[derive(Debug)]
 pub(super) struct Task {
@@ -16,11 +18,13 @@ pub(super) struct Task {
     pub(super) failed_here: u32,
     /// It is the first of its key's parked messages, and leaves them when it is done.
     pub(super) parked: bool,
+    /// What its handler has published, if that belongs to a transaction.
+    pub(super) outputs: Vec<Output>,
 }
 
 impl Task {
     pub(super) fn new(delivery: Delivery) -> Self {
-        Task { key: delivery.to_key(), delivery, failed_here: 0, parked: false }
+        Task { key: delivery.to_key(), delivery, failed_here: 0, parked: false, outputs: Vec::new() }
     }
 
     /// 1 for the first attempt; to be delivered again for an earlier message's sake is none.

@@ -5,16 +5,20 @@ mod delays;
 mod desk;
 mod guard;
 mod lanes;
+mod opening;
 mod parking;
 mod settling;
 mod slot;
+mod transactions;
 
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anybroker_core::{Consumer, Delivery, Error, Kind, Result, Topic};
+use anybroker_core::{
+    Broker, Consumer, Delivery, Error, Kind, Result, Settler, Subscription, TransactionalPublisher,
+};
 use futures::FutureExt;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -29,8 +33,10 @@ use crate::observe::{Happening, Loop, Observer};
 use batch_slot::BatchSlot;
 use desk::Desk;
 use lanes::Task;
+pub(crate) use opening::Sources;
 pub(crate) use settling::is_gone;
 use slot::Slot;
+use transactions::Transactor;
 
 /// How far a worker is in ending.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -45,9 +51,15 @@ pub(crate) enum Ending {
 
 /// What a subscription's service needs besides its handler.
 pub(crate) struct Serving {
-    pub(crate) consumer: Box<dyn Consumer>,
+    pub(crate) sources: Sources,
+    pub(crate) terms: Terms,
+}
+
+/// How a subscription is served.
+pub(crate) struct Terms {
+    pub(crate) broker: Broker,
+    pub(crate) subscription: Subscription,
     pub(crate) handling: Handling,
-    pub(crate) dead_letters: Option<Topic>,
     pub(crate) observers: Arc<[Arc<dyn Observer>]>,
     pub(crate) ending: watch::Receiver<Ending>,
     /// How long draining may take where nobody says otherwise: the subscription ends by itself.
@@ -56,6 +68,9 @@ pub(crate) struct Serving {
 
 /// How many messages are received at once.
 const BATCH: usize = 256;
+
+/// How long to wait before what ended in doubt is opened again.
+const OPEN_AGAIN: Duration = Duration::from_secs(1);
 
 /// How long leaving the group may take when everything has been settled.
 const LEAVING: Duration = Duration::from_secs(5);
@@ -80,30 +95,110 @@ impl Serving {
         self.with(&context, |desk| BatchSlot::new(desk, context.fork(), service.clone(), batches).run()).await
     }
 
-    async fn with<F>(mut self, context: &Context, slot: impl Fn(Arc<Desk>) -> F) -> Result<()>
+    async fn with<F>(self, context: &Context, slot: impl Fn(Arc<Desk>) -> F) -> Result<()>
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        let settler = self.consumer.settler();
-        let spans = context.publishers().spans().clone();
-        let (dead_letters, observers) = (self.dead_letters.take(), self.observers.clone());
-        let desk = Desk::new(self.handling.clone(), settler, dead_letters, observers, spans);
-        let desk = Arc::new(desk);
+        let Serving { mut sources, terms } = self;
+        loop {
+            let desk = Arc::new(terms.desk(sources.consumer.settler(), context));
+            let mut session =
+                Session { consumer: sources.consumer, ending: terms.ending.clone(), limit: terms.limit };
+            let transactor = sources.transactions.map(|it| terms.transactor(desk.clone(), it, context));
+            let ended = session.run(&desk, &slot, transactor).await;
+            let closed = session.close(&desk).await;
+            let ended = ended.and(closed);
+            desk.observe(&Happening::Closed(ended.as_ref().err()));
+            match ended {
+                Err(error) if desk.is_in_doubt() && *terms.ending.borrow() == Ending::No => {
+                    tracing::warn!(%error, "nobody knows whether a transaction was committed: everything is opened again");
+                    desk.observe(&Happening::Opening);
+                    sources = terms.open_again().await?;
+                }
+                ended => return ended,
+            }
+        }
+    }
+}
+
+impl Terms {
+    fn desk(&self, settler: Arc<dyn Settler>, context: &Context) -> Desk {
+        let dead_letters = self.subscription.dead_letter.as_ref().map(|policy| policy.topic.clone());
+        let spans = context.all_publishers().spans().clone();
+        Desk::new(self.handling.clone(), settler, dead_letters, self.observers.clone(), spans)
+    }
+
+    fn transactor(
+        &self,
+        desk: Arc<Desk>,
+        publisher: Box<dyn TransactionalPublisher>,
+        context: &Context,
+    ) -> Transactor {
+        Transactor::new(desk, self.broker.clone(), publisher, context.all_publishers().clone())
+    }
+
+    /// Opens what ended in doubt, which ends the doubt; for as long as it takes.
+    ///
+    /// # Errors
+    /// What does not pass; `Closed` if the worker is to end meanwhile.
+    async fn open_again(&self) -> Result<Sources> {
+        let mut ending = self.ending.clone();
+        loop {
+            let opening = Sources::open(&self.broker, &self.subscription, &self.handling);
+            let opened = tokio::select! {
+                biased;
+                _ = ending.wait_for(|ending| *ending != Ending::No) => return Err(in_doubt()),
+                opened = opening => opened,
+            };
+            match opened {
+                Err(error) if error.is_retryable() => {
+                    tracing::warn!(%error, "the broker cannot be reached; trying again");
+                    tokio::time::sleep(OPEN_AGAIN).await;
+                }
+                opened => return opened,
+            }
+        }
+    }
+}
+
+fn in_doubt() -> Error {
+    let text = "the worker ended before it learned whether its last transaction was committed";
+    Error::new(Kind::Closed, "run the worker", text)
+        .advice("start it again with the same transactional id: it goes on where the broker says")
+}
+
+/// One consumer in work.
+struct Session {
+    consumer: Box<dyn Consumer>,
+    ending: watch::Receiver<Ending>,
+    limit: Duration,
+}
+
+impl Session {
+    /// Until the worker ends, or this can't go on; then drains.
+    async fn run<F>(
+        &mut self,
+        desk: &Arc<Desk>,
+        slot: impl Fn(Arc<Desk>) -> F,
+        transactor: Option<Transactor>,
+    ) -> Result<()>
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
         desk.observe(&Happening::Opened);
-        let mut slots = JoinSet::new();
-        for _ in 0..self.handling.concurrency {
+        let (mut slots, mut settling) = (JoinSet::new(), JoinSet::new());
+        for _ in 0..desk.handling.concurrency {
             slots.spawn(watched(desk.clone(), slot(desk.clone())));
         }
-        let settling = tokio::spawn(watched(desk.clone(), settling::settle(desk.clone())));
-        let served = self.serve(&desk).await;
+        settling.spawn(watched(desk.clone(), settling::settle(desk.clone())));
+        if let Some(transactor) = transactor {
+            settling.spawn(watched(desk.clone(), transactor.run()));
+        }
+        let served = self.serve(desk).await;
         desk.observe(&Happening::Draining);
-        let drained = self.drain(&desk, slots).await;
-        settling.abort();
-        let _ = settling.await;
-        let closed = self.close(&desk).await;
-        let ended = served.and(drained).and(closed);
-        desk.observe(&Happening::Closed(ended.as_ref().err()));
-        ended
+        let drained = self.drain(desk, slots).await;
+        settling.shutdown().await;
+        served.and(drained)
     }
 
     async fn serve(&mut self, desk: &Desk) -> Result<()> {
@@ -130,6 +225,9 @@ impl Serving {
         let ended = async {
             while slots.join_next().await.is_some() {}
             desk.verdicts.idle().await;
+            if let Some(done) = &desk.done {
+                done.finish().await;
+            }
             desk.settler.flush().await.map(drop)
         };
         let ended = by(&mut self.ending, Instant::now() + self.limit, ended).await;

@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::time::Duration;
 
-use anybroker_core::{MessageId, Reason, ReasonClass, Result, Verdict};
+use anybroker_core::{MessageId, Reason, ReasonClass, Result};
 
 use super::desk::Desk;
 use super::lanes::Task;
@@ -31,7 +31,7 @@ pub(super) async fn admit(desk: &Desk, mut task: Task) -> Option<Task> {
         Admission::Behind(first) => {
             let text = "an earlier message of its key is a dead letter";
             let reason = Reason::new(ReasonClass::Parked, text).parked_behind(first);
-            desk.verdicts.push(task, Verdict::DeadLetter { reason }, Outcome::Parked);
+            desk.dead_letter(task, reason, Outcome::Parked);
             None
         }
     }

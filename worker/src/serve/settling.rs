@@ -114,7 +114,7 @@ impl Verdicts {
 const BATCHES: usize = 4;
 
 /// How long a refused dead letter waits at first, and at most.
-const REFUSED: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(10));
+pub(super) const REFUSED: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(10));
 
 /// Settles what is pushed, for as long as it is polled.
 pub(super) async fn settle(desk: Arc<Desk>) {
@@ -122,7 +122,8 @@ pub(super) async fn settle(desk: Arc<Desk>) {
     let mut work: FuturesUnordered<BoxFuture<'_, usize>> = FuturesUnordered::new();
     let mut batches = 0;
     let mut acks = Acks::default();
-    let mut heart = Heart::new(desk.wants().heartbeat);
+    // In transactions it is they who settle.
+    let mut heart = Heart::new(desk.wants().heartbeat.filter(|_| desk.done.is_none()));
     loop {
         let queue = desk.verdicts.take();
         acks.append(queue.acks);
@@ -200,14 +201,14 @@ async fn settle_one(desk: &Desk, decided: Decided) {
     for task in later {
         let key = task.key.clone();
         drop(task);
-        desk.done(key.as_ref());
+        desk.release(key.as_ref());
     }
-    desk.done(key.as_ref());
+    desk.release(key.as_ref());
     desk.verdicts.settled(1);
 }
 
 /// For the observers: settling the original takes it away.
-fn view(desk: &Desk, delivery: &Delivery) -> Delivery {
+pub(super) fn view(desk: &Desk, delivery: &Delivery) -> Delivery {
     let mut view = delivery.view(delivery.attempt(), desk.settler.clone());
     // Only looked at: dropping it releases nothing.
     view.take_settler();
@@ -223,7 +224,7 @@ pub(crate) fn is_gone(error: &Error) -> bool {
     matches!(error.kind(), Kind::Superseded | Kind::Fenced | Kind::LeaseExpired | Kind::Closed)
 }
 
-fn note_refused(error: &Error) {
+pub(super) fn note_refused(error: &Error) {
     match is_gone(error) {
         true => tracing::debug!(%error, "a message was no longer ours when it was settled; it comes again"),
         false => tracing::warn!(%error, "a settlement failed; the message comes again"),

@@ -30,8 +30,12 @@ where
     /// Until the desk is closed.
     pub(super) async fn run(mut self) {
         while let Some(task) = self.desk.next().await {
-            let Some(task) = self.desk.admit(task).await else { continue };
+            let Some(mut task) = self.desk.admit(task).await else { continue };
             let Some((result, span)) = self.handle(&task).await else { return };
+            let outputs = self.service.take_outputs();
+            if result.is_ok() {
+                task.outputs = outputs;
+            }
             span.in_scope(|| self.desk.finish(task, result, |_| Vec::new()));
         }
     }

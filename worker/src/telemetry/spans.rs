@@ -117,6 +117,20 @@ impl Spans {
         batch: Vec<Settlement>,
     ) -> Vec<std::result::Result<Settled, SettleError>> {
         let name = batch.first().map_or("settle", |first| verb(&first.verdict));
+        let operation = self.settling(settler, name, batch.iter().map(|it| &it.delivery));
+        let results = operation.run(settler.settle(batch)).await;
+        let failed = results.iter().filter_map(|result| result.as_ref().err()).map(SettleError::error);
+        // That a message had been taken away is no failure of settling.
+        operation.end(failed.into_iter().find(|error: &&Error| !is_gone(error)));
+        results
+    }
+
+    fn settling<'a>(
+        &self,
+        settler: &dyn Settler,
+        name: &'static str,
+        deliveries: impl Iterator<Item = &'a Delivery> + Clone,
+    ) -> Operation {
         let span = tracing::debug_span!(
             target: SPANS,
             "settle",
@@ -125,19 +139,23 @@ impl Spans {
             "messaging.operation.type" = "settle",
             "messaging.destination.name" = settler.topic().as_str(),
             "messaging.consumer.group.name" = settler.group().as_str(),
-            "messaging.batch.message_count" = batch.len(),
+            "messaging.batch.message_count" = deliveries.clone().count(),
             "error.type" = Empty,
         );
-        let operation = Operation {
+        Operation {
             span,
             #[cfg(feature = "otel")]
-            otel: self.otel.as_ref().map(|it| it.settle(settler, name, &batch)),
-        };
-        let results = operation.run(settler.settle(batch)).await;
-        let failed = results.iter().filter_map(|result| result.as_ref().err()).map(SettleError::error);
-        // That a message had been taken away is no failure of settling.
-        operation.end(failed.into_iter().find(|error: &&Error| !is_gone(error)));
-        results
+            otel: self.otel.as_ref().map(|it| it.settle(settler, name, deliveries)),
+        }
+    }
+
+    /// Settles messages in a transaction, with what was made of them.
+    pub(crate) fn commit<'a>(
+        &self,
+        settler: &dyn Settler,
+        deliveries: impl Iterator<Item = &'a Delivery> + Clone,
+    ) -> Operation {
+        self.settling(settler, "commit", deliveries)
     }
 
     /// Opens a publisher whose messages carry the trace on.
@@ -152,11 +170,16 @@ impl Spans {
         broker: &Broker,
         options: PublisherOptions,
     ) -> Result<Arc<dyn Publisher>> {
+        Ok(self.trace(broker.publisher(options).await?))
+    }
+
+    /// A publisher whose messages carry the trace on.
+    pub(crate) fn trace(&self, publisher: Arc<dyn Publisher>) -> Arc<dyn Publisher> {
         #[cfg(feature = "otel")]
         if let Some(otel) = &self.otel {
-            return otel.publisher(broker, options).await;
+            return otel.trace(publisher);
         }
-        broker.publisher(options).await
+        publisher
     }
 }
 

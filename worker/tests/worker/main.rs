@@ -6,6 +6,7 @@ mod circuit;
 mod common;
 #[cfg(feature = "endpoint")]
 mod endpoint;
+mod exactly_once;
 mod health;
 mod hopeless;
 mod lanes;

@@ -104,8 +104,11 @@ impl Telemetry {
     /// # Cancel safety
     /// Cancel safe.
     pub async fn publisher(&self, broker: &Broker, options: PublisherOptions) -> Result<Arc<dyn Publisher>> {
-        let telemetry = self.clone().of_system(broker.system());
-        Ok(Arc::new(TracedPublisher::new(broker.publisher(options).await?, telemetry)))
+        Ok(self.clone().of_system(broker.system()).trace(broker.publisher(options).await?))
+    }
+
+    pub(crate) fn trace(&self, publisher: Arc<dyn Publisher>) -> Arc<dyn Publisher> {
+        Arc::new(TracedPublisher::new(publisher, self.clone()))
     }
 
     pub(crate) fn of_system(mut self, system: Option<&'static str>) -> Self {

@@ -4,7 +4,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use anybroker_core::{Delivery, Error, Result, Settlement, Settler};
+use anybroker_core::{Delivery, Error, Result, Settler};
 use opentelemetry::trace::{FutureExt, Link, SpanBuilder, SpanKind, Status, TraceContextExt};
 use opentelemetry::{Context, KeyValue};
 use tokio::time::Instant;
@@ -118,16 +118,21 @@ impl Telemetry {
     }
 
     /// The settlement of a batch.
-    pub(crate) fn settle(&self, settler: &dyn Settler, name: &'static str, batch: &[Settlement]) -> Started {
+    pub(crate) fn settle<'a>(
+        &self,
+        settler: &dyn Settler,
+        name: &'static str,
+        deliveries: impl Iterator<Item = &'a Delivery> + Clone,
+    ) -> Started {
         let began = Moment::now();
         let (topic, group) = (settler.topic(), Some(settler.group()));
         let attributes = self.system.attributes(name, "settle", topic, group);
         let mut of_span = attributes.clone();
-        of_span.push(KeyValue::new(BATCH, count(batch.len())));
+        of_span.push(KeyValue::new(BATCH, count(deliveries.clone().count())));
         let builder = SpanBuilder::from_name(format!("{name} {topic}"))
             .with_kind(SpanKind::Client)
             .with_attributes(of_span)
-            .with_links(links(batch.iter().map(|it| &it.delivery), true));
+            .with_links(links(deliveries, true));
         self.started(self.start(builder, &Context::new()), began, attributes)
     }
 

@@ -53,7 +53,7 @@ async fn bill(delivery: Delivery, bills: Topic) -> Result<(), BoxError> {
     }
     let tracer = opentelemetry::global::tracer("application");
     let calculates = opentelemetry::Context::current_with_span(tracer.start("calculate"));
-    let publishers = Context::of(&delivery).unwrap().publishers().clone();
+    let publishers = Context::of(&delivery).unwrap().publishers();
     let id = format!("bill-of-{}", delivery.id().unwrap());
     let published = async { publishers.publish(&bills, Message::new("250").with_id(id)).await };
     published.with_context(calculates).await?;
