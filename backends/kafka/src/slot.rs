@@ -37,8 +37,10 @@ pub(crate) struct Slot {
     past: Past,
     /// Who commits here.
     owner: Owner,
-    /// So many messages are still handed out one at a time, because the last session died.
+    /// So many messages are still handed out in small portions, because the last session died.
     cautious: usize,
+    /// The next such portion, and how much is left of the last one.
+    portion: (usize, usize),
     /// A message whose attempt is committed before it is handed out.
     waiting: Option<Incoming>,
     /// The last commit, when nothing is handed out any more.
@@ -73,6 +75,7 @@ impl Slot {
             past,
             owner,
             cautious,
+            portion: (1, 0),
             waiting: None,
             last: None,
             confirmed: None,
@@ -161,7 +164,7 @@ impl Slot {
             return Ok((0, false));
         }
         if self.cautious > 0 {
-            return self.fetch_cautiously(session, buffer);
+            return self.fetch_cautiously(session, buffer, room);
         }
         let mut bytes = 0;
         let mut result = Ok(());
@@ -186,24 +189,43 @@ impl Slot {
         result.map(|()| (count, count == PORTION.0 || bytes >= PORTION.1))
     }
 
-    /// One message at a time, and only when its attempt is known to the broker.
+    /// One message, and when that is done two, four, eight; only when the attempt of the first of them is known to the
+    /// broker. So one that kills its process is soon alone with it, and a partition whose owner died for another reason is
+    /// soon at full speed again.
     fn fetch_cautiously(
         &mut self,
         session: &Session,
         buffer: &mut RecordBuffer,
+        room: usize,
     ) -> Result<(usize, bool), KafkaError> {
-        if session.head(self.number).is_some() {
-            return Ok((0, false));
+        let mut count = 0;
+        if self.portion.1 == 0 {
+            if session.head(self.number).is_some() {
+                return Ok((0, false));
+            }
+            if self.waiting.is_none() {
+                self.waiting = self.next(buffer)?;
+            }
+            let ready = self.waiting.is_some() && self.confirmed == Some(self.wanted(session));
+            let Some(incoming) = self.waiting.take_if(|_| ready) else { return Ok((0, false)) };
+            let next = self.portion.0;
+            self.portion = (next * 2, next);
+            self.hand_out(session, incoming);
+            count += 1;
         }
-        if self.waiting.is_none() {
-            self.waiting = self.next(buffer)?;
+        while self.portion.1 > 0 && self.cautious > 0 && count < room {
+            let Some(incoming) = self.next(buffer)? else { break };
+            self.hand_out(session, incoming);
+            count += 1;
         }
-        let ready = self.waiting.is_some() && self.confirmed == Some(self.wanted(session));
-        let Some(incoming) = self.waiting.take_if(|_| ready) else { return Ok((0, false)) };
+        Ok((count, count > 0 && count == room))
+    }
+
+    fn hand_out(&mut self, session: &Session, incoming: Incoming) {
         self.cautious -= 1;
+        self.portion.1 -= 1;
         self.position = self.past.skip(incoming.native + 1);
         session.push(self.number, self.generation, incoming);
-        Ok((1, false))
     }
 
     /// The next message that is not done.
