@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::io::Read as _;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anybroker_core::{Broker, Group, PublisherOptions, Result, Settlement, Subscription, Topic};
@@ -15,6 +15,7 @@ use tokio::task::JoinHandle;
 
 use super::flow::{Chance, Progress, publish_one};
 use super::stream::{self, LOAD};
+use super::transactions::handle_exactly_once;
 use super::worker::{HandlerWork, handle};
 use super::{Failure, SpawnMember, Stage};
 use crate::history::{Close, CloseCause, Event, Header, Promises};
@@ -34,6 +35,8 @@ pub(super) enum Role {
     Member,
     /// It runs a worker.
     Worker(HandlerWork),
+    /// It runs a worker that handles exactly once, the so manieth.
+    ExactlyOnce(HandlerWork, usize),
     /// It publishes; its messages are numbered from here.
     Publisher(usize),
 }
@@ -72,6 +75,9 @@ pub async fn run_member(broker: Broker, orders: &str) -> Result<()> {
     match orders.role {
         Role::Publisher(first) => publish(&recorded, topic, first, orders.seed).await,
         Role::Worker(work) => handle(&recorder, broker, subscription, work, orders.seed).await,
+        Role::ExactlyOnce(work, place) => {
+            handle_exactly_once(recorded, subscription, work, (place, orders.name), orders.seed).await
+        }
         Role::Member => receive(&recorded, subscription, orders.seed).await,
     }
 }
@@ -130,6 +136,7 @@ pub(super) struct MemberProcess {
     child: Child,
     relayed: watch::Receiver<Relayed>,
     relay: JoinHandle<std::io::Result<()>>,
+    hold: Arc<Mutex<Option<&'static str>>>,
 }
 
 /// How far the relay is.
@@ -138,6 +145,7 @@ struct Relayed {
     lines: usize,
     acknowledged: usize,
     sessions: Vec<String>,
+    held: bool,
 }
 
 impl MemberProcess {
@@ -153,6 +161,7 @@ impl MemberProcess {
             Role::Member | Role::Publisher(_) => 50,
             // Of many keys, so that there is always one that is free.
             Role::Worker(work) => 64 * work.handlers,
+            Role::ExactlyOnce(work, _) => 8 * work.handlers,
         };
         let orders = Orders {
             role,
@@ -168,7 +177,9 @@ impl MemberProcess {
         let answers =
             child.stdin.take().ok_or_else(|| std::io::Error::other("the member's input is not piped"))?;
         let (told, relayed) = watch::channel(Relayed::default());
+        let hold = Arc::new(Mutex::new(None));
         let relay = Relay {
+            hold: hold.clone(),
             recorder: stage.recorder.clone(),
             progress: progress.clone(),
             group: stage.groups[0].clone(),
@@ -177,7 +188,18 @@ impl MemberProcess {
             answers,
         };
         let relay = tokio::spawn(relay.run(BufReader::new(stdout).lines()));
-        Ok(MemberProcess { name: name.to_owned(), role, child, relayed, relay })
+        Ok(MemberProcess { name: name.to_owned(), role, child, relayed, relay, hold })
+    }
+
+    /// Holds it when it is about to do this in a transaction: it will not be told that its line was read.
+    pub(super) fn hold_at(&self, step: &'static str) {
+        *self.hold.lock().unwrap_or_else(PoisonError::into_inner) = Some(step);
+    }
+
+    /// Waits until it is held.
+    pub(super) async fn held(&mut self) -> std::io::Result<()> {
+        let held = self.relayed.wait_for(|relayed| relayed.held).await;
+        held.map(|_| ()).map_err(|_| std::io::Error::other("the member process ended by itself"))
     }
 
     /// Waits until it has acknowledged this many messages.
@@ -226,7 +248,7 @@ impl MemberProcess {
     /// Kills it with SIGKILL, in the middle of what it does.
     pub(super) async fn kill(mut self, stage: &Stage) -> std::result::Result<(), Failure> {
         match self.role {
-            Role::Member | Role::Worker(_) => {
+            Role::Member | Role::Worker(_) | Role::ExactlyOnce(..) => {
                 // What others get because of its death must not be recorded before what it did.
                 self.stop().await?;
                 stream::in_flight(stage, "member_kill", &self.name).await?;
@@ -275,19 +297,25 @@ struct Relay {
     deliveries: HashMap<String, String>,
     told: watch::Sender<Relayed>,
     answers: ChildStdin,
+    /// What it is held at.
+    hold: Arc<Mutex<Option<&'static str>>>,
 }
 
 impl Relay {
     async fn run(mut self, mut lines: Lines<BufReader<ChildStdout>>) -> std::io::Result<()> {
         while let Some(line) = lines.next_line().await? {
-            self.line(&line)?;
-            // A member that was killed reads no more.
-            let _ = self.answers.write_all(b".").await;
+            if self.line(&line)? {
+                self.told.send_modify(|relayed| relayed.held = true);
+            } else {
+                // A member that was killed reads no more.
+                let _ = self.answers.write_all(b".").await;
+            }
         }
         Ok(())
     }
 
-    fn line(&mut self, line: &str) -> std::io::Result<()> {
+    /// Whether it is held here.
+    fn line(&mut self, line: &str) -> std::io::Result<bool> {
         let event: serde_json::Value = serde_json::from_str(line)?;
         let text = |name: &str| event[name].as_str().unwrap_or_default().to_owned();
         // The header of the member's own history has no kind.
@@ -315,6 +343,8 @@ impl Relay {
                 relayed.sessions.push(text("session"));
             }
         });
-        Ok(())
+        let mut hold = self.hold.lock().unwrap_or_else(PoisonError::into_inner);
+        let in_transaction = event["transaction"].is_string();
+        Ok(in_transaction && hold.take_if(|step| event["e"] == **step).is_some())
     }
 }

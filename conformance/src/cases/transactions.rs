@@ -174,8 +174,12 @@ macro_rules! pipe {
 }
 
 mod killed;
+mod unanswered;
+mod workers;
 
 pub(super) use killed::transactions_broker_killed;
+pub(super) use unanswered::worker_commit_unanswered;
+pub(super) use workers::{handle_exactly_once, worker_exactly_once};
 
 /// Reads, publishes and acknowledges in many transactions, some of which are aborted or dropped, while a member reads what
 /// comes of it.

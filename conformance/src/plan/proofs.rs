@@ -238,6 +238,8 @@ pub(super) fn transactions(value: Transactions) -> &'static [Proof] {
             Case("transactions_time_out"),
             Case("transactions_over_rebalances"),
             Case("transactions_broker_killed"),
+            Case("worker_exactly_once"),
+            Case("worker_commit_unanswered"),
         ],
     }
 }

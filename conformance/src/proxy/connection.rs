@@ -1,6 +1,6 @@
 //! One connection through the proxy.
 
-use std::{io, net::SocketAddr, time::Duration};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use bytes::{Bytes, BytesMut};
 use tokio::{
@@ -24,16 +24,17 @@ const ON_THE_WAY: usize = 256;
 pub(super) async fn forward(
     mut client: TcpStream,
     broker: SocketAddr,
-    mut conditions: watch::Receiver<Conditions>,
+    all: Arc<watch::Sender<Conditions>>,
     _counted: Counted,
 ) {
+    let mut conditions = all.subscribe();
     let cuts = conditions.borrow().cuts;
     let mut server = None;
     let mut cut = conditions.clone();
     let ended = tokio::select! {
         biased;
         _ = cut.wait_for(|now| now.cuts != cuts) => None,
-        ended = both_ways(&mut client, &mut server, broker, &mut conditions) => Some(ended),
+        ended = both_ways(&mut client, &mut server, broker, (&all, &mut conditions)) => Some(ended),
     };
     if !matches!(ended, Some(Ok(()))) {
         let sockets = [Some(&client), server.as_ref()];
@@ -45,7 +46,7 @@ async fn both_ways(
     client: &mut TcpStream,
     server: &mut Option<TcpStream>,
     broker: SocketAddr,
-    conditions: &mut watch::Receiver<Conditions>,
+    (all, conditions): (&watch::Sender<Conditions>, &mut watch::Receiver<Conditions>),
 ) -> io::Result<()> {
     flowing(conditions).await?;
     let server = server.insert(TcpStream::connect(broker).await?);
@@ -54,8 +55,8 @@ async fn both_ways(
     let (from_client, to_client) = client.split();
     let (from_server, to_server) = server.split();
     tokio::try_join!(
-        one_way(from_client, to_server, conditions.clone(), Side::Client),
-        one_way(from_server, to_client, conditions.clone(), Side::Broker),
+        one_way(from_client, to_server, (all, conditions), Side::Client),
+        one_way(from_server, to_client, (all, conditions), Side::Broker),
     )?;
     Ok(())
 }
@@ -73,18 +74,19 @@ type Chunk = (Option<Instant>, Bytes);
 async fn one_way(
     from: ReadHalf<'_>,
     to: WriteHalf<'_>,
-    conditions: watch::Receiver<Conditions>,
+    (all, conditions): (&watch::Sender<Conditions>, &watch::Receiver<Conditions>),
     side: Side,
 ) -> io::Result<()> {
     let (sent, arriving) = mpsc::channel(ON_THE_WAY);
-    tokio::try_join!(take(from, sent, conditions.clone(), side), give(arriving, to, conditions))?;
+    let take = take(from, sent, (all, conditions.clone()), side);
+    tokio::try_join!(take, give(arriving, to, conditions.clone()))?;
     Ok(())
 }
 
 async fn take(
     mut from: ReadHalf<'_>,
     sent: mpsc::Sender<Chunk>,
-    mut conditions: watch::Receiver<Conditions>,
+    (all, mut conditions): (&watch::Sender<Conditions>, watch::Receiver<Conditions>),
     side: Side,
 ) -> io::Result<()> {
     let mut dropped = false;
@@ -93,6 +95,9 @@ async fn take(
         let mut chunk = BytesMut::with_capacity(CHUNK);
         if from.read_buf(&mut chunk).await? == 0 {
             return Ok(());
+        }
+        if side == Side::Client && conditions.borrow().drops_when.is_some_and(|is_it| is_it(&chunk)) {
+            all.send_modify(|conditions| (conditions.replies_dropped, conditions.drops_when) = (true, None));
         }
         // For good: nothing can follow what is missing.
         dropped |= side == Side::Broker && conditions.borrow().replies_dropped;

@@ -25,7 +25,7 @@ use tokio::{
 #[derive(Debug)]
 pub struct Proxy {
     address: SocketAddr,
-    conditions: watch::Sender<Conditions>,
+    conditions: Arc<watch::Sender<Conditions>>,
     open: Open,
     accepting: JoinHandle<()>,
 }
@@ -38,6 +38,8 @@ type Open = Arc<watch::Sender<usize>>;
 struct Conditions {
     stalled: bool,
     replies_dropped: bool,
+    /// From when a client sends this on, replies are dropped.
+    drops_when: Option<fn(&[u8]) -> bool>,
     delay: Duration,
     /// How often everything has been cut: a connection ends when this is no longer what it was when it began.
     cuts: u64,
@@ -54,9 +56,9 @@ impl Proxy {
     pub async fn listen(port: u16, broker: SocketAddr) -> io::Result<Self> {
         let listener = bind(port).await?;
         let address = listener.local_addr()?;
-        let (conditions, seen) = watch::channel(Conditions::default());
+        let conditions = Arc::new(watch::Sender::new(Conditions::default()));
         let open = Open::default();
-        let accepting = tokio::spawn(accept(listener, broker, seen, Arc::clone(&open)));
+        let accepting = tokio::spawn(accept(listener, broker, Arc::clone(&conditions), Arc::clone(&open)));
         Ok(Self { address, conditions, open, accepting })
     }
 
@@ -86,6 +88,7 @@ impl Proxy {
         self.conditions.send_modify(|conditions| {
             conditions.cuts += 1;
             conditions.replies_dropped = false;
+            conditions.drops_when = None;
         });
         open
     }
@@ -94,6 +97,20 @@ impl Proxy {
     /// clients ask for is done, and they never hear of it. New connections hear nothing either.
     pub fn drop_replies(&self) {
         self.conditions.send_modify(|conditions| conditions.replies_dropped = true);
+    }
+
+    /// The same from the moment at which a client sends what `is_it` knows, which is given as many bytes as came at once.
+    pub fn drop_replies_when(&self, is_it: fn(&[u8]) -> bool) {
+        self.conditions.send_modify(|conditions| conditions.drops_when = Some(is_it));
+    }
+
+    /// Waits until replies are dropped.
+    ///
+    /// # Cancel safety
+    /// Dropping the future leaves nothing behind.
+    pub async fn replies_dropped(&self) {
+        // The sender lives as long as the proxy does.
+        let _ = self.conditions.subscribe().wait_for(|conditions| conditions.replies_dropped).await;
     }
 
     /// Forwards nothing more in either direction, and keeps every socket open: the other side is silent, not gone.
@@ -139,7 +156,7 @@ async fn bind(port: u16) -> io::Result<TcpListener> {
 async fn accept(
     listener: TcpListener,
     broker: SocketAddr,
-    conditions: watch::Receiver<Conditions>,
+    conditions: Arc<watch::Sender<Conditions>>,
     open: Open,
 ) {
     // The connections end with this task.
@@ -149,7 +166,7 @@ async fn accept(
             accepted = listener.accept() => match accepted {
                 Ok((client, _)) => {
                     let counted = Counted::new(&open);
-                    connections.spawn(connection::forward(client, broker, conditions.clone(), counted));
+                    connections.spawn(connection::forward(client, broker, Arc::clone(&conditions), counted));
                 }
                 Err(error) => {
                     tracing::warn!(%error, "a connection could not be accepted");

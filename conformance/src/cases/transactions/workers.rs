@@ -1,0 +1,222 @@
+//! Worker processes that handle exactly once are killed at each step of a transaction.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use anybroker_core::{Broker, Delivery, Result};
+use anybroker_worker::{Builder, Context as Lent, Failure as Failed, HandlerError, Handling, Retry, Worker};
+
+use super::super::flow::Progress;
+use super::super::member::{MemberProcess, Role};
+use super::super::worker::HandlerWork;
+use super::super::{STEP, SpawnMember, ensure};
+use super::*;
+
+/// Eight handlers at once, of which some fail after they have published.
+pub(super) const WORK: HandlerWork =
+    HandlerWork { handlers: 8, least: Duration::from_millis(1), most: Duration::from_millis(6), fail: 4 };
+
+/// What a process is killed at, just before it does it; at the last one, just after it was told that it is committed.
+const STEPS: [&str; 4] = ["publish", "settle", "commit", "transaction_end"];
+
+/// As many are published at a time, and then again after a pause, until a process has come to its step.
+const PORTION: usize = 24;
+const PORTIONS: usize = 120;
+const PAUSE: Duration = Duration::from_millis(500);
+pub(super) const KEYS: usize = 12;
+
+/// So long may a transaction take.
+const LIMIT: Duration = Duration::from_secs(10);
+
+/// Two processes handle what is published; one after the other is killed by SIGKILL amid a transaction, and started again.
+pub(in crate::cases) async fn worker_exactly_once(context: Context) -> CaseResult {
+    let spawn = match context.spawn_member.clone() {
+        Ok(spawn) => spawn,
+        Err(reason) => return Ok(Finding::NotApplicable(reason.into())),
+    };
+    let pipe = pipe!(context, "exactly-once");
+    let mut reader = pipe.reader().await?;
+    let mut team =
+        Team { spawn, pipe: &pipe, seed: context.seed, started: 0, published: 0, running: VecDeque::new() };
+    team.start(0)?;
+    team.start(1)?;
+    for step in STEPS {
+        team.kill_at(step).await?;
+    }
+    let published = team.published;
+    let seen = read(&pipe, &mut reader, 2 * published).await?;
+    in_order(&seen, published)?;
+    nothing_comes(&mut reader, UNSEEN).await?;
+    let left = pipe.stage.broker.admin().backlog(&pipe.stage.topic, &pipe.stage.groups[0]).await?;
+    ensure(left == 0, || {
+        format!("the outputs of all inputs are there, and {left} inputs are not acknowledged")
+    })?;
+    team.end().await?;
+    drop(reader);
+    pipe.hold(format!("{published} inputs handled, processes killed at {STEPS:?}")).await
+}
+
+/// The processes.
+struct Team<'a> {
+    spawn: SpawnMember,
+    pipe: &'a Pipe,
+    seed: u64,
+    started: usize,
+    published: usize,
+    /// With their places: the next one in a place has the same transactional id.
+    running: VecDeque<(usize, MemberProcess)>,
+}
+
+impl Team<'_> {
+    fn start(&mut self, place: usize) -> std::io::Result<()> {
+        let name = format!("process-{}", self.started);
+        let who = (name.as_str(), Role::ExactlyOnce(WORK, place));
+        let seed = self.seed.wrapping_add(self.started as u64);
+        let process =
+            MemberProcess::start(&self.spawn, &self.pipe.stage, who, seed, &Arc::new(Progress::default()))?;
+        self.running.push_back((place, process));
+        self.started += 1;
+        Ok(())
+    }
+
+    /// Kills the one that is here longest as soon as it is at that step, and starts it again. Meanwhile there is always more to
+    /// do: it may have to join yet.
+    async fn kill_at(&mut self, step: &'static str) -> Result<(), Failure> {
+        let Some((place, mut process)) = self.running.pop_front() else { return Ok(()) };
+        process.hold_at(step);
+        for portion in 0.. {
+            ensure(portion < PORTIONS, || format!("no process came to {step} with {PORTIONS} portions"))?;
+            self.publish_portion().await?;
+            if let Ok(held) = tokio::time::timeout(PAUSE, process.held()).await {
+                held?;
+                break;
+            }
+        }
+        process.kill_amid(&self.pipe.stage, async {}).await?;
+        Ok(self.start(place)?)
+    }
+
+    async fn publish_portion(&mut self) -> Result<(), Failure> {
+        let portion = numbered("i", self.published + PORTION, KEYS).split_off(self.published);
+        self.published += PORTION;
+        publish(&self.pipe.stage, portion).await
+    }
+
+    async fn end(self) -> std::io::Result<()> {
+        for (_, process) in self.running {
+            process.end(&self.pipe.stage).await?;
+        }
+        Ok(())
+    }
+}
+
+/// The numbers of the inputs whose first outputs came, by key, in order.
+pub(super) type Seen = BTreeMap<String, Vec<usize>>;
+
+pub(super) async fn read(pipe: &Pipe, reader: &mut Box<dyn Consumer>, count: usize) -> Result<Seen, Failure> {
+    let (mut seen, mut come) = (Seen::new(), 0);
+    while come < count {
+        let patience = tokio::time::timeout(2 * STEP, reader.receive(100)).await;
+        let Ok(batch) = patience else {
+            pipe.drained()?;
+            return failed(format!("{come} of {count} outputs have come, and nothing moves"));
+        };
+        let batch = batch?;
+        come += batch.len();
+        for delivery in batch.iter().filter(|delivery| id(delivery).starts_with('x')) {
+            let key = delivery.to_key().map(|key| key.to_string()).unwrap_or_default();
+            let number = String::from_utf8_lossy(delivery.payload()).trim_start_matches('i').parse()?;
+            seen.entry(key).or_default().push(number);
+        }
+        acknowledge(&*reader.settler(), batch).await?;
+    }
+    Ok(seen)
+}
+
+/// Each input has one output, in the order of its key.
+fn in_order(seen: &Seen, published: usize) -> Result<(), Failure> {
+    for (key, numbers) in seen {
+        let first = key.trim_start_matches('k').parse::<usize>()?;
+        let wanted: Vec<_> = (first..published).step_by(KEYS).collect();
+        ensure(*numbers == wanted, || format!("outputs of key {key}: {numbers:?}"))?;
+    }
+    Ok(())
+}
+
+/// Handles exactly once until the process is killed: two outputs for each input.
+///
+/// # Errors
+/// As [`Worker::run_until`].
+pub(in crate::cases) async fn handle_exactly_once(
+    broker: Broker,
+    subscription: Subscription,
+    work: HandlerWork,
+    (place, name): (usize, String),
+    seed: u64,
+) -> Result<()> {
+    let worker = exactly_once(broker, subscription, work, (place, name), seed)?.build()?;
+    worker.run_until(std::future::pending()).await
+}
+
+/// A worker that does so.
+///
+/// # Errors
+/// A name is too long.
+pub(super) fn exactly_once(
+    broker: Broker,
+    subscription: Subscription,
+    work: HandlerWork,
+    (place, name): (usize, String),
+    seed: u64,
+) -> Result<Builder> {
+    let id = TransactionalId::new(format!("{}-{place}", subscription.topic))?;
+    let handling = Handling::default()
+        .concurrency(work.handlers)
+        .retry(Retry::default().backoff(Duration::from_millis(2), Duration::from_millis(20)).for_ever())
+        .exactly_once(TransactionOptions::new(id).timeout(LIMIT));
+    let outputs = Outputs {
+        topic: Topic::new(format!("{}-out", subscription.topic))?,
+        name,
+        attempts: AtomicUsize::new(0),
+        chance: std::sync::Mutex::new(Chance::new(seed)),
+        work,
+    };
+    let outputs = Arc::new(outputs);
+    let handler = tower::service_fn(move |delivery: Delivery| {
+        let outputs = outputs.clone();
+        async move { outputs.of(delivery).await.map_err(HandlerError) }
+    });
+    Ok(Worker::builder(broker).handling(handling).subscribe(subscription, handler))
+}
+
+/// What a process publishes.
+struct Outputs {
+    topic: Topic,
+    name: String,
+    attempts: AtomicUsize,
+    chance: std::sync::Mutex<Chance>,
+    work: HandlerWork,
+}
+
+impl Outputs {
+    async fn of(&self, delivery: Delivery) -> Result<(), Failed> {
+        let lent = Lent::of(&delivery).ok_or_else(|| Failed::fatal("no worker lends anything"))?;
+        let (publishers, id) = (lent.publishers(), id(&delivery));
+        let attempt = self.attempts.fetch_add(1, Ordering::Relaxed);
+        for output in ["x", "y"] {
+            let message = Message::new(id.clone()).with_id(format!("{output}-{id}-{}-{attempt}", self.name));
+            publishers.publish(&self.topic, Message { key: delivery.to_key(), ..message }).await?;
+        }
+        let (wait, fails) = self.draw();
+        tokio::time::sleep(wait).await;
+        if fails { Err(Failed::retryable("as chance has it")) } else { Ok(()) }
+    }
+
+    fn draw(&self) -> (Duration, bool) {
+        let mut chance = self.chance.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let spread = self.work.most.saturating_sub(self.work.least).as_micros() as u64;
+        let wait = self.work.least + Duration::from_micros(chance.below(spread + 1));
+        (wait, chance.below(100) < self.work.fail)
+    }
+}
