@@ -158,6 +158,15 @@ fn tests(environment: &Environment, running: &[Status], summary: &mut Summary) {
             cargo("run -p orders --features kafka,nats,pulsar,rabbitmq,sqs", &environment)
         });
     }
+    for kafka in running.iter().filter(|status| status.name == "kafka") {
+        summary.step("exactly once on kafka, workers killed", || {
+            let mut environment = environment.clone();
+            let url = kafka.url.clone().unwrap_or_default();
+            // The shortest that a broker allows: so long do the partitions of a killed worker wait.
+            environment.insert("ANYBROKER_URL".to_owned(), format!("{url}?session_timeout=6s"));
+            cargo("run -p exactly_once --features kafka -- 20000 --kills 4", &environment)
+        });
+    }
 }
 
 /// `ANYBROKER_KAFKA_URL` and the like.

@@ -10,7 +10,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 
 use super::flow::{Chance, Progress, publish_one};
@@ -137,6 +137,7 @@ pub(super) struct MemberProcess {
     relayed: watch::Receiver<Relayed>,
     relay: JoinHandle<std::io::Result<()>>,
     hold: Arc<Mutex<Option<&'static str>>>,
+    go_on: Arc<Notify>,
 }
 
 /// How far the relay is.
@@ -177,9 +178,10 @@ impl MemberProcess {
         let answers =
             child.stdin.take().ok_or_else(|| std::io::Error::other("the member's input is not piped"))?;
         let (told, relayed) = watch::channel(Relayed::default());
-        let hold = Arc::new(Mutex::new(None));
+        let (hold, go_on) = (Arc::new(Mutex::new(None)), Arc::new(Notify::new()));
         let relay = Relay {
             hold: hold.clone(),
+            go_on: go_on.clone(),
             recorder: stage.recorder.clone(),
             progress: progress.clone(),
             group: stage.groups[0].clone(),
@@ -188,12 +190,21 @@ impl MemberProcess {
             answers,
         };
         let relay = tokio::spawn(relay.run(BufReader::new(stdout).lines()));
-        Ok(MemberProcess { name: name.to_owned(), role, child, relayed, relay, hold })
+        Ok(MemberProcess { name: name.to_owned(), role, child, relayed, relay, hold, go_on })
     }
 
     /// Holds it when it is about to do this in a transaction: it will not be told that its line was read.
     pub(super) fn hold_at(&self, step: &'static str) {
         *self.hold.lock().unwrap_or_else(PoisonError::into_inner) = Some(step);
+    }
+
+    /// Lets one go on that is held, as if no time had passed; says whether it ends by itself within this time.
+    pub(super) async fn let_go(&mut self, within: Duration) -> std::io::Result<bool> {
+        self.go_on.notify_one();
+        match tokio::time::timeout(within, self.child.wait()).await {
+            Ok(ended) => ended.map(|_| true),
+            Err(_) => Ok(false),
+        }
     }
 
     /// Waits until it is held.
@@ -297,18 +308,27 @@ struct Relay {
     deliveries: HashMap<String, String>,
     told: watch::Sender<Relayed>,
     answers: ChildStdin,
-    /// What it is held at.
+    /// What it is held at, and until when.
     hold: Arc<Mutex<Option<&'static str>>>,
+    go_on: Arc<Notify>,
 }
 
 impl Relay {
     async fn run(mut self, mut lines: Lines<BufReader<ChildStdout>>) -> std::io::Result<()> {
-        while let Some(line) = lines.next_line().await? {
+        let mut next = lines.next_line().await?;
+        while let Some(line) = next.take() {
             if self.line(&line)? {
                 self.told.send_modify(|relayed| relayed.held = true);
-            } else {
-                // A member that was killed reads no more.
-                let _ = self.answers.write_all(b".").await;
+                // It writes nothing more until it is let go, or killed.
+                tokio::select! {
+                    line = lines.next_line() => next = line?,
+                    () = self.go_on.notified() => {}
+                }
+            }
+            // A member that was killed reads no more.
+            let _ = self.answers.write_all(b".").await;
+            if next.is_none() {
+                next = lines.next_line().await?;
             }
         }
         Ok(())

@@ -235,6 +235,11 @@ impl Session {
         // What still runs is dropped, which hands its message back.
         slots.shutdown().await;
         match ended {
+            // What was acknowledged there comes again, to whomever has the partition now.
+            Some(Err(error)) if error.kind() == Kind::Fenced => {
+                tracing::warn!(%error, "a partition was taken away before its last acknowledgements were told");
+                Ok(())
+            }
             Some(flushed) => flushed,
             None => {
                 tracing::warn!(

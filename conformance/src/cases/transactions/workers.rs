@@ -29,6 +29,12 @@ pub(super) const KEYS: usize = 12;
 /// So long may a transaction take.
 const LIMIT: Duration = Duration::from_secs(10);
 
+/// As often a broker looks for those that take longer, and then some.
+const SWEEP: Duration = Duration::from_secs(12);
+
+/// How long a process may take to end that cannot go on.
+const ENDS: Duration = Duration::from_secs(10);
+
 /// Two processes handle what is published; one after the other is killed by SIGKILL amid a transaction, and started again.
 pub(in crate::cases) async fn worker_exactly_once(context: Context) -> CaseResult {
     let spawn = match context.spawn_member.clone() {
@@ -44,6 +50,7 @@ pub(in crate::cases) async fn worker_exactly_once(context: Context) -> CaseResul
     for step in STEPS {
         team.kill_at(step).await?;
     }
+    let came_to = team.pause().await?;
     let published = team.published;
     let seen = read(&pipe, &mut reader, 2 * published).await?;
     in_order(&seen, published)?;
@@ -54,7 +61,7 @@ pub(in crate::cases) async fn worker_exactly_once(context: Context) -> CaseResul
     })?;
     team.end().await?;
     drop(reader);
-    pipe.hold(format!("{published} inputs handled, processes killed at {STEPS:?}")).await
+    pipe.hold(format!("{published} inputs handled, processes killed at {STEPS:?}; one stood still past its time-out, and {came_to}")).await
 }
 
 /// The processes.
@@ -80,21 +87,39 @@ impl Team<'_> {
         Ok(())
     }
 
-    /// Kills the one that is here longest as soon as it is at that step, and starts it again. Meanwhile there is always more to
-    /// do: it may have to join yet.
+    /// Kills the one that is here longest as soon as it is at that step, and starts it again.
     async fn kill_at(&mut self, step: &'static str) -> Result<(), Failure> {
-        let Some((place, mut process)) = self.running.pop_front() else { return Ok(()) };
+        let (place, process) = self.held_at(step).await?;
+        process.kill_amid(&self.pipe.stage, async {}).await?;
+        Ok(self.start(place)?)
+    }
+
+    /// Lets one stand still, about to commit, until the broker has aborted its transaction; says what came of it.
+    async fn pause(&mut self) -> Result<&'static str, Failure> {
+        let (place, mut process) = self.held_at("commit").await?;
+        self.pipe.stage.recorder.fault("member_pause", "process");
+        tokio::time::sleep(LIMIT + SWEEP).await;
+        self.pipe.stage.recorder.fault("resume", "process");
+        if process.let_go(ENDS).await? {
+            self.start(place)?;
+            return Ok("ended, fenced");
+        }
+        self.running.push_back((place, process));
+        Ok("went on")
+    }
+
+    /// The one that is here longest, at that step. There is always more to do: it may have to join yet.
+    async fn held_at(&mut self, step: &'static str) -> Result<(usize, MemberProcess), Failure> {
+        let (place, mut process) = self.running.pop_front().ok_or("there is no process")?;
         process.hold_at(step);
-        for portion in 0.. {
-            ensure(portion < PORTIONS, || format!("no process came to {step} with {PORTIONS} portions"))?;
+        for _ in 0..PORTIONS {
             self.publish_portion().await?;
             if let Ok(held) = tokio::time::timeout(PAUSE, process.held()).await {
                 held?;
-                break;
+                return Ok((place, process));
             }
         }
-        process.kill_amid(&self.pipe.stage, async {}).await?;
-        Ok(self.start(place)?)
+        failed(format!("no process came to {step} with {PORTIONS} portions"))
     }
 
     async fn publish_portion(&mut self) -> Result<(), Failure> {

@@ -190,7 +190,10 @@ impl Transactor {
     /// The publisher is of no use any more, and another cannot be opened.
     async fn begin_later(&mut self, error: Error) -> Result<()> {
         if error.kind() == Kind::Fenced {
-            return Err(error.advice("give each subscription of each process a transactional id of its own"));
+            return Err(error.advice(
+                "give each subscription of each process a transactional id of its own; or this one stood still for longer \
+                 than a transaction may take: then start it again",
+            ));
         }
         tracing::warn!(%error, "no transaction can begin; what is done waits");
         self.pace.wait_longer(REFUSED.1);
