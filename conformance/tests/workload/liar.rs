@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use anybroker::{
     Admin, Backend, Broker, Consumer, Delivery, Group, Guarantees, Held, Publisher, PublisherOptions, Result,
-    SettleError, Settled, Settlement, Settler, Subscription, Token, Topic, Verdict, async_trait,
+    SettleError, Settled, Settlement, Settler, Standing, Subscription, Token, Topic, Verdict, async_trait,
 };
 
 /// The way in which it lies.
