@@ -5,12 +5,14 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a measurement that fails has nothing to say")]
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anybroker_core::{
     Broker, Consumer, Delivery, Group, Message, MessageId, PublisherExt, PublisherOptions, Settlement,
     Subscription, Topic, Topology, TransactionOptions, TransactionalId,
 };
+use anybroker_worker::{BoxError, Context, Handling, Happening, Observer, Worker};
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use rdkafka::{ClientConfig, Message as _, Offset, TopicPartitionList};
@@ -47,6 +49,8 @@ async fn main() {
                 ours / plain
             );
         }
+        let worker = worker(&broker, &from, &to, SIZES[2].1).await;
+        println!("  a worker that handles exactly once, a message published for each: {worker:.0}/s");
     }
     for topic in [&from, &to] {
         broker.admin().delete(topic).await.unwrap();
@@ -130,6 +134,49 @@ async fn transactions(broker: &Broker, from: &Topic, to: &Topic, (size, count): 
     rate
 }
 
+/// Messages a second through a worker's handlers, from the first thousand on.
+async fn worker(broker: &Broker, from: &Topic, to: &Topic, count: usize) -> f64 {
+    let subscription = Subscription::new(from.clone(), Group::new(MessageId::new().to_string()).unwrap());
+    let id = TransactionalId::new(MessageId::new().to_string()).unwrap();
+    let handling = Handling::default().concurrency(64).exactly_once(TransactionOptions::new(id));
+    let to = to.clone();
+    let handler = tower::service_fn(move |delivery: Delivery| {
+        let to = to.clone();
+        async move {
+            let publishers = Context::of(&delivery).unwrap().publishers();
+            let copy = copies(std::slice::from_ref(&delivery)).remove(0);
+            publishers.publish(&to, copy).await.map(drop).map_err(BoxError::from)
+        }
+    });
+    let (committed, mut all) = tokio::sync::watch::channel(0);
+    let worker = Worker::builder(broker.clone())
+        .handling(handling)
+        .observe(Arc::new(Counts(committed)))
+        .subscribe(subscription.prefetch(10_000), handler)
+        .build()
+        .unwrap();
+    let mut rate = 0.0;
+    let measure = async {
+        let first = *all.wait_for(|so_far| *so_far >= 1_000).await.unwrap();
+        let began = Instant::now();
+        let last = *all.wait_for(|so_far| *so_far >= count).await.unwrap();
+        rate = (last - first) as f64 / began.elapsed().as_secs_f64();
+    };
+    worker.run_until(measure).await.unwrap();
+    rate
+}
+
+/// Counts what is committed.
+struct Counts(tokio::sync::watch::Sender<usize>);
+
+impl Observer for Counts {
+    fn observe(&self, _: &Topic, _: &Group, happening: &Happening<'_>) {
+        if let Happening::Settled { result: Ok(_), .. } = happening {
+            self.0.send_modify(|count| *count += 1);
+        }
+    }
+}
+
 fn by_hand(servers: &str, from: &str, to: &str, (size, count): (usize, usize)) -> f64 {
     let consumer: BaseConsumer = ClientConfig::new()
         .set("bootstrap.servers", servers)
@@ -163,6 +210,10 @@ fn by_hand(servers: &str, from: &str, to: &str, (size, count): (usize, usize)) -
             producer.send(BaseRecord::to(to).payload(payload).key(key)).map_err(|(error, _)| error).unwrap();
             offsets.insert(message.partition(), message.offset() + 1);
             taken += 1;
+        }
+        // The library's own flush, which its commit calls too, takes 100 ms: its poll does not end before its time.
+        while producer.flush(Duration::ZERO).is_err() {
+            producer.poll(Duration::from_millis(1));
         }
         let mut list = TopicPartitionList::new();
         for (partition, offset) in offsets {

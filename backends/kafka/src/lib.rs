@@ -39,6 +39,7 @@ mod diagnosis;
 mod enlist;
 mod error;
 mod fetch;
+mod flush;
 mod groups;
 mod guarantees;
 mod lag;

@@ -13,6 +13,7 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext};
 
 use crate::blocking::{self, Owned};
 use crate::config::KafkaConfig;
+use crate::flush::flush;
 use crate::reports::{Reports, refusal};
 use crate::supervise::Supervised;
 use crate::{error, record};
@@ -160,10 +161,10 @@ impl Shared {
 
 /// Waits for what is in flight, then gives up on it.
 pub(crate) fn drain<C: ProducerContext>(producer: &BaseProducer<C>, wait: Duration) {
-    if producer.flush(wait).is_err() {
+    if !flush(producer, wait) {
         producer.purge(rdkafka::producer::PurgeConfig::default().queue().inflight());
         // The purge's reports are local, so this ends at once.
-        let _ = producer.flush(Duration::from_secs(1));
+        let _ = flush(producer, Duration::from_secs(1));
     }
 }
 

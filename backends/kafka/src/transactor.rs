@@ -13,6 +13,7 @@ use rdkafka::{ClientConfig, ClientContext};
 use tokio::sync::oneshot;
 
 use crate::enlist::Enlisted;
+use crate::flush::flush;
 use crate::observer::Observer;
 use crate::publisher::drain;
 use crate::{error, record};
@@ -227,14 +228,16 @@ impl Transactor {
     fn prepare(&mut self, inputs: &Inputs, enlisted: &mut Enlisted) -> Result<()> {
         let sure = |error: Error| error.with_fate(Fate::NotApplied);
         self.check().map_err(sure)?;
-        let flushed = self.producer.flush(self.left());
+        let flushed = flush(&self.producer, self.left());
         if let Some(error) = self.fatal("commit") {
             return Err(sure(error));
         }
         if let Some(error) = &*self.producer.context().failed() {
             return Err(sure(error.duplicate()));
         }
-        flushed.map_err(|_| sure(self.late()))?;
+        if !flushed {
+            return Err(sure(self.late()));
+        }
         for offsets in enlisted.take(inputs, self.request_timeout.min(self.left())).map_err(sure)? {
             let until = Instant::now() + self.left();
             let (producer, list, member) = (&self.producer, &offsets.list, &offsets.member);
