@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anybroker_core::{Broker, Error, Fate, Kind, Result, TransactionalPublisher};
+use tokio::time::Instant;
 
 use super::super::desk::Desk;
 use super::super::parking;
@@ -95,19 +96,13 @@ impl Transactor {
 
     async fn wait(&mut self, heart: &mut Heart) {
         let Some(done) = &self.desk.done else { return std::future::pending().await };
-        let nothing_waits = self.waiting.is_empty();
+        let look_again = (!self.waiting.is_empty()).then(|| Instant::now() + LOOK_AGAIN);
         loop {
-            let look_again = async {
-                match nothing_waits {
-                    true => std::future::pending().await,
-                    false => tokio::time::sleep(LOOK_AGAIN).await,
-                }
-            };
             tokio::select! {
                 biased;
                 () = heart.beat() => self.desk.observe(&Happening::Beats(Loop::Settling)),
                 () = done.arrived.notified() => return,
-                () = look_again => return,
+                () = until(look_again) => return,
             }
         }
     }
@@ -128,8 +123,13 @@ impl Transactor {
             if choice.next.is_empty() {
                 return Ok(());
             }
-            tokio::time::sleep(self.pace.pause).await;
+            if !self.pace.pause.is_zero() {
+                tokio::time::sleep(self.pace.pause).await;
+            }
             self.commit(choice.next).await?;
+            if self.desk.wants().heartbeat.is_some() {
+                self.desk.observe(&Happening::Beats(Loop::Settling));
+            }
         }
     }
 
@@ -258,6 +258,14 @@ impl Transactor {
         if let Some(done) = &self.desk.done {
             done.settled(messages);
         }
+    }
+}
+
+/// Waits until then; for ever if there is no such time.
+async fn until(time: Option<Instant>) {
+    match time {
+        Some(time) => tokio::time::sleep_until(time).await,
+        None => std::future::pending().await,
     }
 }
 
