@@ -11,11 +11,12 @@ use rdkafka::topic_partition_list::TopicPartitionListElem;
 use rdkafka::{Offset, TopicPartitionList};
 
 use crate::attempts::{Mark, Owner};
+use crate::batch::Queue;
 use crate::error;
 use crate::fetch::Loop;
 use crate::past::Past;
 use crate::rebalance;
-use crate::slot::{Slot, split};
+use crate::slot::Slot;
 
 /// How long one request for committed offsets may hold up the loop.
 const SLICE: Duration = Duration::from_secs(3);
@@ -159,7 +160,7 @@ impl Loop {
             let offset = Offset::Offset(mark.offset as i64);
             let listed = assigned.add_partition_offset(topic.as_str(), number as i32, offset);
             listed.map_err(|e| error::of("consume", e))?;
-            let Some(queue) = split(&self.consumer, topic.as_str(), number) else { continue };
+            let Some(queue) = Queue::split(&self.consumer, topic.as_str(), number) else { continue };
             let mut slot = Slot::new(number, queue, mark, past, self.assignment.owner, &self.session);
             let wake = self.wake.clone();
             slot.wake_by(move || wake.wake());

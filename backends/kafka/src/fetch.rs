@@ -13,6 +13,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use tokio::sync::oneshot;
 
 use crate::assignment::{Assignment, Pending, Stage, Start};
+use crate::batch::Fields;
 use crate::blocking;
 use crate::commit::Commits;
 use crate::committer::Committer;
@@ -103,7 +104,7 @@ impl Loop {
                 Some(Ok(message)) => {
                     let number = message.partition().max(0) as u32;
                     if let Some(slot) = self.assignment.slots.iter_mut().find(|s| s.number == number) {
-                        slot.take_stray(&mut self.buffer, &message);
+                        slot.take_stray(&mut self.buffer, Fields::of(&message));
                     }
                 }
             }
@@ -221,7 +222,7 @@ impl Loop {
         if self.closing.is_some() {
             return false;
         }
-        let mut more = false;
+        let (mut more, mut arrived) = (false, false);
         let count = self.assignment.slots.len();
         for step in 0..count {
             let room = self.session.room().messages;
@@ -230,11 +231,21 @@ impl Loop {
             }
             let slot = &mut self.assignment.slots[(self.turn + step) % count];
             match slot.fetch(&self.session, &mut self.buffer, &mut self.batch, room) {
-                Ok((_, there_is)) => more |= there_is,
-                Err(error) => self.failed(error),
+                Ok((records, there_is)) => {
+                    arrived |= records > 0;
+                    more |= there_is;
+                }
+                Err(error) => {
+                    // It came after some records, perhaps.
+                    arrived = true;
+                    self.failed(error);
+                }
             }
         }
         self.turn = self.turn.wrapping_add(1);
+        if arrived {
+            self.session.announce();
+        }
         more && !self.is_full()
     }
 

@@ -28,6 +28,7 @@
 mod admin;
 mod assignment;
 mod attempts;
+mod batch;
 mod blocking;
 mod cluster;
 mod commit;

@@ -5,12 +5,12 @@
 //! is the record's key.
 
 use std::borrow::Cow;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use anybroker_core::kit::Incoming;
 use anybroker_core::{Attribute, Error, Kind, Message, RecordBuffer};
-use rdkafka::Message as _;
-use rdkafka::message::{BorrowedMessage, Header, Headers as _, OwnedHeaders};
+use rdkafka::message::{Header, OwnedHeaders};
+
+use crate::batch::Fields;
 
 const PREFIX: &str = "ce_";
 /// Stands for a header whose name cannot be read.
@@ -85,46 +85,39 @@ pub(crate) fn refusal(message: &Message, max_message_bytes: usize) -> Option<Err
     })
 }
 
-/// A record as the session takes it in.
-pub(crate) fn incoming(
-    buffer: &mut RecordBuffer,
-    record: &BorrowedMessage<'_>,
-    attempts: u32,
-    redelivered: bool,
-) -> Incoming {
+/// A record as the session takes it in, as if nobody had had it before.
+pub(crate) fn incoming(buffer: &mut RecordBuffer, record: Fields<'_>) -> Incoming {
     let mut writer = buffer.record();
     if let Some(key) = record.key() {
         writer.key(key);
     }
-    if let Some(headers) = record.headers() {
-        for index in 0..headers.count() {
-            // The client library panics at a name that is not UTF-8, which only foreign producers write.
-            let Ok(header) = catch_unwind(AssertUnwindSafe(|| headers.get(index))) else {
-                tracing::warn!(offset = record.offset(), "a header's name is not UTF-8, and is left out");
-                writer.header(UNREADABLE, b"");
-                continue;
-            };
-            let value = header.value.unwrap_or_default();
-            match header.key.strip_prefix(PREFIX) {
-                Some(attribute) => writer.attribute(attribute, value),
-                None if header.key == CONTENT_TYPE => writer.content_type(value),
-                None => writer.header(header.key, value),
-            }
+    for (name, value) in record.headers() {
+        let Some(name) = name else {
+            // Which only foreign producers write.
+            tracing::warn!(offset = record.offset(), "a header's name is not UTF-8, and is left out");
+            writer.header(UNREADABLE, b"");
+            continue;
+        };
+        match name.strip_prefix(PREFIX) {
+            Some(attribute) => writer.attribute(attribute, value),
+            None if name == CONTENT_TYPE => writer.content_type(value),
+            None => writer.header(name, value),
         }
     }
-    let offset = record.offset().max(0) as u64;
     Incoming {
-        record: writer.finish_copying(record.payload().unwrap_or_default()),
-        native: offset,
-        offset: Some(offset),
-        stored: record.timestamp().to_millis().unwrap_or(0).max(0),
-        attempts,
-        redelivered,
+        record: writer.finish_copying(record.payload()),
+        native: record.offset(),
+        offset: Some(record.offset()),
+        stored: record.stored(),
+        attempts: 0,
+        redelivered: false,
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use rdkafka::message::Headers as _;
+
     use super::*;
 
     #[test]

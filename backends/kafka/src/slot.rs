@@ -1,16 +1,13 @@
 //! One partition in the hands of a consumer: where it stands, and what is to be committed for it.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 
 use anybroker_core::RecordBuffer;
 use anybroker_core::kit::{Incoming, Returned, Session};
-use rdkafka::Message as _;
-use rdkafka::consumer::BaseConsumer;
-use rdkafka::consumer::base_consumer::PartitionQueue;
 use rdkafka::error::KafkaError;
 
 use crate::attempts::{Mark, Owner};
+use crate::batch::{Fields, Queue};
 use crate::enlist::Place;
 use crate::past::Past;
 use crate::rebalance::Member;
@@ -26,7 +23,7 @@ pub(crate) struct Slot {
     generation: u32,
     /// librdkafka's queue of this partition alone. Not reading it is the back-pressure: the client stops fetching
     /// when it is full. (`pause()` would throw away what has been fetched.)
-    queue: PartitionQueue<Member>,
+    queue: Queue<Member>,
     /// Records that came by the common queue.
     stray: VecDeque<Incoming>,
     /// The offset after the last record that the session has, and after what of the following is done.
@@ -56,7 +53,7 @@ impl Slot {
     /// was done according to `past` is left out.
     pub(crate) fn new(
         number: u32,
-        queue: PartitionQueue<Member>,
+        queue: Queue<Member>,
         known: Mark,
         past: Past,
         owner: Owner,
@@ -149,7 +146,7 @@ impl Slot {
         self.past.attempts(offset).unwrap_or(head)
     }
 
-    /// Gives the session up to `room` records; says how many and whether there may be more.
+    /// Gives the session up to `room` records, unannounced; says how many and whether there may be more.
     ///
     /// # Errors
     /// The first error that librdkafka reports for the partition.
@@ -168,7 +165,9 @@ impl Slot {
         }
         let mut bytes = 0;
         let mut result = Ok(());
-        while batch.len() < room.min(PORTION.0) && bytes < PORTION.1 {
+        let most = room.min(PORTION.0);
+        self.queue.take(most);
+        while batch.len() < most && bytes < PORTION.1 {
             match self.next(buffer) {
                 Ok(Some(incoming)) => {
                     bytes += incoming.record.size();
@@ -184,7 +183,7 @@ impl Slot {
         let count = batch.len();
         if let Some(last) = batch.last() {
             self.position = self.past.skip(last.native + 1);
-            session.push_all(self.number, self.generation, batch.drain(..));
+            session.push_unannounced(self.number, self.generation, batch.drain(..));
         }
         result.map(|()| (count, count == PORTION.0 || bytes >= PORTION.1))
     }
@@ -247,31 +246,23 @@ impl Slot {
         if let Some(stray) = self.stray.pop_front() {
             return Ok(Some(stray));
         }
-        match self.queue.poll(std::time::Duration::ZERO) {
-            None => Ok(None),
-            Some(Err(error)) => Err(error),
-            Some(Ok(message)) => {
-                let offset = message.offset().max(0) as u64;
-                let (attempts, redelivered) = self.history(offset);
-                Ok(Some(record::incoming(buffer, &message, attempts, redelivered)))
-            }
-        }
+        self.queue.take(1);
+        let next = self.queue.next()?.map(|record| record::incoming(buffer, record));
+        Ok(next.map(|incoming| self.with_history(incoming)))
     }
 
-    /// How often a message has been handed out, and whether it may have been, by those who had the partition before.
-    fn history(&self, offset: u64) -> (u32, bool) {
-        let attempts = self.attempts(offset);
-        (attempts, attempts > 0 || offset < self.known.seen || self.cautious > 0)
+    /// The record with how often it has been handed out, and whether it may have been, by those who had the partition
+    /// before.
+    fn with_history(&self, incoming: Incoming) -> Incoming {
+        let attempts = self.attempts(incoming.native);
+        let redelivered = attempts > 0 || incoming.native < self.known.seen || self.cautious > 0;
+        Incoming { attempts, redelivered, ..incoming }
     }
 
     /// Takes a record that came by the common queue.
-    pub(crate) fn take_stray(
-        &mut self,
-        buffer: &mut RecordBuffer,
-        message: &rdkafka::message::BorrowedMessage<'_>,
-    ) {
-        let (attempts, redelivered) = self.history(message.offset().max(0) as u64);
-        self.stray.push_back(record::incoming(buffer, message, attempts, redelivered));
+    pub(crate) fn take_stray(&mut self, buffer: &mut RecordBuffer, record: Fields<'_>) {
+        let stray = self.with_history(record::incoming(buffer, record));
+        self.stray.push_back(stray);
     }
 
     /// Takes the partition out of the session: from now on its deliveries are void, and what is not settled goes
@@ -316,15 +307,6 @@ impl Slot {
 
     /// Wakes the consumer's loop when a record arrives.
     pub(crate) fn wake_by(&mut self, wake: impl Fn() + Send + Sync + 'static) {
-        self.queue.set_nonempty_callback(wake);
+        self.queue.wake_by(wake);
     }
-}
-
-/// The queue of one partition, split off the common one. To be called before the partition is assigned.
-pub(crate) fn split(
-    consumer: &Arc<BaseConsumer<Member>>,
-    topic: &str,
-    number: u32,
-) -> Option<PartitionQueue<Member>> {
-    consumer.split_partition_queue(topic, number as i32)
 }

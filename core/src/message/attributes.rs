@@ -61,6 +61,12 @@ impl Message {
             MessageId::Uuid(uuid) => write(Attribute::Id, uuid.as_hyphenated().encode_lower(&mut buffer)),
             MessageId::Text(text) => write(Attribute::Id, text),
         }
+        self.other_attributes(write);
+    }
+
+    /// The same, without the id.
+    pub(super) fn other_attributes(&self, mut write: impl FnMut(Attribute<'_>, &str)) {
+        let mut buffer = [0u8; 40];
         if let Some(event_type) = &self.event_type {
             write(Attribute::SpecVersion, "1.0");
             write(Attribute::Type, event_type);

@@ -250,7 +250,11 @@ impl RecordBuffer {
         if let Some(key) = &message.key {
             writer.key(key.as_bytes());
         }
-        message.attributes(|attribute, value| writer.attribute(attribute.name(), value.as_bytes()));
+        match &message.id {
+            MessageId::Uuid(uuid) => writer.put(Tag::IdUuid, &[uuid.as_bytes()]),
+            MessageId::Text(text) => writer.put(Tag::IdText, &[text.as_bytes()]),
+        };
+        message.other_attributes(|attribute, value| writer.attribute(attribute.name(), value.as_bytes()));
         if let Some(content_type) = &message.content_type {
             writer.content_type(content_type.as_bytes());
         }
@@ -286,7 +290,8 @@ impl RecordWriter<'_> {
     pub fn attribute(&mut self, name: &str, value: &[u8]) {
         let text = str::from_utf8(value).ok();
         let taken = match (Attribute::from_name(name), text) {
-            (Some(Attribute::Id), Some(text)) => self.id(text),
+            // Read as what it is when somebody asks for it.
+            (Some(Attribute::Id), Some(_)) => self.put(Tag::IdText, &[value]),
             (Some(Attribute::Type), Some(_)) => self.put(Tag::Type, &[value]),
             (Some(Attribute::Source), Some(_)) => self.put(Tag::Source, &[value]),
             (Some(Attribute::SpecVersion), _) => self.put(Tag::SpecVersion, &[value]),
@@ -319,13 +324,6 @@ impl RecordWriter<'_> {
         make_room(self.chunk, payload.len());
         self.chunk.put_slice(payload);
         Record { meta, payload: self.chunk.split().freeze() }
-    }
-
-    fn id(&mut self, text: &str) -> bool {
-        match MessageId::from(text) {
-            MessageId::Uuid(uuid) => self.put(Tag::IdUuid, &[uuid.as_bytes()]),
-            MessageId::Text(text) => self.put(Tag::IdText, &[text.as_bytes()]),
-        }
     }
 
     fn pair(&mut self, tag: Tag, name: &str, value: &[u8]) {
