@@ -82,14 +82,14 @@ impl Intake {
             }
         }
         let (pending, confirmations) = batch(&self.shared, permit, messages);
-        let mut accepted = Vec::with_capacity(pending.len());
-        for message in pending {
-            match self.refusal(&message) {
-                Some(error) => message.fail(error.with_fate(Fate::NotApplied)),
-                None => accepted.push(message),
+        let accepted = pending.into_iter().filter_map(|pending| match self.refusal(&pending) {
+            Some(error) => {
+                pending.fail(error.with_fate(Fate::NotApplied));
+                None
             }
-        }
-        (accepted, confirmations)
+            None => Some(pending),
+        });
+        (accepted.collect(), confirmations)
     }
 
     fn refusal(&self, pending: &Pending) -> Option<Error> {
