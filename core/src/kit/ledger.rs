@@ -83,6 +83,11 @@ impl Ledger {
         Room { messages: if full { 0 } else { self.prefetch.saturating_sub(open) } }
     }
 
+    /// At most so many records can be handed out.
+    pub(super) fn waiting(&self) -> usize {
+        self.partitions.values().map(|p| p.open.saturating_sub(p.handed)).sum()
+    }
+
     /// Hands out the next record, taking the partitions in turn.
     pub(super) fn next(&mut self, now: Instant) -> Option<Handout> {
         self.lapse(now);

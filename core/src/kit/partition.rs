@@ -341,6 +341,10 @@ impl Partition {
             self.entries.pop_front();
             self.base += 1;
         }
+        if self.entries.is_empty() {
+            // Begins anew at the front of its memory, which is still in the processor's cache.
+            self.entries.clear();
+        }
         self.cursor = self.cursor.max(self.base);
     }
 

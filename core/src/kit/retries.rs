@@ -79,6 +79,9 @@ impl Retries {
 
     /// Takes the earliest message that is due.
     pub(super) fn take_due(&mut self, now: Instant) -> Option<u64> {
+        if self.keyed.is_empty() && self.keyless.is_empty() {
+            return None;
+        }
         let due = self.keyed.iter().filter(|(_, lane)| lane.due().is_some_and(|due| due <= now));
         let keyed = due.filter_map(|(key, lane)| Some((lane.waiting.front()?.0, key.clone())));
         let keyed = keyed.min_by_key(|(sequence, _)| *sequence);

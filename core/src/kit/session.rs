@@ -294,8 +294,8 @@ impl Session {
     fn take(self: &Arc<Self>, max: usize) -> Taken {
         let limit = self.subscription.dead_letter.as_ref().and_then(|policy| policy.max_attempts);
         let now = Instant::now();
-        let (mut batch, mut exhausted) = (Vec::new(), Vec::new());
         let mut ledger = self.ledger();
+        let (mut batch, mut exhausted) = (Vec::with_capacity(max.min(ledger.waiting())), Vec::new());
         while batch.len() < max {
             let Some(mut handout) = ledger.next(now) else { break };
             let failures = handout.provenance.failures;
