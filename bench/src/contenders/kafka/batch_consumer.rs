@@ -2,16 +2,18 @@
 
 #![allow(unsafe_code)]
 
-use std::ffi::CString;
-use std::ptr::null_mut;
+use std::ffi::{CString, c_void};
+use std::hint::black_box;
+use std::ptr::{null, null_mut};
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use rdkafka::Message as _;
 use rdkafka::bindings::{
-    rd_kafka_consume_batch_queue, rd_kafka_message_destroy, rd_kafka_message_t, rd_kafka_queue_destroy,
-    rd_kafka_queue_forward, rd_kafka_queue_get_partition, rd_kafka_queue_new, rd_kafka_queue_t,
+    rd_kafka_consume_batch_queue, rd_kafka_header_get_last, rd_kafka_message_destroy,
+    rd_kafka_message_headers, rd_kafka_message_t, rd_kafka_queue_destroy, rd_kafka_queue_forward,
+    rd_kafka_queue_get_partition, rd_kafka_queue_new, rd_kafka_queue_t,
 };
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::types::RDKafkaRespErr;
@@ -31,15 +33,17 @@ pub(super) struct Consuming {
     consumer: BaseConsumer,
     topic: String,
     assigned: bool,
+    /// Whether it looks at the ids of messages, as ours does.
+    ids: bool,
 }
 
 impl Consuming {
-    pub(super) fn open(task: &Task) -> Result<Self> {
+    pub(super) fn open(task: &Task, ids: bool) -> Result<Self> {
         let consumer: BaseConsumer = super::consumer(task)?.create()?;
         consumer.subscribe(&[&task.topic])?;
         // SAFETY: the client lives as long as the consumer, which this keeps for longer than the queue.
         let queue = Queue(unsafe { rd_kafka_queue_new(consumer.client().native_ptr()) });
-        Ok(Consuming { queue, consumer, topic: task.topic.clone(), assigned: false })
+        Ok(Consuming { queue, consumer, topic: task.topic.clone(), assigned: false, ids })
     }
 
     fn run(&mut self, count: u64, handler: &Handler) -> Result<()> {
@@ -64,6 +68,9 @@ impl Consuming {
             for message in self.queue.consume(&mut batch[..most]) {
                 if message.error()? {
                     continue;
+                }
+                if self.ids {
+                    black_box(message.id());
                 }
                 handler.handle(message.payload());
                 offsets.handled(message.partition(), message.offset());
@@ -155,6 +162,25 @@ impl Message {
         }
         // SAFETY: pointer and length are those of the message's payload, which lives as long as the message.
         unsafe { std::slice::from_raw_parts(message.payload.cast(), message.len) }
+    }
+
+    /// The value of the id's header.
+    fn id(&self) -> Option<&[u8]> {
+        let (mut headers, mut value, mut size) = (null_mut(), null::<c_void>(), 0);
+        // SAFETY: the message is alive, which the headers belong to, and the name ends with a zero.
+        let found = unsafe {
+            match rd_kafka_message_headers(self.0, &mut headers) {
+                RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR => {
+                    rd_kafka_header_get_last(headers, c"ce_id".as_ptr(), &mut value, &mut size)
+                }
+                error => error,
+            }
+        };
+        if found != RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR || value.is_null() {
+            return None;
+        }
+        // SAFETY: pointer and length are those of the header's value, which lives as long as the message.
+        Some(unsafe { std::slice::from_raw_parts(value.cast(), size) })
     }
 
     fn partition(&self) -> i32 {

@@ -60,7 +60,16 @@ pub(super) const RAW: &[Contender] = &[
             Box::pin(async move { Ok(Box::new(threaded_producer::Publishing::open(&task)?) as _) })
         }),
         consume: Some(|task| {
-            Box::pin(async move { Ok(Box::new(batch_consumer::Consuming::open(&task)?) as _) })
+            Box::pin(async move { Ok(Box::new(batch_consumer::Consuming::open(&task, false)?) as _) })
+        }),
+    },
+    Contender {
+        name: "C batches, ids read",
+        kind: Kind::Raw,
+        way: "the same, and looks at the header with each message's id",
+        publish: None,
+        consume: Some(|task| {
+            Box::pin(async move { Ok(Box::new(batch_consumer::Consuming::open(&task, true)?) as _) })
         }),
     },
 ];
