@@ -57,17 +57,19 @@ pub(super) const RAW: &[Contender] = &[
         kind: Kind::Raw,
         way: "delivery callback on a thread of its own; rd_kafka_consume_batch_queue of 1,000, offsets stored every batch",
         publish: Some(|task| {
-            Box::pin(async move { Ok(Box::new(threaded_producer::Publishing::open(&task)?) as _) })
+            Box::pin(async move { Ok(Box::new(threaded_producer::Publishing::open(&task, false)?) as _) })
         }),
         consume: Some(|task| {
             Box::pin(async move { Ok(Box::new(batch_consumer::Consuming::open(&task, false)?) as _) })
         }),
     },
     Contender {
-        name: "C batches, ids read",
+        name: "ThreadedProducer / C batches, ids",
         kind: Kind::Raw,
-        way: "the same, and looks at the header with each message's id",
-        publish: None,
+        way: "the same, with a header for each message's id, which is looked at",
+        publish: Some(|task| {
+            Box::pin(async move { Ok(Box::new(threaded_producer::Publishing::open(&task, true)?) as _) })
+        }),
         consume: Some(|task| {
             Box::pin(async move { Ok(Box::new(batch_consumer::Consuming::open(&task, true)?) as _) })
         }),
