@@ -74,8 +74,8 @@ struct Progress {
 impl Progress {
     /// Everything has an outcome: the room in the window is free, and the outcomes can be taken.
     fn finish(&mut self) {
-        // In place: neither allocates nor moves.
-        let outcomes: Vec<_> = std::mem::take(&mut self.slots).into_iter().filter_map(|it| it).collect();
+        // All of them are there. In the same memory, which `flatten` would not be.
+        let outcomes: Vec<_> = std::mem::take(&mut self.slots).into_iter().map_while(|it| it).collect();
         self.observers.drain(..).for_each(|observer| observer(&outcomes));
         self.outcomes = Some(outcomes);
         self.permit = None;
