@@ -392,7 +392,13 @@ impl Settler for Session {
 
     async fn flush(&self) -> Result<Held> {
         match (self.link(), self.ended()) {
-            (Some(link), _) => link.flush().await?,
+            (Some(link), _) => {
+                link.flush().await?;
+                if link.confirms() {
+                    // Each was told when it was made, whatever is unsettled before it.
+                    return Ok(Held::default());
+                }
+            }
             (None, Some(error)) => return Err(error),
             (None, None) => {}
         }
