@@ -58,7 +58,9 @@ fn refuse_start(subscription: &Subscription, setup: &Setup) -> Result<()> {
 fn refuse_undeclared(inner: &TopicInner, subscription: &Subscription, setup: &Setup) -> Result<()> {
     let Subscription { topic, group, .. } = subscription;
     let made = setup.config.topology == TopologyMode::Create || !setup.semantics.declared_groups;
-    if made || inner.groups.contains_key(group) {
+    // The only group that there may be is another one.
+    let taken = setup.semantics.one_group && !inner.groups.is_empty();
+    if made || taken || inner.groups.contains_key(group) {
         return Ok(());
     }
     Err(Error::new(Kind::NotFound, "subscribe", format!("topic `{topic}` has no group `{group}`"))

@@ -15,8 +15,12 @@ pub(crate) struct Cursor {
     done: BTreeSet<u64>,
     /// The next message to hand to the owner.
     pub(crate) next: u64,
+    /// Messages before `next` that were passed over, as an earlier one of their key is in hand.
+    pub(crate) passed: BTreeSet<u64>,
     /// How often messages that came back have been delivered.
     attempts: HashMap<u64, u32>,
+    /// Whatever was given out before came before this one.
+    seen: u64,
     pub(crate) owner: Option<u64>,
 }
 
@@ -52,19 +56,27 @@ impl Cursor {
         self.attempts.get(&offset).copied().unwrap_or(0)
     }
 
+    /// Whether an owner before may have given it out.
+    pub(crate) fn was_seen(&self, offset: u64) -> bool {
+        offset < self.seen || self.attempts(offset) > 0
+    }
+
     /// The owner lets go: the next one starts with the first message not acknowledged.
     pub(crate) fn let_go(&mut self, returned: &[Returned], marks: Marks) {
         match marks {
             Marks::Attempts => self.keep_attempts(returned),
             Marks::Head => {
                 self.attempts.clear();
+                let last = returned.iter().rfind(|message| message.attempts > 0);
+                self.seen = self.seen.max(last.map_or(0, |last| last.native + 1));
                 let head = returned.first().filter(|message| message.native == self.done_below);
                 self.keep_attempts(head.map_or(&[], std::slice::from_ref));
             }
+            Marks::Nothing => {}
             Marks::Returns => {
                 // Also what was acknowledged and never told.
                 for offset in self.done_below..self.next {
-                    if !self.done.contains(&offset) {
+                    if !self.done.contains(&offset) && !self.passed.contains(&offset) {
                         *self.attempts.entry(offset).or_default() += 1;
                     }
                 }
@@ -72,6 +84,7 @@ impl Cursor {
         }
         self.owner = None;
         self.next = self.done_below;
+        self.passed.clear();
     }
 
     fn keep_attempts(&mut self, returned: &[Returned]) {
@@ -85,6 +98,7 @@ impl Cursor {
         self.done_below = self.done_below.max(offset);
         self.next = self.next.max(self.done_below);
         self.done = self.done.split_off(&self.done_below);
+        self.passed = self.passed.split_off(&self.done_below);
     }
 
     pub(crate) fn backlog(&self, end: u64) -> u64 {
@@ -135,10 +149,14 @@ mod tests {
         let mut cursor = Cursor::at(1);
         cursor.let_go(&returned, Marks::Head);
         assert_eq!((cursor.attempts(1), cursor.attempts(2)), (3, 0));
+        assert!(cursor.was_seen(2) && !cursor.was_seen(3));
         let mut cursor = Cursor { next: 3, ..Cursor::at(1) };
         cursor.acknowledge(2);
         cursor.let_go(&returned[..1], Marks::Returns);
         assert_eq!((cursor.attempts(1), cursor.attempts(2)), (1, 0));
+        let mut cursor = Cursor::at(1);
+        cursor.let_go(&returned, Marks::Nothing);
+        assert!(!cursor.was_seen(1));
     }
 
     #[test]

@@ -27,6 +27,7 @@ mod dice;
 mod direct;
 mod group;
 mod guarantees;
+mod lanes;
 mod like;
 mod log;
 mod member;

@@ -134,15 +134,17 @@ impl Member {
         log: &Log,
         most: usize,
     ) -> usize {
-        let mut handed = 0;
-        while handed < most && cursor.next < log.end() {
-            let offset = cursor.next;
-            cursor.next += 1;
-            let Some(stored) = log.get(offset).filter(|_| !cursor.is_done(offset)) else { continue };
-            let attempts = cursor.attempts(offset);
+        let due = match self.setup.semantics.batch_of_a_key {
+            Some(batch) => cursor.due_by_key(log, most.min(batch)),
+            None => cursor.due(log, most),
+        };
+        let handed = due.len();
+        for offset in due {
+            let Some(stored) = log.get(offset) else { continue };
+            let (attempts, seen) = (cursor.attempts(offset), cursor.was_seen(offset));
             let (attempts, redelivered) = match &self.setup.adversary {
-                Some(adversary) => adversary.marks(attempts),
-                None => (attempts, attempts > 0),
+                Some(adversary) => adversary.marks(attempts, seen),
+                None => (attempts, seen),
             };
             let incoming = Incoming {
                 record: stored.record.clone(),
@@ -153,7 +155,6 @@ impl Member {
                 redelivered,
             };
             self.session.push(partition as u32, generation, incoming);
-            handed += 1;
         }
         handed
     }

@@ -36,6 +36,8 @@ pub(crate) struct Semantics {
     pub(crate) tells_duplicates: bool,
     /// A member keeps what it holds however long it takes.
     pub(crate) waits_for_holder: bool,
+    /// While a member has some of a key in hand, later ones of that key wait: so many come at once.
+    pub(crate) batch_of_a_key: Option<usize>,
     /// The protocol can list topics.
     pub(crate) lists_topics: bool,
     pub(crate) message_bytes: usize,
@@ -49,16 +51,19 @@ pub(crate) struct Semantics {
 pub(crate) enum Marks {
     /// Its attempts.
     Attempts,
-    /// The attempts of a partition's first unfinished message; nothing of the others.
+    /// The attempts of a partition's first unfinished message; of the others, that they were given out.
     Head,
     /// How often it came back, tried or not.
     Returns,
+    /// Nothing.
+    Nothing,
 }
 
 impl Semantics {
-    pub(crate) fn of(guarantees: &Guarantees, like: Option<Like>) -> Self {
+    pub(crate) fn of(guarantees: &Guarantees, like: Option<Like>, adversary: bool) -> Self {
         let stores = guarantees.delivery.value != DeliveryLevel::AtMostOnce;
         let log = guarantees.replay.value != Replay::None;
+        let by_key = guarantees.exclusivity.value == Exclusivity::Key;
         Semantics {
             stores,
             log,
@@ -68,6 +73,8 @@ impl Semantics {
             marks: match like {
                 None => Marks::Attempts,
                 Some(Like::Kafka) => Marks::Head,
+                // What a member lets go does not count; an adversary may count it all the same.
+                Some(Like::Pulsar) if !adversary => Marks::Nothing,
                 Some(_) => Marks::Returns,
             },
             transactions: guarantees.transactions.value == Transactions::ReadProcessWrite,
@@ -78,7 +85,8 @@ impl Semantics {
                 Some(Like::RabbitMq | Like::JetStream | Like::SqsFifo | Like::Pulsar)
             ),
             tells_duplicates: matches!(like, None | Some(Like::JetStream)),
-            waits_for_holder: guarantees.exclusivity.value == Exclusivity::Key,
+            waits_for_holder: by_key || like == Some(Like::Pulsar),
+            batch_of_a_key: guarantees.limits.batch.filter(|_| by_key),
             lists_topics: stores && like != Some(Like::RabbitMq),
             message_bytes: guarantees.limits.message_bytes.unwrap_or(MESSAGE_BYTES),
             in_flight: guarantees.limits.in_flight.unwrap_or(usize::MAX),

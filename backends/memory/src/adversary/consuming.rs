@@ -45,10 +45,9 @@ impl Adversary {
     }
 
     /// What a session is told of a message that came back so often, and whether it is marked.
-    pub(crate) fn marks(&self, attempts: u32) -> (u32, bool) {
+    pub(crate) fn marks(&self, attempts: u32, seen: bool) -> (u32, bool) {
         match attempts {
-            0 if self.does(Deed::MarkedUnseen) => (0, true),
-            0 => (0, false),
+            0 if !seen => (0, self.does(Deed::MarkedUnseen)),
             _ if self.does(Deed::MarkForgotten) => (0, false),
             _ if self.does(Deed::CountForgotten) => (0, true),
             _ => (attempts, true),
