@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may panic")]
 
+#[path = "../targets/mod.rs"]
+mod reached;
 mod targets;
 
 fn main() -> std::process::ExitCode {

@@ -1,7 +1,8 @@
 //! The backends under test, with the URLs at which they are reached.
 
-use anybroker_conformance::subject::tuning::{added, tuning, volatile};
-use anybroker_conformance::subject::{Server, Subject, with};
+use anybroker_conformance::subject::Subject;
+
+use crate::reached::{local, now, server};
 
 /// Every backend, in the configurations that differ in what they promise.
 pub(crate) fn all() -> Vec<Subject> {
@@ -33,40 +34,6 @@ pub(crate) fn all() -> Vec<Subject> {
     ]
 }
 
-fn local(name: &str, url: &str) -> Subject {
-    let url = with(url.to_owned(), &added(&url.parse().unwrap()).join("&"));
-    Subject::new(name, url, |url| async move { anybroker::connect(&url).await })
-}
-
-fn server(name: &str, process: &str, parameters: &str) -> Subject {
-    let excluded = excluded(process);
-    let found = match excluded {
-        Some(_) => Err(String::new()),
-        None => now(Server::running(process)),
-    };
-    let missing = found.as_ref().err().cloned();
-    let server = found.unwrap_or_else(|_| Server::new(process, "none://"));
-    let url = match parameters {
-        // The same server without JetStream.
-        "core" => server.url.replacen("nats://", "nats+core://", 1),
-        _ => with(server.url.clone(), parameters),
-    };
-    let scheme = url.split("://").next().unwrap();
-    let server = server.impatient(tuning(scheme).impatient);
-    Subject {
-        server: Some(server),
-        shared: true,
-        volatile: volatile(process),
-        excluded,
-        missing,
-        ..local(name, &url)
-    }
-}
-
-fn now<T>(future: impl Future<Output = T>) -> T {
-    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
-}
-
 /// Where this run's files are.
 fn directory() -> std::path::PathBuf {
     std::env::temp_dir().join(format!("anybroker-behaviour-{}", std::process::id()))
@@ -84,10 +51,4 @@ fn sqlite_file() -> String {
     let url = format!("sqlite://{}/behaviour.db", directory.display());
     now(async { anybroker::connect(&url).await.unwrap().close().await.unwrap() });
     url
-}
-
-/// `ANYBROKER_TEST_EXCLUDE=kafka,rabbitmq4` leaves brokers out, by name and reported.
-fn excluded(process: &str) -> Option<String> {
-    let names = std::env::var("ANYBROKER_TEST_EXCLUDE").unwrap_or_default();
-    names.split(',').any(|name| name == process).then(|| "excluded by ANYBROKER_TEST_EXCLUDE".to_owned())
 }

@@ -1,0 +1,51 @@
+//! The simulation `memory://?like=…` against the real brokers: one by one, what is characteristic of a broker must be answered
+//! alike.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may panic")]
+
+mod ask;
+mod characteristics;
+mod differences;
+mod document;
+mod kinds;
+#[path = "../targets/mod.rs"]
+mod reached;
+mod scene;
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use ask::Answers;
+use libtest_mimic::{Arguments, Trial};
+
+/// Questions wait for brokers more than they work.
+const THREADS: usize = 8;
+
+fn main() -> ExitCode {
+    let mut arguments = Arguments::from_args();
+    arguments.test_threads.get_or_insert(THREADS);
+    let pairs = kinds::all();
+    let answers = Arc::new(Answers::default());
+    let mut trials = Vec::new();
+    for characteristic in characteristics::ALL {
+        for pair in &pairs {
+            let (pair, answers) = (pair.clone(), answers.clone());
+            let name = format!("{}::{}", pair.name, characteristic.name);
+            trials.push(Trial::test(name, move || Ok(ask::both(&pair, characteristic, &answers)?)));
+        }
+    }
+    let conclusion = libtest_mimic::run(&arguments, trials);
+    if arguments.list {
+        return ExitCode::SUCCESS;
+    }
+    if conclusion.has_failed() {
+        return ExitCode::FAILURE;
+    }
+    match document::up_to_date(&pairs, &answers) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            eprintln!("{why}");
+            ExitCode::FAILURE
+        }
+    }
+}
