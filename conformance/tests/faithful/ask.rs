@@ -1,10 +1,9 @@
 //! Asks a question of a real broker and of its simulation.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::sync::Mutex;
 use std::time::Duration;
 
-use anybroker_conformance::cases::{Disturbs, Faults};
 use anybroker_conformance::subject::Subject;
 
 use crate::characteristics::Characteristic;
@@ -49,26 +48,21 @@ pub(crate) fn both(pair: &Pair, characteristic: &Characteristic, answers: &Answe
 fn simulated(pair: &Pair, characteristic: &Characteristic) -> Result<String, String> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build();
     let subject = pair.simulated(&format!("{}-{}", characteristic.name, pair.name), None);
-    runtime.unwrap().block_on(ask(&subject, None, characteristic))
+    runtime.unwrap().block_on(ask(&subject, characteristic))
 }
 
 fn real(subject: &Subject, characteristic: &Characteristic) -> Result<String, String> {
-    let turn = subject.turn(if characteristic.disturbs { Disturbs::Broker } else { Disturbs::Nothing });
-    let faults = subject.faults().ok().filter(|_| characteristic.disturbs);
+    let turn = subject.turn(characteristic.disturbs);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-    let answer = runtime.block_on(ask(subject, faults, characteristic));
+    let answer = runtime.block_on(ask(subject, characteristic));
     runtime.shutdown_timeout(Duration::from_secs(5));
     drop(turn);
     answer
 }
 
-async fn ask(
-    subject: &Subject,
-    faults: Option<Arc<dyn Faults>>,
-    characteristic: &Characteristic,
-) -> Result<String, String> {
+async fn ask(subject: &Subject, characteristic: &Characteristic) -> Result<String, String> {
     let answer = async {
-        let scene = Scene::new(subject.connect(), faults, characteristic.name).await?;
+        let scene = Scene::new(subject, characteristic.name).await?;
         (characteristic.ask)(scene).await
     };
     let told = |error: &dyn std::fmt::Display| {

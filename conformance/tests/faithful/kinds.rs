@@ -1,5 +1,6 @@
 //! Which real broker each simulated one is held to.
 
+use anybroker_conformance::cases::Disturbs;
 use anybroker_conformance::subject::Subject;
 
 use crate::characteristics::Characteristic;
@@ -18,9 +19,10 @@ pub(crate) struct Pair {
 }
 
 /// The real one, as people know it, what is simulated, the starter's broker, and parameters of both.
-const PAIRS: [(&str, &str, &str, &str, &str); 7] = [
+const PAIRS: [(&str, &str, &str, &str, &str); 8] = [
     ("kafka", "Kafka", "kafka", "kafka", "partitions=4"),
     ("rabbitmq", "RabbitMQ 4", "rabbitmq", "rabbitmq4", ""),
+    ("rabbitmq-partitions", "RabbitMQ 4, partitions=4", "rabbitmq", "rabbitmq4", "partitions=4"),
     ("rabbitmq-3", "RabbitMQ 3", "rabbitmq", "rabbitmq", ""),
     ("jetstream", "JetStream", "jetstream", "nats", "partitions=4"),
     ("nats-core", "core NATS", "nats-core", "nats", "core"),
@@ -42,7 +44,7 @@ pub(crate) fn all() -> Vec<Pair> {
 impl Pair {
     /// Why a question is not asked of the real one.
     pub(crate) fn not_asked(&self, characteristic: &Characteristic) -> Option<&str> {
-        let volatile = self.real.volatile.filter(|_| characteristic.disturbs);
+        let volatile = self.real.volatile.filter(|_| characteristic.disturbs == Disturbs::Broker);
         self.real.excluded.as_deref().or(volatile)
     }
 

@@ -5,11 +5,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use anybroker::{
-    Broker, Consumer, ConsumerExt as _, Delivery, DeliveryLevel, Error, Group, Guarantees, Level as _,
+    Broker, Consumer, ConsumerExt as _, Delivery, DeliveryLevel, Error, Group, Guarantees, Kind, Level as _,
     Message, Outcome, Publisher, PublisherExt as _, PublisherOptions, Redelivery, Result, Subscription,
     Topic, Topology,
 };
-use anybroker_conformance::cases::{Connect, Faults};
+use anybroker_conformance::proxy::Proxy;
+use anybroker_conformance::subject::Subject;
 use tokio::time::timeout;
 
 /// How long a message that has to come may take: longer than every time-out of the brokers.
@@ -21,9 +22,7 @@ const QUIET: Duration = Duration::from_millis(1_500);
 
 /// What a question is asked with.
 pub(crate) struct Scene {
-    connect: Connect,
-    /// Kills the broker and starts it again; none where it has no process.
-    faults: Option<Arc<dyn Faults>>,
+    subject: Subject,
     pub(crate) broker: Broker,
     guarantees: Guarantees,
     pub(crate) topic: Topic,
@@ -33,9 +32,9 @@ pub(crate) struct Scene {
 
 impl Scene {
     /// Declares a topic, without a group.
-    pub(crate) async fn new(connect: Connect, faults: Option<Arc<dyn Faults>>, name: &str) -> Result<Self> {
+    pub(crate) async fn new(subject: &Subject, name: &str) -> Result<Self> {
         static NEXT: AtomicU64 = AtomicU64::new(0);
-        let broker = connect().await?;
+        let broker = subject.connect()().await?;
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let topic = Topic::new(format!("faithful-{name}-{}-{number}", std::process::id()))?;
         let group = Group::new("g")?;
@@ -43,7 +42,7 @@ impl Scene {
         let guarantees = broker.guarantees(Some(&topic), None).await?;
         let kept = guarantees.delivery.value.satisfies(DeliveryLevel::AtLeastOnce);
         let patience = if kept { PATIENCE } else { LOSES };
-        Ok(Scene { connect, faults, broker, guarantees, topic, group, patience })
+        Ok(Scene { subject: subject.clone(), broker, guarantees, topic, group, patience })
     }
 
     /// Deletes the topic.
@@ -70,12 +69,21 @@ impl Scene {
 
     /// A member of the group, for which these messages are there: published before it joins, where they are kept.
     pub(crate) async fn join_with(&self, messages: &[(&str, &str)]) -> Result<Box<dyn Consumer>> {
+        self.join_on(&self.broker, messages).await
+    }
+
+    /// The same, on another connection.
+    pub(crate) async fn join_on(
+        &self,
+        broker: &Broker,
+        messages: &[(&str, &str)],
+    ) -> Result<Box<dyn Consumer>> {
         self.declare(&self.group).await?;
         if self.keeps() {
             self.publish(messages).await?;
-            return self.join().await;
+            return broker.consumer(self.subscription()).await;
         }
-        let member = self.join().await?;
+        let member = broker.consumer(self.subscription()).await?;
         self.publish(messages).await?;
         Ok(member)
     }
@@ -100,15 +108,25 @@ impl Scene {
 
     /// Another connection to the same broker.
     pub(crate) async fn reconnect(&self) -> Result<Broker> {
-        (self.connect)().await
+        self.subject.connect()().await
     }
 
     /// Kills the broker and starts it again, with the data that it had. One in memory has nothing that could die.
     pub(crate) async fn restart(&self) -> Result<()> {
-        let Some(faults) = &self.faults else { return Ok(()) };
-        let told = |why: String| Error::new(anybroker::Kind::Unexpected, "restart", why);
+        let Ok(faults) = self.subject.faults() else { return Ok(()) };
+        let told = |why: String| Error::new(Kind::Unexpected, "restart", why);
         faults.kill().await.map_err(told)?;
         faults.restart().await.map_err(told)
+    }
+
+    /// A connection that can be cut for ever. One in memory has none, and its members can only vanish.
+    pub(crate) async fn apart(&self) -> Result<Apart> {
+        let Ok(detour) = self.subject.detour() else {
+            return Ok(Apart { broker: self.reconnect().await?, proxy: None });
+        };
+        let told = |why: std::io::Error| Error::new(Kind::Unexpected, "detour", why.to_string());
+        let (proxy, connect) = detour().await.map_err(told)?;
+        Ok(Apart { broker: connect().await?, proxy: Some(proxy) })
     }
 
     /// Receives this many; fewer where nothing more comes.
@@ -144,6 +162,20 @@ impl Scene {
     /// The next message, if one comes.
     pub(crate) async fn next(&self, consumer: &mut Box<dyn Consumer>) -> Result<Option<Delivery>> {
         timeout(self.patience, consumer.next()).await.ok().transpose()
+    }
+}
+
+/// A connection that can be cut for ever.
+pub(crate) struct Apart {
+    pub(crate) broker: Broker,
+    proxy: Option<Proxy>,
+}
+
+impl Apart {
+    /// Cuts it. What was opened on it must not be closed before the answer is there.
+    pub(crate) fn cut(&mut self, consumer: Box<dyn Consumer>) -> Option<Box<dyn Consumer>> {
+        // A proxy's connections end with it.
+        self.proxy.take().map(|_| consumer)
     }
 }
 

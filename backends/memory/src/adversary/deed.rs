@@ -69,7 +69,7 @@ deeds! {
     /// A redelivery looks like a first delivery.
     MarkForgotten = "mark-forgotten", 500, |g| stores(g) && g.redelivery.value == Redelivery::Unmarked;
     /// A redelivery is marked, and its count begins anew.
-    CountForgotten = "count-forgotten", 500, |g| g.redelivery.value == Redelivery::Flag;
+    CountForgotten = "count-forgotten", 500, |g| stores(g) && g.redelivery.value != Redelivery::Count;
     /// A first delivery is marked as a redelivery: it was on its way to somebody who never saw it.
     MarkedUnseen = "marked-unseen", 20, |g| g.redelivery.value == Redelivery::Flag;
     /// A message is lost without a word.

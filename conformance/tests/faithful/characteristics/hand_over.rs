@@ -40,6 +40,16 @@ pub(super) async fn dropped_with_messages(scene: &Scene) -> Result<String> {
     to_the_next(scene, 2).await
 }
 
+pub(super) async fn cut_off_with_messages(scene: &Scene) -> Result<String> {
+    let mut apart = scene.apart().await?;
+    let mut member = scene.join_on(&apart.broker, &TWO).await?;
+    let held = scene.take(&mut member, 2).await?;
+    let member = apart.cut(member);
+    let answer = to_the_next(scene, 2).await;
+    drop((held, member));
+    answer
+}
+
 pub(super) async fn nacked_and_closed(scene: &Scene) -> Result<String> {
     let mut member = scene.join_with(&[("a1", "a")]).await?;
     let Some(first) = scene.next(&mut member).await? else { return Ok("nothing".into()) };

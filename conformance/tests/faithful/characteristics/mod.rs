@@ -7,6 +7,7 @@ mod hand_over;
 mod publishing;
 mod redelivery;
 
+use anybroker_conformance::cases::Disturbs;
 use futures::future::BoxFuture;
 
 use crate::scene::Scene;
@@ -16,8 +17,7 @@ use crate::scene::Scene;
 pub(crate) struct Characteristic {
     pub(crate) name: &'static str,
     pub(crate) question: &'static str,
-    /// It kills the broker.
-    pub(crate) disturbs: bool,
+    pub(crate) disturbs: Disturbs,
     pub(crate) ask: fn(Scene) -> BoxFuture<'static, anybroker::Result<String>>,
 }
 
@@ -35,8 +35,8 @@ macro_rules! characteristics {
             }),
         }),+];
     };
-    (@) => { false };
-    (@ disturbs) => { true };
+    (@) => { Disturbs::Nothing };
+    (@ $disturbs:ident) => { Disturbs::$disturbs };
 }
 
 characteristics! {
@@ -50,6 +50,7 @@ characteristics! {
     redelivery::answer_to_an_acknowledgement: "What is an acknowledgement answered with?",
     hand_over::closed_with_messages: "A member closes with a1, a2 in hand: how do they come to the next?",
     hand_over::dropped_with_messages: "A member ends without closing: how do they come to the next?",
+    hand_over::cut_off_with_messages(Proxy): "A member loses its connection for ever: how do they come to the next?",
     hand_over::nacked_and_closed: "a1 is put back for an hour, and the member closes: when, and how, does it come?",
     hand_over::hole: "a1, a2 are acknowledged and a0 before them is not; the member closes: what comes again?",
     hand_over::hole_of_a_dropped_member: "The same, and the member ends without closing?",
@@ -57,7 +58,7 @@ characteristics! {
     hand_over::rebalance: "x is held, y behind it is acknowledged, and a member joins: what moves to it?",
     duplicates::at_once: "The same id is published twice: what comes?",
     duplicates::by_another_connection: "The same id is published again by another connection: what comes?",
-    duplicates::after_a_restart(disturbs): "The broker is killed and restarted before the second: what comes?",
+    duplicates::after_a_restart(Broker): "The broker is killed and restarted before the second: what comes?",
     groups::without_a_group: "What becomes of a publish that no group is there for?",
     groups::second_group: "Does a second group get every message too?",
     groups::late_group: "m1 is published, a group declared, m2 published: what does it get?",
