@@ -9,11 +9,13 @@
 //!   whether every promise was exercised and held; [`suite()`] is that as one test program;
 //! - [`workload`]: random workloads that shrink and are replayed by their seed;
 //! - [`liars`]: brokers that are broken on purpose, and must be named; honest ones, which must not;
+//! - [`faithful`]: what a broker and its simulation were seen to do;
 //! - [`brokers`]: real brokers, started, killed and restarted on this machine;
 //! - [`proxy`]: a TCP proxy in front of a broker, whose connections are cut, stalled and delayed.
 
 pub mod brokers;
 pub mod cases;
+pub mod faithful;
 pub mod guarantees_table;
 pub mod history;
 pub mod liars;

@@ -13,6 +13,8 @@ pub(crate) struct Cursor {
     pub(crate) done_below: u64,
     /// Acknowledged messages at or after `done_below`.
     done: BTreeSet<u64>,
+    /// Acknowledgements that were answered, and that the broker may still forget.
+    pub(crate) answered: Vec<u64>,
     /// The next message to hand to the owner.
     pub(crate) next: u64,
     /// Messages before `next` that were passed over, as an earlier one of their key is in hand.
@@ -85,6 +87,7 @@ impl Cursor {
         self.owner = None;
         self.next = self.done_below;
         self.passed.clear();
+        self.answered.clear();
     }
 
     fn keep_attempts(&mut self, returned: &[Returned]) {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anybroker_core::kit::{Ack, Incoming, Link, Session};
+use anybroker_core::kit::{Ack, AckPlan, Incoming, Link, Session};
 use anybroker_core::{Error, Kind, Result, Settled, async_trait};
 use tokio::time::Instant;
 
@@ -225,14 +225,21 @@ impl Member {
     }
 
     fn push_acks_of(&self, partition: usize, cursor: &mut Cursor) {
-        let plan = self.session.take_acks(partition as u32, self.setup.semantics.acks_singly);
+        let plan = self.plan(partition, cursor);
         cursor.acknowledge_all(&plan);
+    }
+
+    /// What is recorded and was not told.
+    fn plan(&self, partition: usize, cursor: &mut Cursor) -> AckPlan {
+        let mut plan = self.session.take_acks(partition as u32, self.setup.semantics.acks_singly);
+        plan.singles.append(&mut cursor.answered);
+        plan
     }
 
     /// Everything unsettled of a partition goes back, in order.
     fn let_go(&self, partition: usize, cursor: &mut Cursor) {
         if !self.setup.semantics.confirms_acks {
-            let plan = self.session.take_acks(partition as u32, self.setup.semantics.acks_singly);
+            let plan = self.plan(partition, cursor);
             let told = self.setup.adversary.as_deref().is_none_or(|adversary| adversary.lets_through(&plan));
             if told {
                 cursor.acknowledge_all(&plan);
@@ -319,7 +326,7 @@ impl Member {
 #[async_trait]
 impl Link for Member {
     fn confirms(&self) -> bool {
-        self.setup.semantics.confirms_acks
+        self.setup.semantics.answers_acks
     }
 
     async fn acknowledge(&self, acks: &[Ack]) -> Vec<Result<Settled>> {
@@ -331,9 +338,14 @@ impl Link for Member {
             if cursor.owner != Some(self.id) {
                 return Err(fenced());
             }
-            cursor.acknowledge(ack.native);
+            let confirmed = self.setup.semantics.confirms_acks;
+            if confirmed {
+                cursor.acknowledge(ack.native);
+            } else {
+                cursor.answered.push(ack.native);
+            }
             self.setup.adversary.as_deref().map_or(Ok(()), Adversary::ack_answer)?;
-            Ok(Settled::Confirmed)
+            Ok(if confirmed { Settled::Confirmed } else { Settled::Recorded })
         };
         acks.iter().map(acknowledge).collect()
     }

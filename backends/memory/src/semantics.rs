@@ -21,6 +21,8 @@ pub(crate) struct Semantics {
     pub(crate) partitions: bool,
     /// Each acknowledgement is answered; otherwise they are recorded, and told in their own time.
     pub(crate) confirms_acks: bool,
+    /// Each is asked for and answered, confirmed or not.
+    pub(crate) answers_acks: bool,
     /// An acknowledgement behind an unsettled message reaches the broker too.
     pub(crate) acks_singly: bool,
     pub(crate) marks: Marks,
@@ -63,12 +65,14 @@ impl Semantics {
     pub(crate) fn of(guarantees: &Guarantees, like: Option<Like>, adversary: bool) -> Self {
         let stores = guarantees.delivery.value != DeliveryLevel::AtMostOnce;
         let log = guarantees.replay.value != Replay::None;
+        let confirms_acks = guarantees.settlement.value == Certainty::Confirmed;
         let by_key = guarantees.exclusivity.value == Exclusivity::Key;
         Semantics {
             stores,
             log,
             partitions: !matches!(like, Some(Like::NatsCore | Like::SqsFifo)),
-            confirms_acks: guarantees.settlement.value == Certainty::Confirmed,
+            answers_acks: confirms_acks || like == Some(Like::JetStream),
+            confirms_acks,
             acks_singly: guarantees.acknowledgement.value == Acknowledgement::Individual,
             marks: match like {
                 None => Marks::Attempts,

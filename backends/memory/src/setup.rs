@@ -23,8 +23,10 @@ pub(crate) struct Parts {
 impl Setup {
     pub(crate) fn new(config: MemoryConfig, guarantees: &Guarantees) -> Self {
         let semantics = Semantics::of(guarantees, config.like, config.adversary.is_some());
-        let adversary =
-            config.adversary.clone().map(|schedule| Arc::new(Adversary::new(schedule, guarantees)));
+        let adversary = config
+            .adversary
+            .clone()
+            .map(|schedule| Arc::new(Adversary::new(schedule, guarantees, &semantics)));
         Setup(Arc::new(Parts { config, semantics, adversary }))
     }
 

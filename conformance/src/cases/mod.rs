@@ -289,6 +289,8 @@ pub struct Context {
     pub seed: u64,
     /// Where the recorders of this case are kept, for the evidence of the run.
     pub histories: Histories,
+    /// Whose guarantees a history is held to, if not those of the backend itself: what it imitates, or what imitates it.
+    pub judged_by: Option<Guarantees>,
 }
 
 impl Context {
@@ -338,7 +340,10 @@ impl Context {
         let mut topology = Topology::new(topic.clone());
         topology.groups = groups.clone();
         declare(&broker, &topology).await?;
-        let guarantees = broker.guarantees(Some(&topic), groups.first()).await?;
+        let guarantees = match &self.judged_by {
+            Some(guarantees) => guarantees.clone(),
+            None => broker.guarantees(Some(&topic), groups.first()).await?,
+        };
         let promises = held_to(&guarantees, promises(&guarantees));
         let recorder = Recorder::new(&Header::new(self.name.clone(), promises)).map_err(|e| {
             Error::new(anybroker_core::Kind::Unexpected, "record", "no history").with_source(e)

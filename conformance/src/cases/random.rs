@@ -10,7 +10,8 @@ use std::fmt;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use anybroker_core::{DeadLetter, Durability, FanOut, Level as _};
+use anybroker_core::{Broker, DeadLetter, Durability, FanOut, Level as _};
+use anybroker_memory::Adversary;
 use tokio::time::Instant;
 
 use super::{CaseResult, Context, Failure, Finding, failed};
@@ -37,6 +38,11 @@ pub(super) async fn random_workloads_with_faults(context: Context) -> CaseResult
     explore(&context, &Shape::broken(possible), BROKEN, Budget::default()).await
 }
 
+/// The adversary in the broker, where it is a simulated one that has one.
+fn adversary(broker: &Broker) -> Option<&Adversary> {
+    broker.native().and_then(|native| native.downcast_ref())
+}
+
 /// The name of a round of a soak.
 pub(crate) fn round(number: u64) -> String {
     format!("{ROUND}{number}")
@@ -50,7 +56,13 @@ pub(crate) fn is_one(case: &str) -> bool {
 }
 
 /// What a backend has that workloads can use and break.
-pub(crate) async fn possible(context: &Context) -> Result<Possible, Failure> {
+///
+/// # Errors
+/// It cannot be reached.
+///
+/// # Cancel safety
+/// Cancel safe.
+pub async fn possible(context: &Context) -> Result<Possible, Failure> {
     let broker = context.broker().await?;
     let guarantees = broker.guarantees(None, None).await?;
     broker.close().await?;
@@ -147,7 +159,7 @@ impl Broken {
     }
 
     /// Keeps its history for a person to look at; says where.
-    pub(crate) fn keep(&self, name: &str, seed: u64) -> String {
+    pub fn keep(&self, name: &str, seed: u64) -> String {
         let path = std::env::temp_dir().join(format!("anybroker-{name}-{seed}.history"));
         match self.recorder.as_ref().map(|recorder| recorder.save(&path)) {
             Some(Ok(())) => format!("its history: anybroker check {}", path.display()),

@@ -160,6 +160,7 @@ impl Liar {
             quiet: QUIET,
             seed,
             histories,
+            judged_by: None,
         }
     }
 

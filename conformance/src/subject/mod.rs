@@ -153,6 +153,7 @@ impl Subject {
             quiet: self.quiet,
             seed: options.seed,
             histories,
+            judged_by: None,
         }
         .limited_to(options.faults)
     }

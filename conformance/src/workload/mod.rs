@@ -17,7 +17,7 @@ pub use soak::{SoakOptions, SoakProgress, Standing, soak};
 pub use step::{Fault, FaultKind, Manners, Publish, Step};
 pub use strategy::{Possible, Shape};
 
-pub use crate::cases::random::{Broken, Judged, explore, judge};
+pub use crate::cases::random::{Broken, Judged, explore, judge, possible};
 
 use serde::{Deserialize, Serialize};
 

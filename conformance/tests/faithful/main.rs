@@ -11,10 +11,12 @@ mod kinds;
 #[path = "../targets/mod.rs"]
 mod reached;
 mod scene;
+mod workloads;
 
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use anybroker_conformance::subject::member;
 use ask::Answers;
 use libtest_mimic::{Arguments, Trial};
 
@@ -24,6 +26,11 @@ const THREADS: usize = 8;
 fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
     arguments.test_threads.get_or_insert(THREADS);
+    let opens =
+        |name: &str| kinds::all().into_iter().find(|pair| pair.name == name).map(|pair| pair.real.open);
+    if let Some(ended) = member(opens) {
+        return ended;
+    }
     let pairs = kinds::all();
     let answers = Arc::new(Answers::default());
     let mut trials = Vec::new();
@@ -33,6 +40,10 @@ fn main() -> ExitCode {
             let name = format!("{}::{}", pair.name, characteristic.name);
             trials.push(Trial::test(name, move || Ok(ask::both(&pair, characteristic, &answers)?)));
         }
+    }
+    for pair in &pairs {
+        let (pair, name) = (pair.clone(), format!("{}::workloads", pair.name));
+        trials.push(Trial::test(name, move || Ok(workloads::compare(&pair)?)));
     }
     let conclusion = libtest_mimic::run(&arguments, trials);
     if arguments.list {

@@ -57,7 +57,7 @@ deeds! {
     /// Closing fails: what was recorded is forgotten.
     CloseFails = "close-fails", 100, recorded;
     /// The broker has taken an acknowledgement, and its answer is lost.
-    AckAnswerLost = "ack-answer-lost", 20, |g| !recorded(g) && stores(g);
+    AckAnswerLost = "ack-answer-lost", 20, stores;
     /// A transaction is refused, as its group shares out anew at this moment: nothing of it happens.
     CommitRefused = "commit-refused", 60, transactional;
     /// A commit is lost on its way: its fate is unknown, and nothing of it happens.
@@ -71,7 +71,7 @@ deeds! {
     /// A redelivery is marked, and its count begins anew.
     CountForgotten = "count-forgotten", 500, |g| stores(g) && g.redelivery.value != Redelivery::Count;
     /// A first delivery is marked as a redelivery: it was on its way to somebody who never saw it.
-    MarkedUnseen = "marked-unseen", 20, |g| g.redelivery.value == Redelivery::Flag;
+    MarkedUnseen = "marked-unseen", 20, |g| stores(g) && g.redelivery.value != Redelivery::Count;
     /// A message is lost without a word.
     MessageLost = "message-lost", 30, |g| !stores(g);
     /// A message comes after later ones.

@@ -26,6 +26,7 @@ pub(crate) use publishing::Fault;
 pub use schedule::{Chance, Schedule};
 
 use crate::dice::Dice;
+use crate::semantics::Semantics;
 use diary::Diary;
 
 /// What happens to everything on one connection. [`Backend::native`](anybroker_core::Backend::native) of a connection with
@@ -44,10 +45,13 @@ pub struct Adversary {
 }
 
 impl Adversary {
-    pub(crate) fn new(schedule: Schedule, guarantees: &Guarantees) -> Self {
+    pub(crate) fn new(schedule: Schedule, guarantees: &Guarantees, semantics: &Semantics) -> Self {
+        // What has no answer cannot lose it.
+        let possible = |deed: &Deed| *deed != Deed::AckAnswerLost || semantics.answers_acks;
+        let legal = Deed::ALL.iter().copied().filter(|deed| deed.is_legal(guarantees) && possible(deed));
         Adversary {
             schedule,
-            legal: Deed::ALL.iter().copied().filter(|deed| deed.is_legal(guarantees)).collect(),
+            legal: legal.collect(),
             chances: Default::default(),
             done: Default::default(),
             diary: Diary::default(),

@@ -45,7 +45,7 @@ impl<'a> Breaker<'a> {
         self.detour.as_ref().map(|(_, connect)| connect)
     }
 
-    /// Breaks something once `burst` is done, and mends it. What there is no way to do is not done.
+    /// Breaks something once `burst` is done, and mends it. Where there is no way to do it, only the burst is done.
     pub(super) async fn broken(
         &self,
         stage: &Stage,
@@ -93,7 +93,7 @@ impl<'a> Breaker<'a> {
                 stage.recorder.fault("restart", target);
             }
             (FaultKind::KillMember, ..) => self.kill_member(stage, progress, number, burst).await?,
-            _ => {}
+            _ => burst.await,
         }
         Ok(())
     }
@@ -106,7 +106,10 @@ impl<'a> Breaker<'a> {
         number: u64,
         burst: impl Future<Output = ()>,
     ) -> Result<(), Failure> {
-        let Ok(spawn) = &self.context.spawn_member else { return Ok(()) };
+        let Ok(spawn) = &self.context.spawn_member else {
+            burst.await;
+            return Ok(());
+        };
         let name = format!("process-{number}");
         let mut process =
             MemberProcess::start(spawn, stage, (&name, Role::Member), self.context.seed, progress)?;

@@ -4,13 +4,15 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anybroker_core::{Consumer, Delivery, Group, Settlement, Settler, Verdict};
+use anybroker_core::{Broker, Consumer, Delivery, Group, Settlement, Settler, Subscription, Verdict};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until};
 
 use super::super::Failure;
 use super::super::flow::{self, Chance, Progress};
+use super::super::stream::opened;
+use super::adversary;
 use crate::workload::Manners;
 
 enum Order {
@@ -27,8 +29,10 @@ pub(super) struct Member {
 }
 
 impl Member {
+    /// Works with `consumer`; where an adversary ends it, joins again.
     pub(super) fn start(
         consumer: Box<dyn Consumer>,
+        again: (Broker, Subscription),
         manners: Manners,
         seed: u64,
         progress: &Arc<Progress>,
@@ -38,7 +42,7 @@ impl Member {
         let settler = consumer.settler();
         let group = settler.group().clone();
         let (chance, progress) = (Chance::new(seed), progress.clone());
-        let work = Work { settler, manners, chance, progress, held: BTreeMap::new(), number: 0 };
+        let work = Work { again, settler, manners, chance, progress, held: BTreeMap::new(), number: 0 };
         Member { group, orders, task: tokio::spawn(work.until_told(consumer, given)) }
     }
 
@@ -69,6 +73,7 @@ impl Member {
 }
 
 struct Work {
+    again: (Broker, Subscription),
     settler: Arc<dyn Settler>,
     manners: Manners,
     chance: Chance,
@@ -98,7 +103,13 @@ impl Work {
                     Some(Order::Leave) | None => break,
                 },
                 () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => self.release_held().await,
-                batch = consumer.receive(take) => self.treat(batch?).await,
+                batch = consumer.receive(take) => match batch {
+                    Ok(batch) => self.treat(batch).await,
+                    Err(error) if adversary(&self.again.0).is_some() && error.is_retryable() => {
+                        consumer = self.join_again().await?;
+                    }
+                    Err(error) => return Err(error),
+                },
             }
         }
         let flushed = self.settler.flush().await;
@@ -107,6 +118,15 @@ impl Work {
             Err(error) if error.is_retryable() => Ok(()),
             ended => ended,
         }
+    }
+
+    /// As a process does that is started again.
+    async fn join_again(&mut self) -> anybroker_core::Result<Box<dyn Consumer>> {
+        self.held.clear();
+        let (broker, subscription) = &self.again;
+        let consumer = opened(|| broker.consumer(subscription.clone())).await?;
+        self.settler = consumer.settler();
+        Ok(consumer)
     }
 
     async fn treat(&mut self, batch: Vec<Delivery>) {

@@ -14,10 +14,10 @@ use super::super::flow::Progress;
 use super::super::membership::silent;
 use super::super::stream::opened;
 use super::super::{Context, Failure, Stage, failed};
-use super::Judged;
 use super::faults::Breaker;
 use super::member::Member;
 use super::publisher::Publishing;
+use super::{Judged, adversary};
 use crate::history::{Drained, Event, Promises};
 use crate::recorder::Recorder;
 use crate::workload::{Fault, Manners, Step, Workload};
@@ -166,7 +166,8 @@ impl<'a> Running<'a> {
         }
         let consumer = opened(|| self.way.consumer(subscription.clone())).await?;
         let seed = self.seed.wrapping_add(number as u64);
-        self.members.insert(number, Member::start(consumer, manners, seed, &self.progress));
+        let again = (self.way.clone(), subscription);
+        self.members.insert(number, Member::start(consumer, again, manners, seed, &self.progress));
         Ok(())
     }
 
@@ -179,6 +180,9 @@ impl<'a> Running<'a> {
 
     /// Waits until everything that was confirmed is done, in every group; then nobody is left.
     async fn drain(&mut self) -> Result<(), Failure> {
+        if let Some(adversary) = adversary(&self.stage.broker) {
+            adversary.rest();
+        }
         for group in 0..self.stage.groups.len() {
             if !self.members.values().any(|member| *member.group() == self.stage.groups[group]) {
                 self.join(LAST + group, group, Manners::POLITE).await?;
