@@ -71,7 +71,7 @@ fn builds(name: &str, features: &str, summary: &mut Summary) {
 
 pub(crate) fn docs() -> ExitCode {
     match cargo(
-        "test -p anybroker-conformance --test documents",
+        "test -p anybroker-conformance --test documents --test faithful",
         &Environment::from([("ANYBROKER_WRITE_DOCS".into(), "1".into())]),
     ) {
         Ok(_) => ExitCode::SUCCESS,

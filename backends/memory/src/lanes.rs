@@ -41,3 +41,39 @@ impl Cursor {
         due
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use anybroker_core::{Message, RecordBuffer};
+
+    use super::*;
+    use crate::log::Stored;
+
+    fn log(keys: &[&'static str]) -> Log {
+        let (mut log, mut buffer) = (Log::default(), RecordBuffer::default());
+        for key in keys {
+            let record = buffer.encode(&Message::new("payload").with_key(*key));
+            log.append(Stored { record, time: 0 });
+        }
+        log
+    }
+
+    #[test]
+    fn what_is_done_is_left_out() {
+        let mut cursor = Cursor::at(0);
+        cursor.acknowledge(1);
+        assert_eq!(cursor.due(&log(&["a", "a", "a"]), 2), [0, 2]);
+    }
+
+    #[test]
+    fn later_ones_of_a_key_wait_for_those_in_hand() {
+        let log = log(&["a", "a", "a", "b", "a"]);
+        let mut cursor = Cursor::at(0);
+        assert_eq!(cursor.due_by_key(&log, 2), [0, 1]);
+        assert_eq!(cursor.due_by_key(&log, 10), [3]);
+        cursor.acknowledge(0);
+        assert_eq!(cursor.due_by_key(&log, 10), [0; 0]);
+        cursor.acknowledge(1);
+        assert_eq!(cursor.due_by_key(&log, 10), [2, 4]);
+    }
+}

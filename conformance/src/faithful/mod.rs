@@ -61,3 +61,56 @@ fn settlements(history: &History, add: &mut impl FnMut(Seen)) {
 fn is_confirmed(history: &History) -> bool {
     history.header().promises.p6b.is_some()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Seen, sights};
+    use crate::history::{Outcome, Promises, Sketch};
+
+    fn begin() -> Sketch {
+        Sketch::new(Promises::default())
+            .open("s")
+            .open("s2")
+            .keyed("m1", "a")
+            .ok("m1")
+            .keyed("m2", "a")
+            .ok("m2")
+    }
+
+    /// What a history shows besides two confirmed publishes.
+    fn shows(sketch: &Sketch, expected: &[Seen]) {
+        let seen: Vec<_> =
+            sights(&sketch.read().unwrap()).into_keys().filter(|it| *it != Seen::Confirmed).collect();
+        assert_eq!(seen, expected);
+    }
+
+    #[test]
+    fn order_and_acknowledgements() {
+        let in_order = begin().deliver("d1", "m1", "s").ack("d1").deliver("d2", "m2", "s").ack("d2");
+        shows(&in_order, &[Seen::First, Seen::AckConfirmed]);
+        let overtaken = begin().deliver("d2", "m2", "s").deliver("d1", "m1", "s");
+        shows(&overtaken, &[Seen::First, Seen::KeyOvertaken]);
+    }
+
+    #[test]
+    fn what_comes_again() {
+        let acknowledged = begin().deliver("d2", "m2", "s").ack("d2").deliver("d1", "m1", "s").ack("d1");
+        let again = acknowledged.close("s").deliver("d3", "m1", "s2");
+        let expected = [
+            Seen::First,
+            Seen::AgainElsewhereUnmarked,
+            Seen::AckConfirmed,
+            Seen::ConfirmedAckRewound,
+            Seen::KeyOvertaken,
+        ];
+        shows(&again, &expected);
+    }
+
+    #[test]
+    fn two_holders_and_no_answer() {
+        let held = begin().deliver("d1", "m1", "s").deliver("d2", "m2", "s2");
+        shows(&held, &[Seen::First, Seen::KeyHeldTwice]);
+        let unheard = Sketch::new(Promises::default()).publish("m3").published("m3", Outcome::Unknown);
+        shows(&unheard, &[Seen::UnknownAndLost]);
+    }
+}

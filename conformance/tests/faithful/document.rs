@@ -15,6 +15,11 @@ not asked: a restart of ElasticMQ, which stands for SQS here, loses what it has.
 
 ";
 
+/// Whether this run writes it.
+pub(crate) fn is_written() -> bool {
+    std::env::var_os("ANYBROKER_WRITE_DOCS").is_some()
+}
+
 /// Writes the document, or holds it to the answers; only where every question was asked.
 pub(crate) fn up_to_date(pairs: &[Pair], answers: &Answers) -> Result<(), String> {
     let asked = |pair: &Pair, it: &Characteristic| {
@@ -25,7 +30,7 @@ pub(crate) fn up_to_date(pairs: &[Pair], answers: &Answers) -> Result<(), String
     }
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../docs/faithful.md");
     let expected = document(pairs, answers);
-    if std::env::var_os("ANYBROKER_WRITE_DOCS").is_some() {
+    if is_written() {
         return std::fs::write(&path, expected).map_err(|error| error.to_string());
     }
     let found = std::fs::read_to_string(&path).unwrap_or_default();

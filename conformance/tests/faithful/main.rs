@@ -1,5 +1,6 @@
-//! The simulation `memory://?like=…` against the real brokers: one by one, what is characteristic of a broker must be answered
-//! alike.
+//! The simulation `memory://?like=…` against the real brokers: questions about what is characteristic of a broker must be
+//! answered alike, and the same random workloads must show nothing that the simulation never does.
+//! The decision is `docs/decisions/0028-simulations-are-held-to-the-real-brokers.md`.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may panic")]
 
@@ -41,7 +42,9 @@ fn main() -> ExitCode {
             trials.push(Trial::test(name, move || Ok(ask::both(&pair, characteristic, &answers)?)));
         }
     }
-    for pair in &pairs {
+    // Whoever writes the document only asks.
+    let compared = if document::is_written() { &[] } else { pairs.as_slice() };
+    for pair in compared {
         let (pair, name) = (pair.clone(), format!("{}::workloads", pair.name));
         trials.push(Trial::test(name, move || Ok(workloads::compare(&pair)?)));
     }

@@ -46,6 +46,7 @@ async fn context(name: &str, lie: Option<Lie>, seed: u64) -> Context {
         quiet: Duration::from_secs(30),
         seed,
         histories: Default::default(),
+        judged_by: None,
     }
 }
 
