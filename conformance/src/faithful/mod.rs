@@ -87,15 +87,16 @@ mod tests {
     #[test]
     fn order_and_acknowledgements() {
         let in_order = begin().deliver("d1", "m1", "s").ack("d1").deliver("d2", "m2", "s").ack("d2");
-        shows(&in_order, &[Seen::First, Seen::AckConfirmed]);
+        let in_order = in_order.settled("d2", Outcome::Ok);
+        shows(&in_order, &[Seen::First, Seen::AckConfirmed, Seen::AckRecorded]);
         let overtaken = begin().deliver("d2", "m2", "s").deliver("d1", "m1", "s");
         shows(&overtaken, &[Seen::First, Seen::KeyOvertaken]);
     }
 
     #[test]
     fn what_comes_again() {
-        let acknowledged = begin().deliver("d2", "m2", "s").ack("d2").deliver("d1", "m1", "s").ack("d1");
-        let again = acknowledged.close("s").deliver("d3", "m1", "s2");
+        let acknowledged = begin().deliver("d2", "m2", "s").deliver("d1", "m1", "s").ack("d1");
+        let again = acknowledged.settled("d1", Outcome::Ok).close("s").deliver("d3", "m1", "s2");
         let expected = [
             Seen::First,
             Seen::AgainElsewhereUnmarked,
