@@ -7,6 +7,8 @@
     reason = "a program for developers may panic"
 )]
 
+#[path = "../tests/targets/mod.rs"]
+mod reached;
 #[path = "../tests/behaviour/targets.rs"]
 mod targets;
 

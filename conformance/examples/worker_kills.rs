@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a program for developers may panic")]
 
+#[path = "../tests/targets/mod.rs"]
+mod reached;
 #[path = "../tests/behaviour/targets.rs"]
 mod targets;
 

@@ -34,10 +34,12 @@ impl<'a> GroupSeen<'a> {
         self.before.get(&delivery.message).map_or(&[], Vec::as_slice)
     }
 
-    /// Whether the first delivery of a message comes after one that its publisher published later.
+    /// Whether the first delivery of a confirmed message comes after one that its publisher published later. What has no answer
+    /// may have been on its way for longer.
     fn order(&mut self, history: &History, delivery: &Delivery, add: &mut impl FnMut(Seen)) {
         let message = history.message(delivery.message);
-        let Some(published) = message.publish.filter(|_| self.others(delivery).is_empty()) else { return };
+        let counts = message.outcome == Some(Outcome::Ok) && self.others(delivery).is_empty();
+        let Some(published) = message.publish.filter(|_| counts) else { return };
         let publisher = message.publisher;
         if let Some(key) = message.key {
             let latest = self.latest_of_key.entry((publisher, key)).or_insert(published);
