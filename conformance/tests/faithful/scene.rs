@@ -18,7 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// The same where messages that have no receiver are lost.
 const LOSES: Duration = Duration::from_secs(2);
 /// For so long nothing comes where nothing more comes.
-const QUIET: Duration = Duration::from_millis(1_500);
+const QUIET: Duration = Duration::from_secs(3);
 
 /// What a question is asked with.
 pub(crate) struct Scene {

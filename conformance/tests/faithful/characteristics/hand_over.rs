@@ -98,7 +98,7 @@ pub(super) async fn settling_after_close(scene: &Scene) -> Result<String> {
 /// How soon a share is taken from a member that does not settle.
 const DRAIN: Duration = Duration::from_millis(300);
 /// How long a share may take to its next owner.
-const MOVES: Duration = Duration::from_secs(10);
+const MOVES: Duration = Duration::from_secs(15);
 const KEYS: usize = 16;
 
 pub(super) async fn rebalance(scene: &Scene) -> Result<String> {
@@ -154,7 +154,7 @@ async fn moved(
             delivery.ack().await?;
         }
         if came.iter().any(|came| held.contains_key(came)) {
-            until = Instant::now() + Duration::from_secs(1);
+            until = Instant::now() + Duration::from_secs(3);
         }
     }
 }

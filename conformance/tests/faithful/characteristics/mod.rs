@@ -43,7 +43,7 @@ characteristics! {
     redelivery::in_hand: "How many of one key can a member have in hand?",
     redelivery::later_of_a_held_key: "a1 is held, and a2 of its key and b1 are published: what comes meanwhile?",
     redelivery::nack_in_its_key: "a1 is put back, and a2, a3 of its key are there: what comes?",
-    redelivery::nack_and_other_keys: "a1 is put back for a second: does b1 come meanwhile?",
+    redelivery::nack_and_other_keys: "a1 is put back for 20 seconds: does b1 come meanwhile?",
     redelivery::nack_waits: "a1 is put back for 700 ms: does it come earlier?",
     redelivery::marks_after_nack: "How does it come again after a negative acknowledgement?",
     redelivery::settling_behind_a_nack: "a1 is put back: what becomes of an acknowledgement of a2 of its key?",

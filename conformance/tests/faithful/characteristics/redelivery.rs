@@ -39,7 +39,8 @@ pub(super) async fn nack_in_its_key(scene: &Scene) -> Result<String> {
 pub(super) async fn nack_and_other_keys(scene: &Scene) -> Result<String> {
     let mut member = scene.join_with(&[("a1", "a")]).await?;
     let Some(first) = scene.next(&mut member).await? else { return Ok("nothing".into()) };
-    let delay = Duration::from_secs(1);
+    // Far longer than it takes to publish, however busy the machine.
+    let delay = Duration::from_secs(20);
     first.nack(delay).await?;
     let began = Instant::now();
     scene.publish(&[("b1", "b")]).await?;
