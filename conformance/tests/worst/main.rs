@@ -11,7 +11,7 @@ mod workload;
 
 use std::collections::BTreeMap;
 
-use anybroker::backend::memory::Like;
+use anybroker::backend::memory::{Deed, Like};
 use anybroker_conformance::properties::Verdict;
 use beliefs::Belief;
 
@@ -51,7 +51,9 @@ fn prove(like: Like, held: &[Belief], open: &[Belief]) {
         seeds(),
         began.elapsed()
     );
-    for deed in legal {
+    // Nothing of this workload is a transaction.
+    let commits = [Deed::CommitRefused, Deed::CommitLost, Deed::CommitAnswerLost];
+    for deed in legal.into_iter().filter(|deed| !commits.contains(deed)) {
         let times = done.get(deed.as_str()).copied().unwrap_or_default();
         assert!(times * 20 >= seeds(), "{} was done {times} times in {} seeds", deed.as_str(), seeds());
     }
