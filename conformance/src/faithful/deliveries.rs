@@ -44,7 +44,11 @@ impl<'a> GroupSeen<'a> {
         if let Some(key) = message.key {
             let latest = self.latest_of_key.entry((publisher, key)).or_insert(published);
             if *latest > published {
-                return add(Seen::KeyOvertaken);
+                // Where order is promised P7 judges it, and knows whose deliveries went unseen.
+                if history.header().promises.p7.is_none() {
+                    add(Seen::KeyOvertaken);
+                }
+                return;
             }
             *latest = published;
         }
