@@ -7,6 +7,7 @@ use anybroker_memory::{Like, MemoryConfig, Schedule};
 use tokio::task::LocalSet;
 use tokio::time::sleep;
 
+use crate::clock::Clock;
 use crate::failure::Cause;
 use crate::journal::Written;
 use crate::panics;
@@ -22,6 +23,8 @@ pub(crate) struct Bounds {
     /// Of virtual time.
     pub(crate) time: Duration,
     pub(crate) steps: u64,
+    /// Something takes real time.
+    pub(crate) io: bool,
 }
 
 /// How a run ended.
@@ -58,6 +61,7 @@ where
         let ended = runtime.block_on(local.run_until(async {
             let run = Run::new(config, watched);
             begun = Some(run.clone());
+            let _clock = bounds.io.then(Clock::start);
             live(bounds, run, body).await
         }));
         drop(local);

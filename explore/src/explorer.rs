@@ -18,6 +18,7 @@ pub(crate) const SEED: &str = "ANYBROKER_SEED";
 const SEEDS: &str = "ANYBROKER_SEEDS";
 /// Runs to make a failure shorter.
 const SHRINKING: usize = 2_000;
+const SHRINKING_WITH_IO: usize = 30;
 
 /// Explores `body` on a broker that behaves like `like` at its worst: see the [crate](crate). It is called once for every
 /// seed, on several threads.
@@ -26,7 +27,7 @@ where
     B: Fn(Run) -> F + Sync,
     F: Future<Output: Verdict>,
 {
-    let bounds = Bounds { like, time: Duration::from_secs(3_600), steps: 1_000_000 };
+    let bounds = Bounds { like, time: Duration::from_secs(3_600), steps: 1_000_000, io: false };
     let threads = std::thread::available_parallelism().map_or(1, NonZero::get);
     let command = format!("cargo test {}", std::thread::current().name().unwrap_or_default());
     Explorer { body, bounds, seeds: 1_000, threads, command }
@@ -64,6 +65,14 @@ where
     /// fails.
     pub fn steps(mut self, steps: u64) -> Self {
         self.bounds.steps = steps;
+        self
+    }
+
+    /// For a service that does what takes real time: a database, threads. Virtual time then moves only when nothing has happened
+    /// for half a millisecond, by 20 ms at a time: a run takes seconds, not milliseconds, and is not the same every time, as what
+    /// comes first is up to the database. Keep to tens of seeds.
+    pub fn with_io(mut self) -> Self {
+        self.bounds.io = true;
         self
     }
 
@@ -127,8 +136,9 @@ where
         let again = self.attempt(&schedule, false);
         let deeds = again.schedule.only.as_ref().map_or(0, |only| only.len());
         let cause = again.failed.as_ref().map(|(cause, _)| *cause);
+        let most = if self.bounds.io { SHRINKING_WITH_IO } else { SHRINKING };
         let (shortest, runs) = match cause {
-            Some(cause) => shrink(again.schedule, SHRINKING, |shorter| self.fails_by(cause, shorter)),
+            Some(cause) => shrink(again.schedule, most, |shorter| self.fails_by(cause, shorter)),
             None => (schedule, 0),
         };
         let ended = self.attempt(&shortest, true);

@@ -51,6 +51,7 @@
 mod guide {}
 
 mod attempt;
+mod clock;
 mod explorer;
 mod failure;
 mod journal;

@@ -108,6 +108,11 @@ impl Run {
         self.awaits("the test itself, after everything was acknowledged");
     }
 
+    /// From now on nothing goes wrong: for those who wait for something else than [`drained`](Self::drained) does.
+    pub fn rest(&self) {
+        self.adversary(Adversary::rest);
+    }
+
     async fn quiet(&self) {
         loop {
             let before = self.published();

@@ -15,6 +15,8 @@
 
 mod database;
 mod due;
+#[cfg(test)]
+mod explored;
 mod fulfilment;
 mod inventory;
 mod lock;

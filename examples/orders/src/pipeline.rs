@@ -94,7 +94,7 @@ async fn ended<D: Database>(database: &D) -> Result<u32> {
 }
 
 /// Runs everything until the last order has ended.
-async fn serve<D: Database>(broker: &Broker, database: &D, run: &Run, members: u32) -> Result<()> {
+pub(crate) async fn serve<D: Database>(broker: &Broker, database: &D, run: &Run, members: u32) -> Result<()> {
     let topics = Topics::of(&run.id);
     let store = EventStore::open(database.clone()).await?;
     let outboxes = Outboxes::new(database.clone(), topics.clone());
