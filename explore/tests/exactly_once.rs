@@ -144,3 +144,11 @@ fn handlers_one_by_one() {
 fn handlers_of_batches() {
     explore(Like::Kafka, |run| bills(run, in_batches)).seeds(SEEDS).run();
 }
+
+#[test]
+fn the_story_tells_of_transactions() {
+    let explorer = explore(Like::Kafka, |run| bills(run, one_by_one));
+    let history = explorer.history(&3.into());
+    assert!(history.contains("in a transaction") && history.contains("is committed"), "{history}");
+    assert_eq!(history, explorer.history(&3.into()), "it is the same every time");
+}

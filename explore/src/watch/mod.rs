@@ -2,6 +2,7 @@
 
 mod consumer;
 mod publisher;
+mod transactions;
 
 use std::any::Any;
 use std::sync::Arc;
@@ -14,6 +15,7 @@ use anybroker_core::{
 use crate::journal::Journal;
 use consumer::WatchedConsumer;
 use publisher::WatchedPublisher;
+use transactions::WatchedTransactions;
 
 #[derive(Debug)]
 pub(crate) struct Watched {
@@ -67,7 +69,8 @@ impl Backend for Watched {
         &self,
         options: TransactionOptions,
     ) -> Result<Box<dyn TransactionalPublisher>> {
-        self.broker.transactional_publisher(options).await
+        let publisher = self.broker.transactional_publisher(options).await?;
+        Ok(Box::new(WatchedTransactions { publisher, watch: self.watch.clone() }))
     }
 
     async fn guarantees(&self, topic: Option<&Topic>, group: Option<&Group>) -> Result<Guarantees> {
