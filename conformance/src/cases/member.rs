@@ -315,23 +315,30 @@ struct Relay {
 
 impl Relay {
     async fn run(mut self, mut lines: Lines<BufReader<ChildStdout>>) -> std::io::Result<()> {
-        let mut next = lines.next_line().await?;
-        while let Some(line) = next.take() {
-            if self.line(&line)? {
-                self.told.send_modify(|relayed| relayed.held = true);
-                // It writes nothing more until it is let go, or killed.
-                tokio::select! {
-                    line = lines.next_line() => next = line?,
-                    () = self.go_on.notified() => {}
+        let mut is_held = false;
+        loop {
+            let line = tokio::select! {
+                line = lines.next_line() => line?,
+                () = self.go_on.notified(), if is_held => {
+                    is_held = false;
+                    self.answer().await;
+                    continue;
                 }
-            }
-            // A member that was killed reads no more.
-            let _ = self.answers.write_all(b".").await;
-            if next.is_none() {
-                next = lines.next_line().await?;
+            };
+            let Some(line) = line else { return Ok(()) };
+            if self.line(&line)? {
+                // It waits for this answer, however many lines it had written at once.
+                is_held = true;
+                self.told.send_modify(|relayed| relayed.held = true);
+            } else {
+                self.answer().await;
             }
         }
-        Ok(())
+    }
+
+    /// Says that a line has been read. A member that was killed reads no more.
+    async fn answer(&mut self) {
+        let _ = self.answers.write_all(b".").await;
     }
 
     /// Whether it is held here.

@@ -12,8 +12,9 @@ use crate::settings::Settings;
 use crate::text::random;
 use crate::worker;
 
-/// How long after its turn has come a worker lives at most, in milliseconds.
-const MOMENT: u64 = 20;
+/// How long after its turn has come a worker lives at most, in microseconds; in memory all is done in a moment.
+const MOMENT: u64 = 20_000;
+const MOMENT_IN_MEMORY: u64 = 500;
 
 enum Worker {
     Process(Child),
@@ -118,8 +119,9 @@ impl Team {
         self.kills += 1;
         let chance = random(self.settings.seed.wrapping_add(self.kills));
         // So that it is in the midst of something.
-        tokio::time::sleep(Duration::from_millis(chance % MOMENT)).await;
-        let number = chance / MOMENT % self.workers.len() as u64;
+        let moment = if self.settings.is_embedded() { MOMENT_IN_MEMORY } else { MOMENT };
+        tokio::time::sleep(Duration::from_micros(chance % moment)).await;
+        let number = chance / moment % self.workers.len() as u64;
         if let Some(worker) = self.workers.get_mut(number as usize) {
             let counted = *self.counted.borrow();
             eprintln!("{counted} of {} words are counted; worker-{number} is killed", self.expected);

@@ -1,17 +1,19 @@
 //! A worker: takes lines, publishes how often each word is in them, and acknowledges them; all of it or nothing.
 
+use std::future::pending;
 use std::time::Duration;
 
+use anybroker::worker::{Batches, BoxError, Context, Handling, Worker};
 use anybroker::{
-    Broker, Delivery, Fate, Kind, Message, PublisherExt, PublisherOptions, Result, Settlement, Settler,
-    TransactionOptions, TransactionalId, TransactionalPublisher,
+    Broker, Delivery, Kind, Message, PublisherExt, Result, Settlement, Settler, Topic, TransactionOptions,
+    TransactionalId,
 };
 
 use crate::settings::Settings;
 use crate::text::Counts;
 use crate::topics::Topics;
 
-/// The most lines of a transaction.
+/// The most lines that are counted together.
 const BATCH: usize = 200;
 /// How long to wait before everything is opened again.
 const AGAIN: Duration = Duration::from_millis(200);
@@ -36,47 +38,36 @@ pub(crate) async fn work(settings: &Settings, name: &str) -> Result<()> {
 }
 
 async fn once(settings: &Settings, topics: &Topics, name: &str) -> Result<()> {
-    let broker = anybroker::connect(&settings.url).await?;
-    if settings.at_least_once {
-        return at_least_once(&broker, topics).await;
+    let broker: Broker = anybroker::connect(&settings.url).await?;
+    let mut handling = Handling::default().concurrency(2);
+    if !settings.at_least_once {
+        // The same after a restart: what its holder before left open is aborted, and whoever still believes to be it is fenced.
+        let id = TransactionalId::new(format!("exactly-once-{}-{name}", settings.run))?;
+        handling = handling.exactly_once(TransactionOptions::new(id));
     }
-    // The same after a restart: what its holder before left open is aborted, and whoever still believes to be it is fenced.
-    let id = TransactionalId::new(format!("exactly-once-{}-{name}", settings.run))?;
-    let mut publisher = broker.transactional_publisher(TransactionOptions::new(id)).await?;
-    let mut consumer = broker.consumer(topics.work().prefetch(BATCH)).await?;
-    loop {
-        let batch = consumer.receive(BATCH).await?;
-        match in_a_transaction(publisher.as_mut(), topics, batch).await {
-            Err(error) if error.fate() == Fate::NotApplied && error.kind() != Kind::Closed => {
-                eprintln!("{name}: {error}; the lines come again");
-            }
-            ended => ended?,
-        }
-    }
+    let counts = topics.counts.clone();
+    let count = tower::service_fn(move |lines| count(lines, counts.clone()));
+    let worker = Worker::builder(broker)
+        .handling(handling)
+        .subscribe_batch(topics.work().prefetch(10 * BATCH), Batches::of(BATCH), count)
+        .build()?;
+    worker.run_until(pending()).await
 }
 
-async fn in_a_transaction(
-    publisher: &mut dyn TransactionalPublisher,
-    topics: &Topics,
-    batch: Vec<Delivery>,
-) -> Result<()> {
-    let transaction = publisher.begin().await?;
-    transaction.publish(&topics.counts, counted(&batch)).await?;
-    transaction.settle(batch).await?;
-    transaction.commit().await
-}
-
-/// The same without a transaction. Killed between the two, its batch counts twice.
-async fn at_least_once(broker: &Broker, topics: &Topics) -> Result<()> {
-    let publisher = broker.publisher(PublisherOptions::new(topics.counts.clone())).await?;
-    let mut consumer = broker.consumer(topics.work().prefetch(BATCH)).await?;
-    loop {
-        let batch = consumer.receive(BATCH).await?;
-        for outcome in publisher.publish_batch(counted(&batch)).await {
-            outcome.map_err(|error| error.into_parts().0)?;
+/// Publishes a message for each word of the lines. Where they are handled exactly once, these are seen when the lines are
+/// acknowledged, or never; otherwise a worker that is killed between the two counts twice.
+async fn count(lines: Vec<Delivery>, to: Topic) -> Result<(), BoxError> {
+    if let Some(context) = lines.first().and_then(Context::of) {
+        let publisher = context.publishers().of(&to).await?;
+        let failed = publisher.publish_batch(counted(&lines)).await.into_iter().filter_map(Result::err);
+        let failed: Vec<_> = failed.map(|refused| refused.into_parts()).collect();
+        // The lines come again; nothing of a word is in order with anything.
+        failed.iter().filter_map(|(_, message)| message.key.as_ref()).for_each(|key| publisher.resume(key));
+        if let Some((error, _)) = failed.into_iter().next() {
+            return Err(error.into());
         }
-        acknowledge(&*consumer.settler(), batch).await?;
     }
+    Ok(())
 }
 
 pub(crate) async fn acknowledge(settler: &dyn Settler, batch: Vec<Delivery>) -> Result<()> {
