@@ -26,6 +26,17 @@ pub(crate) struct Stage {
     python: &'static Python,
 }
 
+/// Again where the connection broke: other tests have just broken the broker, and it is idempotent.
+async fn declare(broker: &Broker, topology: &Topology) -> anybroker::Result<()> {
+    for _ in 0..2 {
+        match broker.admin().declare(topology).await {
+            Err(error) if error.is_retryable() => {}
+            ended => return ended,
+        }
+    }
+    broker.admin().declare(topology).await
+}
+
 impl Stage {
     pub(crate) async fn open(
         target: Target,
@@ -46,7 +57,7 @@ impl Stage {
         let dead = Topic::new(format!("{topic}-dead"))?;
         let group = Group::new("readers")?;
         for each in [&topic, &dead] {
-            broker.admin().declare(&Topology::new(each.clone()).group(group.clone())).await?;
+            declare(&broker, &Topology::new(each.clone()).group(group.clone())).await?;
         }
         Ok(Stage { target, broker, topic, dead, group, address, python })
     }
