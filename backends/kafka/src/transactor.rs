@@ -13,17 +13,14 @@ use rdkafka::{ClientConfig, ClientContext};
 use tokio::sync::oneshot;
 
 use crate::enlist::Enlisted;
-use crate::flush::flush;
+use crate::flush::{LOOK, flush};
 use crate::observer::Observer;
-use crate::publisher::drain;
 use crate::{error, record};
 
 /// How long one look at what the client's background has to say is put off.
 const POLL: Duration = Duration::from_millis(50);
 /// How long to wait for room in the client, or before a call that may be repeated is.
 const MOMENT: Duration = Duration::from_millis(10);
-/// So long may messages that are to be aborted still be on their way before they are purged.
-const ON_THEIR_WAY: Duration = Duration::from_millis(200);
 
 /// What the thread is told.
 pub(crate) enum Order {
@@ -281,9 +278,8 @@ impl Transactor {
             self.open = None;
             return Err(error);
         }
-        drain(&self.producer, ON_THEIR_WAY);
         let (until, producer) = (Instant::now() + self.request_timeout, &self.producer);
-        repeat(until, producer, |left| producer.abort_transaction(left))
+        repeat(until, producer, |left| while_reporting(producer, || producer.abort_transaction(left)))
             .map_err(|e| self.failed(operation, e))?;
         self.open = None;
         Ok(())
@@ -323,6 +319,18 @@ fn repeat(
             result => return result,
         }
     }
+}
+
+/// librdkafka throws away what is on its way, so that its sequence has no gap, and waits until each of these messages has been
+/// reported: meanwhile, by us. To throw them away before its call leaves a gap, and all that follows is stuck.
+fn while_reporting<T: Send>(producer: &BaseProducer<Tally>, call: impl FnOnce() -> T + Send) -> T {
+    std::thread::scope(|scope| {
+        let call = scope.spawn(call);
+        while !call.is_finished() {
+            producer.poll(LOOK);
+        }
+        call.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
 }
 
 fn again(error: &RDKafkaError) -> bool {
