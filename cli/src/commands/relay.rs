@@ -42,7 +42,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "NEEDS", default_value = "")]
     require: Requirements,
     /// Lanes in work at once, each with a connection to the database.
-    #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u8).range(1..=16))]
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u8).range(1..=16))]
     lanes: u8,
     /// Messages of a batch.
     #[arg(long, value_name = "N", default_value_t = 2_000, value_parser = clap::value_parser!(u32).range(1..))]

@@ -22,8 +22,7 @@ impl Postgres {
         Postgres { pool, names: Names::default() }
     }
 
-    /// Connects to `postgres://user:password@host/database`, with up to 24 connections: the 16 that a relay may take, and some
-    /// for everybody else.
+    /// Connects to `postgres://user:password@host/database`, with up to 16 connections.
     ///
     /// # Errors
     /// `InvalidConfiguration`, `PermissionDenied`, `Disconnected`, `TimedOut`.
@@ -32,7 +31,7 @@ impl Postgres {
     /// Cancel safe.
     pub async fn connect(url: &str) -> Result<Self> {
         let options: PgConnectOptions = url.parse().map_err(|error| typed("connect", error))?;
-        let pool = PgPoolOptions::new().max_connections(24).connect_with(options).await;
+        let pool = PgPoolOptions::new().max_connections(16).connect_with(options).await;
         Ok(Self::new(pool.map_err(|error| typed("connect", error))?))
     }
 

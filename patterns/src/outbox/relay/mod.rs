@@ -18,9 +18,9 @@ use publishing::Publishers;
 /// How a relay works.
 #[derive(Clone, Debug)]
 pub struct RelayOptions {
-    /// The most lanes in work at once; each takes one of the database's connections, while it is in work. 16 by default: all
-    /// that PostgreSQL has. With fewer a message may wait for a lane: with 8, three times as long at the 99th percentile. SQLite
-    /// has one.
+    /// The most lanes in work at once; each takes one of the database's connections. 8 by default: half of those that
+    /// [`Postgres::connect`](crate::database::Postgres::connect) opens. PostgreSQL has 16 lanes, and more at once shorten how
+    /// long a message waits. SQLite has one.
     pub lanes: usize,
     /// The most rows of a batch, 2,000 by default. After a crash so many may be published again, of each lane.
     pub batch: u32,
@@ -36,7 +36,7 @@ pub struct RelayOptions {
 impl Default for RelayOptions {
     fn default() -> Self {
         RelayOptions {
-            lanes: 16,
+            lanes: 8,
             batch: 2_000,
             batch_bytes: 8 << 20,
             requirements: Requirements::new(),
