@@ -5,6 +5,7 @@ mod delays;
 mod desk;
 mod guard;
 mod lanes;
+mod open;
 mod opening;
 mod parking;
 mod settling;

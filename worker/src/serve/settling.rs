@@ -1,6 +1,5 @@
 //! Settles what the handlers have left: acknowledgements in batches, the others each by itself.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -12,6 +11,7 @@ use tokio::sync::Notify;
 
 use super::desk::Desk;
 use super::lanes::Task;
+use super::open::Open;
 use super::parking;
 use crate::health::Heart;
 use crate::observe::{Happening, Loop, Outcome};
@@ -31,9 +31,8 @@ struct Decided {
 pub(super) struct Verdicts {
     queue: Mutex<Queue>,
     /// Not settled yet, including those on their way.
-    open: AtomicUsize,
+    open: Open,
     arrived: Notify,
-    settled: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -66,7 +65,7 @@ impl Verdicts {
 
     /// An acknowledgement after which nothing is left to do.
     pub(super) fn acknowledge(&self, delivery: Delivery, outcome: Outcome) {
-        self.open.fetch_add(1, Ordering::AcqRel);
+        self.open.begin(1);
         let mut queue = self.queue();
         queue.acks.settlements.push(Settlement::ack(delivery));
         queue.acks.outcomes.push(outcome);
@@ -80,7 +79,7 @@ impl Verdicts {
 
     /// `later` are dropped, and their key goes on, when the message is settled.
     pub(super) fn push_with(&self, task: Task, verdict: Verdict, outcome: Outcome, later: Vec<Task>) {
-        self.open.fetch_add(1, Ordering::AcqRel);
+        self.open.begin(1);
         self.queue().others.push(Decided { task, verdict, outcome, later });
         self.arrived.notify_one();
     }
@@ -90,8 +89,7 @@ impl Verdicts {
     }
 
     fn settled(&self, messages: usize) {
-        self.open.fetch_sub(messages, Ordering::AcqRel);
-        self.settled.notify_waiters();
+        self.open.end(messages);
     }
 
     /// Waits until everything that was pushed is settled.
@@ -99,14 +97,7 @@ impl Verdicts {
     /// # Cancel safety
     /// Cancel safe.
     pub(super) async fn idle(&self) {
-        loop {
-            let mut settled = std::pin::pin!(self.settled.notified());
-            settled.as_mut().enable();
-            if self.open.load(Ordering::Acquire) == 0 {
-                return;
-            }
-            settled.await;
-        }
+        self.open.none().await;
     }
 }
 

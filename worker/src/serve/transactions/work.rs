@@ -1,12 +1,13 @@
 //! What waits to be committed.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use anybroker_core::{Reason, Token};
 use tokio::sync::Notify;
 
 use super::super::lanes::Task;
+use super::super::open::Open;
 use crate::observe::Outcome;
 use crate::outputs::Output;
 
@@ -56,10 +57,9 @@ pub(in crate::serve) struct Done {
     queue: Mutex<Option<Vec<Work>>>,
     pushed: AtomicU64,
     /// Messages that are neither committed nor handed back.
-    open: AtomicUsize,
+    open: Open,
     is_last: AtomicBool,
     pub(super) arrived: Notify,
-    settled: Notify,
 }
 
 impl Default for Done {
@@ -67,10 +67,9 @@ impl Default for Done {
         Done {
             queue: Mutex::new(Some(Vec::new())),
             pushed: AtomicU64::new(0),
-            open: AtomicUsize::new(0),
+            open: Open::default(),
             is_last: AtomicBool::new(false),
             arrived: Notify::new(),
-            settled: Notify::new(),
         }
     }
 }
@@ -83,7 +82,7 @@ impl Done {
     /// Once nobody commits any more, it is handed back.
     pub(in crate::serve) fn push(&self, mut work: Work) {
         if let Some(queue) = &mut *self.queue() {
-            self.open.fetch_add(work.tasks.len(), Ordering::AcqRel);
+            self.open.begin(work.tasks.len());
             work.number = self.pushed.fetch_add(1, Ordering::Relaxed);
             queue.push(work);
         }
@@ -101,8 +100,7 @@ impl Done {
 
     /// So many messages are committed or handed back.
     pub(super) fn settled(&self, messages: usize) {
-        self.open.fetch_sub(messages, Ordering::AcqRel);
-        self.settled.notify_waiters();
+        self.open.end(messages);
     }
 
     /// Whether nothing more comes: what cannot be committed is to be handed back.
@@ -117,13 +115,6 @@ impl Done {
     pub(in crate::serve) async fn finish(&self) {
         self.is_last.store(true, Ordering::Release);
         self.arrived.notify_one();
-        loop {
-            let mut settled = std::pin::pin!(self.settled.notified());
-            settled.as_mut().enable();
-            if self.open.load(Ordering::Acquire) == 0 {
-                return;
-            }
-            settled.await;
-        }
+        self.open.none().await;
     }
 }
