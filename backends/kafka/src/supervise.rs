@@ -1,6 +1,7 @@
-//! Watches the connection, and looks at the guarantees again after it was lost: a handle whose requirements are no
-//! longer met fails.
+//! Looks at the guarantees again and again, and soon after the connection was lost: a handle whose requirements are no
+//! longer met fails, and so does one whose topic is gone.
 
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
@@ -15,6 +16,10 @@ use crate::guarantees;
 const LOOK: Duration = Duration::from_millis(200);
 /// How long to wait between two attempts to ask again.
 const RETRY: Duration = Duration::from_secs(1);
+
+/// How long what a handle needs is taken for given. librdkafka tells that a topic is gone after two minutes, and that a
+/// setting was changed never.
+const TRUSTED: Duration = Duration::from_secs(30);
 
 /// An open publisher or consumer.
 pub(crate) trait Supervised: Send + Sync {
@@ -55,7 +60,8 @@ impl Supervisor {
 
     /// Runs on a thread of its own until it is stopped.
     pub(crate) fn run(&self, cluster: &Cluster) {
-        let mut look_again: Option<Instant> = None;
+        let mut look_again = Instant::now() + TRUSTED;
+        let mut missed = HashSet::new();
         while !self.stop.load(Ordering::Acquire) {
             cluster.serve(LOOK);
             let mut disturbed = cluster.client.context().take_disturbed();
@@ -63,30 +69,40 @@ impl Supervisor {
                 disturbed |= handle.take_disturbed();
             }
             if disturbed {
-                look_again = Some(Instant::now() + RETRY);
+                look_again = look_again.min(Instant::now() + RETRY);
             }
-            if look_again.is_some_and(|at| at <= Instant::now()) {
-                look_again = match self.verify(cluster) {
-                    Ok(()) => None,
-                    Err(error) => {
+            if look_again <= Instant::now() {
+                let wait = self.verify(cluster, &mut missed).map_or_else(
+                    |error| {
                         tracing::debug!(%error, "the guarantees could not be looked at again yet");
-                        Some(Instant::now() + RETRY)
-                    }
-                };
+                        RETRY
+                    },
+                    |()| if missed.is_empty() { TRUSTED } else { RETRY },
+                );
+                look_again = Instant::now() + wait;
             }
         }
     }
 
-    /// Looks at the guarantees of every handle again.
-    fn verify(&self, cluster: &Cluster) -> Result<(), Error> {
+    /// Looks at the guarantees of every handle again. A topic that is not there is `missed` first: a broker that has
+    /// just started, or has not heard of it yet, does not know it either. Its handles fail the next time.
+    fn verify(&self, cluster: &Cluster, missed: &mut HashSet<Topic>) -> Result<(), Error> {
+        let handles = self.handles();
+        if handles.is_empty() {
+            missed.clear();
+            return Ok(());
+        }
         cluster.ping("verify", RETRY)?;
-        for handle in self.handles() {
+        let before = std::mem::take(missed);
+        for handle in handles {
             let topic = handle.topic();
             let given = match guarantees::probe(cluster, Some(topic)) {
                 Ok(given) => given,
                 Err(error) if error.kind() == Kind::NotFound => {
-                    if cluster.config.topology != TopologyMode::Ignore {
-                        handle.fail(error);
+                    match cluster.config.topology {
+                        TopologyMode::Ignore => {}
+                        _ if before.contains(topic) => handle.fail(error),
+                        _ => _ = missed.insert(topic.clone()),
                     }
                     continue;
                 }

@@ -1,4 +1,9 @@
-use anybroker_core::{Group, Kind, PublisherOptions, Topic, Topology};
+use anybroker_core::{
+    DeliveryLevel, Group, Kind, PublisherOptions, Requirements, Subscription, Topic, Topology,
+};
+use rdkafka::ClientConfig;
+use rdkafka::admin::{AdminClient, AdminOptions, AlterConfig, ResourceSpecifier};
+use rdkafka::client::DefaultClientContext;
 
 use crate::support::*;
 
@@ -51,9 +56,34 @@ async fn a_topic_that_is_deleted_under_a_consumer_ends_it() {
     let mut consumer = consumer(&broker, &topic, &group()).await;
     ack(next(&mut consumer).await).await;
     broker.admin().delete(&topic).await.unwrap();
-    // librdkafka says so only when it has asked for the topic again and again: after 30 to 130 s.
-    let ended = tokio::time::timeout(PATIENCE * 4, consumer.receive(1)).await;
+    let ended = tokio::time::timeout(PATIENCE, consumer.receive(1)).await;
     let error = ended.expect("the consumer should notice").unwrap_err();
     assert_eq!(error.kind(), Kind::NotFound, "{error}");
     assert!(error.to_string().contains("anybroker topics create"), "{error}");
+}
+
+#[tokio::test]
+async fn a_topic_that_gives_less_than_before_ends_its_consumers() {
+    let broker = connect("").await;
+    let topic = topic(&broker, 1).await;
+    let needs = Requirements::new().delivery(DeliveryLevel::AtLeastOnce);
+    let mut consumer =
+        broker.consumer(Subscription::new(topic.clone(), group()).require(needs)).await.unwrap();
+    compact(&topic).await;
+    let ended = tokio::time::timeout(PATIENCE, consumer.receive(1)).await;
+    let error = ended.expect("the consumer should notice").unwrap_err();
+    assert_eq!(error.kind(), Kind::Unmet, "{error}");
+    assert!(error.to_string().contains("cleanup.policy=delete"), "{error}");
+    broker.admin().delete(&topic).await.unwrap();
+}
+
+/// Someone with other tools.
+async fn compact(topic: &Topic) {
+    let servers = address().trim_start_matches("kafka://").to_owned();
+    let admin: AdminClient<DefaultClientContext> =
+        ClientConfig::new().set("bootstrap.servers", servers).create().unwrap();
+    let compact = AlterConfig::new(ResourceSpecifier::Topic(topic.as_str())).set("cleanup.policy", "compact");
+    for altered in admin.alter_configs([&compact], &AdminOptions::new()).await.unwrap() {
+        altered.unwrap();
+    }
 }
