@@ -5,15 +5,19 @@ use crate::failures::{Failed, Said, told};
 
 /// More failed tests than this are no bad luck.
 const FEW: usize = 3;
+/// The same where a broker was found that did not answer any more: whatever came after it on that broker failed too.
+const FEW_WITHOUT_BROKER: usize = 40;
 /// How often in succession a test must pass, alone, after it failed.
 const TIMES: usize = 3;
 
 /// Runs tests by `run`, then those that failed again. A broken promise is final, and so is a test that fails once more.
 ///
-/// `run` is given the arguments of cargo, and says whether it succeeded and what its tests said.
+/// `run` is given the arguments of cargo, and says whether it succeeded and what its tests said. `mend` brings back the
+/// brokers that do not answer any more, and says which they were and what they said last.
 pub(crate) fn test(
     targets: &str,
     run: impl Fn(&str) -> Result<(bool, Said), String>,
+    mend: impl Fn() -> Result<Vec<String>, String>,
 ) -> Result<String, String> {
     let all = format!("test {targets} --no-fail-fast");
     let (succeeded, said) = run(&all)?;
@@ -21,6 +25,12 @@ pub(crate) fn test(
         return Ok(format!("cargo {all}"));
     }
     let failed = said.failed;
+    let mended = mend();
+    let told = match &mended {
+        Ok(brokers) => format!("{}{}", brokers.concat(), told(&failed)),
+        Err(why) => format!("{why}\n{}", told(&failed)),
+    };
+    let few = mended.map(|brokers| if brokers.is_empty() { FEW } else { FEW_WITHOUT_BROKER });
     let passes_alone = |failed: &Failed| {
         let name = &failed.name;
         let command = format!("test {targets} -- --exact {name}");
@@ -30,16 +40,16 @@ pub(crate) fn test(
             run(&command).is_ok_and(|(succeeded, said)| succeeded && said.passed > 0)
         })
     };
-    if is_final(&failed) || !failed.iter().all(passes_alone) {
-        return Err(format!("cargo {all}: failed\n{}", told(&failed)));
+    if few.map_or(true, |few| is_final(&failed, few)) || !failed.iter().all(passes_alone) {
+        return Err(format!("cargo {all}: failed\n{told}"));
     }
     let count = failed.len();
-    Ok(format!("cargo {all}; UNSTEADY: {count} failed once, then passed {TIMES} times\n{}", told(&failed)))
+    Ok(format!("cargo {all}; UNSTEADY: {count} failed once, then passed {TIMES} times\n{told}"))
 }
 
 /// Whether there is nothing to try again: no test says why the command failed, too many do, or a promise was broken.
-fn is_final(failed: &[Failed]) -> bool {
-    failed.is_empty() || failed.len() > FEW || failed.iter().any(|failed| failed.broken_promise)
+fn is_final(failed: &[Failed], few: usize) -> bool {
+    failed.is_empty() || failed.len() > few || failed.iter().any(|failed| failed.broken_promise)
 }
 
 #[cfg(test)]
@@ -58,15 +68,26 @@ mod tests {
 
     /// Whether tests of which these fail are passed in the end, and how often something was run; alone they do `alone`.
     fn ended(names: &[&str], broken_promise: bool, alone: impl Fn(usize) -> (bool, usize)) -> (bool, usize) {
+        mended(names, broken_promise, alone, Ok(Vec::new()))
+    }
+
+    /// The same, where brokers were brought back.
+    fn mended(
+        names: &[&str],
+        broken_promise: bool,
+        alone: impl Fn(usize) -> (bool, usize),
+        brokers: Result<Vec<String>, String>,
+    ) -> (bool, usize) {
         let runs = Cell::new(0);
-        let ended = test("--lib", |arguments| {
+        let run = |arguments: &str| {
             runs.set(runs.get() + 1);
             if !arguments.contains("--exact") {
                 return Ok((false, said(names, broken_promise, 5)));
             }
             let (succeeded, passed) = alone(runs.get() - 1);
             Ok((succeeded, said(&[], false, passed)))
-        });
+        };
+        let ended = test("--lib", run, || brokers.clone());
         (ended.is_ok(), runs.get())
     }
 
@@ -85,9 +106,19 @@ mod tests {
     }
 
     #[test]
+    fn what_failed_for_want_of_a_broker_is_run_again_however_much_it_is() {
+        let five = ["a", "b", "c", "d", "e"];
+        let gone = || Ok(vec!["pulsar".to_owned()]);
+        assert_eq!(mended(&five, false, |_| (true, 1), gone()), (true, 1 + 5 * TIMES));
+        assert_eq!(mended(&five, true, |_| (true, 1), gone()), (false, 1), "a promise was broken");
+        assert_eq!(mended(&five, false, |_| (true, 1), Err("it stays away".into())), (false, 1));
+    }
+
+    #[test]
     fn what_was_unsteady_is_told() {
         let run = |arguments: &str| Ok((arguments.contains("--exact"), said(&["a"], false, 1)));
-        let told = test("--lib", run).unwrap_or_default();
+        let told = test("--lib", run, || Ok(vec!["pulsar: down\n".into()])).unwrap_or_default();
         assert!(told.contains("UNSTEADY: 1 failed once") && told.contains("---- a ----"), "{told}");
+        assert!(told.contains("\npulsar: down\n"), "{told}");
     }
 }

@@ -2,11 +2,14 @@
 
 use std::path::PathBuf;
 
-use anybroker_conformance::brokers::{Brokers, Options, PortChoice, Status};
+use anybroker_conformance::brokers::{Brokers, Options, PortChoice, State, Status};
 use tokio::runtime::Runtime;
 
 /// The tests with Python's clients, which need Python and some packages.
 const PYTHON: &str = "python";
+
+/// So many lines of the log of a broker that does not answer are told.
+const LAST: usize = 40;
 
 pub(crate) struct TestBrokers {
     runtime: Runtime,
@@ -42,6 +45,29 @@ impl TestBrokers {
         self.runtime.block_on(async { self.brokers.up(&self.names).await }).map_err(|e| e.to_string())
     }
 
+    /// Brings back those that do not answer any more; how each was found, and the end of its log.
+    ///
+    /// # Errors
+    /// One does not come back.
+    pub(crate) fn mend(&self) -> Result<Vec<String>, String> {
+        if self.names.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut found = self
+            .runtime
+            .block_on(async { self.brokers.status(&self.names).await })
+            .map_err(|e| e.to_string())?;
+        found.retain(|status| status.state != State::Ready);
+        let evidence: Vec<_> = found.iter().map(evidence).collect();
+        evidence.iter().for_each(|evidence| eprintln!("== {evidence}"));
+        let names: Vec<_> = found.iter().map(|status| status.name.as_str()).collect();
+        if !names.is_empty() {
+            let up = self.runtime.block_on(async { self.brokers.up(&names).await });
+            up.map_err(|error| format!("{}{error}", evidence.concat()))?;
+        }
+        Ok(evidence)
+    }
+
     /// Stops them, and forgets their data.
     pub(crate) fn down(&self) -> Result<(), String> {
         if self.names.is_empty() {
@@ -52,6 +78,16 @@ impl TestBrokers {
             .map(|_| ())
             .map_err(|e| e.to_string())
     }
+}
+
+/// How a broker was found, and the end of its log.
+fn evidence(found: &Status) -> String {
+    let log = state().join(&found.name).join("broker.log");
+    let log = std::fs::read(log).map(|log| String::from_utf8_lossy(&log).into_owned()).unwrap_or_default();
+    let lines: Vec<_> = log.lines().collect();
+    let last = lines[lines.len().saturating_sub(LAST)..].join("\n");
+    let (name, reason) = (&found.name, found.reason.as_deref().unwrap_or("no process"));
+    format!("{name} did not answer after the tests ({:?}: {reason}); its log ended:\n{last}\n", found.state)
 }
 
 /// The brokers, without the database and the registry that the patterns' tests need.

@@ -52,9 +52,9 @@ pub(crate) fn soak(options: &SoakOptions) -> ExitCode {
             only: None,
             keep: options.keep,
         };
-        with_brokers(only_brokers(), &brokers, &mut summary, |environment, _, summary| {
+        with_brokers(only_brokers(), &brokers, &mut summary, |running, summary| {
             let arguments = format!("run -p anybroker-conformance --example soak -- {}", arguments(options));
-            summary.step("soak", || cargo(&arguments, environment));
+            summary.step("soak", || cargo(&arguments, &running.environment));
         });
     }
     end(&summary)

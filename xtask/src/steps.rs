@@ -85,8 +85,8 @@ pub(crate) fn docs() -> ExitCode {
 pub(crate) fn conform(options: &TestOptions) -> ExitCode {
     let mut summary = Summary::new(options.only.clone());
     if summary.step("system packages", || system::ready(options.install_system)) {
-        with_brokers(only_brokers(), options, &mut summary, |environment, _, summary| {
-            let mut environment = environment.clone();
+        with_brokers(only_brokers(), options, &mut summary, |running, summary| {
+            let mut environment = running.environment.clone();
             let reports = conform::reports();
             environment.insert(REPORTS.to_owned(), reports.display().to_string());
             // Reports of an earlier run are not this one's.
@@ -100,12 +100,20 @@ pub(crate) fn conform(options: &TestOptions) -> ExitCode {
     end(&summary)
 }
 
-/// Starts the brokers of these names that are not left out, does `steps` with what child processes are told and the brokers that run, and stops them.
+/// The brokers while they run.
+pub(crate) struct Running {
+    brokers: TestBrokers,
+    statuses: Vec<Status>,
+    /// What child processes are told.
+    pub(crate) environment: Environment,
+}
+
+/// Starts the brokers of these names that are not left out, does `steps` with them, and stops them.
 pub(crate) fn with_brokers(
     names: Vec<&'static str>,
     options: &TestOptions,
     summary: &mut Summary,
-    steps: impl FnOnce(&Environment, &[Status], &mut Summary),
+    steps: impl FnOnce(&Running, &mut Summary),
 ) {
     let brokers = match TestBrokers::new(names, options.install_system, &options.exclude) {
         Ok(brokers) => brokers,
@@ -121,32 +129,35 @@ pub(crate) fn with_brokers(
     for name in &options.exclude {
         summary.not_run(&format!("everything on {name}"), "left out by --exclude");
     }
-    let mut running = Vec::new();
+    let mut statuses = Vec::new();
     summary.step("brokers up", || {
-        running = brokers.up()?;
-        running.iter().for_each(|status| tell(&mut environment, status));
-        Ok(running
+        statuses = brokers.up()?;
+        statuses.iter().for_each(|status| tell(&mut environment, status));
+        Ok(statuses
             .iter()
             .map(|s| format!("{} {}", s.name, s.version.as_deref().unwrap_or("")))
             .collect::<Vec<_>>()
             .join(", "))
     });
-    steps(&environment, &running, summary);
+    let running = Running { brokers, statuses, environment };
+    steps(&running, summary);
     if options.keep {
         summary.not_run("brokers down", "--keep");
     } else {
-        summary.step("brokers down", || brokers.down().map(|()| String::new()));
+        summary.step("brokers down", || running.brokers.down().map(|()| String::new()));
     }
 }
 
 /// All tests, and the examples on each broker.
-fn tests(environment: &Environment, running: &[Status], summary: &mut Summary) {
+fn tests(running: &Running, summary: &mut Summary) {
+    let Running { brokers, statuses, environment } = running;
     // A broker that could not be had fails the tests that need it, each by its name.
     summary.step("unit and adapter tests", || {
-        again::test("--workspace --lib --bins --examples --tests", |command| heard(command, environment))
+        let targets = "--workspace --lib --bins --examples --tests";
+        again::test(targets, |command| heard(command, environment), || brokers.mend())
     });
     summary.step("doc tests", || cargo("test --workspace --doc", environment));
-    for status in running {
+    for status in statuses {
         let variable = match status.name.as_str() {
             name if Brokers::is_broker(name) => "ANYBROKER_URL",
             "postgres" => "DATABASE_URL",
@@ -158,7 +169,7 @@ fn tests(environment: &Environment, running: &[Status], summary: &mut Summary) {
             cargo("run -p orders --features kafka,nats,pulsar,rabbitmq,sqs", &environment)
         });
     }
-    for kafka in running.iter().filter(|status| status.name == "kafka") {
+    for kafka in statuses.iter().filter(|status| status.name == "kafka") {
         summary.step("exactly once on kafka, workers killed", || {
             let mut environment = environment.clone();
             let url = kafka.url.clone().unwrap_or_default();

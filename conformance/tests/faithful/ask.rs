@@ -9,7 +9,7 @@ use anybroker_conformance::subject::Subject;
 use crate::characteristics::Characteristic;
 use crate::differences::known;
 use crate::kinds::Pair;
-use crate::scene::Scene;
+use crate::scene::{Scene, mended};
 
 /// What both have answered, by characteristic and pair.
 #[derive(Default)]
@@ -54,7 +54,12 @@ fn simulated(pair: &Pair, characteristic: &Characteristic) -> Result<String, Str
 fn real(subject: &Subject, characteristic: &Characteristic) -> Result<String, String> {
     let turn = subject.turn(characteristic.disturbs);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-    let answer = runtime.block_on(ask(subject, characteristic));
+    let answer = runtime.block_on(async {
+        match ask(subject, characteristic).await {
+            Err(why) => mended(subject, why).await,
+            answer => answer,
+        }
+    });
     runtime.shutdown_timeout(Duration::from_secs(5));
     drop(turn);
     answer

@@ -10,6 +10,7 @@ use anybroker::{
     Topic, Topology,
 };
 use anybroker_conformance::proxy::Proxy;
+use anybroker_conformance::run::restore;
 use anybroker_conformance::subject::Subject;
 use tokio::time::timeout;
 
@@ -216,5 +217,13 @@ impl Scene {
             (attempt, _) => attempt.to_string(),
         };
         format!("{} attempt {attempt}, {mark}", id(delivery))
+    }
+}
+
+/// Brings the broker back, however far the one that failed came: those that follow need it.
+pub(crate) async fn mended<T>(subject: &Subject, why: String) -> std::result::Result<T, String> {
+    match restore(subject).await {
+        Ok(()) => Err(why),
+        Err(away) => Err(format!("{why}; {away}")),
     }
 }

@@ -14,6 +14,7 @@ use anybroker_conformance::workload::{Shape, Workload, judge, possible};
 
 use crate::kinds::Pair;
 use crate::reached::now;
+use crate::scene::mended;
 
 /// The workloads.
 const SEEDS: [u64; 2] = [1, 2];
@@ -53,6 +54,7 @@ fn on_the_real_one(subject: &Subject, promised: &Guarantees) -> Result<(Vec<Work
         }
         Ok((workloads, seen))
     });
+    let ran = ran.or_else(|why| runtime.block_on(mended(subject, why)));
     drop(turn);
     ran
 }
