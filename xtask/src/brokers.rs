@@ -45,27 +45,26 @@ impl TestBrokers {
         self.runtime.block_on(async { self.brokers.up(&self.names).await }).map_err(|e| e.to_string())
     }
 
-    /// Brings back those that do not answer any more; how each was found, and the end of its log.
+    /// Starts those again that do not answer, and those through which no message comes; how each was found, and the end of
+    /// its log. `works` tries a broker out by its URL.
     ///
     /// # Errors
     /// One does not come back.
-    pub(crate) fn mend(&self) -> Result<Vec<String>, String> {
+    pub(crate) fn mend(&self, works: impl Fn(&str) -> Result<(), String>) -> Result<Vec<String>, String> {
         if self.names.is_empty() {
             return Ok(Vec::new());
         }
-        let mut found = self
-            .runtime
-            .block_on(async { self.brokers.status(&self.names).await })
-            .map_err(|e| e.to_string())?;
-        found.retain(|status| status.state != State::Ready);
-        let evidence: Vec<_> = found.iter().map(evidence).collect();
-        evidence.iter().for_each(|evidence| eprintln!("== {evidence}"));
-        let names: Vec<_> = found.iter().map(|status| status.name.as_str()).collect();
-        if !names.is_empty() {
-            let up = self.runtime.block_on(async { self.brokers.up(&names).await });
-            up.map_err(|error| format!("{}{error}", evidence.concat()))?;
+        let statuses = self.runtime.block_on(async { self.brokers.status(&self.names).await });
+        let mut mended = Vec::new();
+        for status in statuses.map_err(|e| e.to_string())? {
+            let Err(why) = is_well(&status, &works) else { continue };
+            let evidence = evidence(&status.name, &why);
+            eprintln!("== {evidence}");
+            let again = self.runtime.block_on(async { self.brokers.restart(&status.name).await });
+            again.map_err(|error| format!("{evidence}{error}"))?;
+            mended.push(evidence);
         }
-        Ok(evidence)
+        Ok(mended)
     }
 
     /// Stops them, and forgets their data.
@@ -80,14 +79,21 @@ impl TestBrokers {
     }
 }
 
+fn is_well(status: &Status, works: impl Fn(&str) -> Result<(), String>) -> Result<(), String> {
+    match (&status.url, status.state) {
+        (Some(url), State::Ready) if Brokers::is_broker(&status.name) => works(url),
+        (_, State::Ready) => Ok(()),
+        (_, state) => Err(format!("{state:?}: {}", status.reason.as_deref().unwrap_or("no process"))),
+    }
+}
+
 /// How a broker was found, and the end of its log.
-fn evidence(found: &Status) -> String {
-    let log = state().join(&found.name).join("broker.log");
+fn evidence(name: &str, why: &str) -> String {
+    let log = state().join(name).join("broker.log");
     let log = std::fs::read(log).map(|log| String::from_utf8_lossy(&log).into_owned()).unwrap_or_default();
     let lines: Vec<_> = log.lines().collect();
     let last = lines[lines.len().saturating_sub(LAST)..].join("\n");
-    let (name, reason) = (&found.name, found.reason.as_deref().unwrap_or("no process"));
-    format!("{name} did not answer after the tests ({:?}: {reason}); its log ended:\n{last}\n", found.state)
+    format!("{name} was broken after the tests: {why}\nits log ended:\n{last}\n")
 }
 
 /// The brokers, without the database and the registry that the patterns' tests need.

@@ -19,7 +19,8 @@ pub struct Options {
     pub cache: PathBuf,
     /// How long fetching one broker's distribution may take.
     pub fetch_within: Duration,
-    /// How long a broker may take to answer after it was started.
+    /// How long a broker may take to answer after it was started. A native one that does not is started again twice, so that each
+    /// start has a third of this.
     pub ready_within: Duration,
     /// How long a broker may take to stop by itself before it is killed.
     pub stop_within: Duration,
@@ -33,7 +34,7 @@ impl Default for Options {
             install_system: false,
             cache: default_cache(),
             fetch_within: Duration::from_secs(900),
-            ready_within: Duration::from_secs(120),
+            ready_within: Duration::from_secs(150),
             stop_within: Duration::from_secs(30),
         }
     }

@@ -1,6 +1,11 @@
 //! Apache Pulsar: standalone, which is broker, bookie and metadata store in one process, from Maven's repository.
 
-use std::{collections::BTreeMap, path::Path, process::Command};
+use std::{
+    collections::BTreeMap,
+    path::Path,
+    process::Command,
+    sync::atomic::{AtomicU64, Ordering},
+};
 
 use async_trait::async_trait;
 
@@ -117,8 +122,25 @@ impl LocalBroker for Pulsar {
         let admin = ports.get("admin");
         // Its own check publishes a message and reads it.
         probe::http::succeeds(admin, "/admin/v2/brokers/health", None).await?;
-        probe::http::succeeds(admin, "/admin/v2/namespaces/public", None).await
+        probe::http::succeeds(admin, "/admin/v2/namespaces/public", None).await?;
+        loads_topics(admin).await
     }
+}
+
+/// Whether a topic can be made where clients make theirs. Pulsar's own check uses a namespace of its own; a broker that passes
+/// it may have hung while it read the policies of another, and load no topic of that until it is started again
+/// (<https://github.com/apache/pulsar/issues/25294>).
+async fn loads_topics(admin: u16) -> Result<(), String> {
+    static PROBES: AtomicU64 = AtomicU64::new(0);
+    let (process, number) = (std::process::id(), PROBES.fetch_add(1, Ordering::Relaxed));
+    let topic = format!("/admin/v2/persistent/public/default/anybroker-ready-{process}-{number}");
+    let made = probe::http::done(admin, "PUT", &topic, None).await;
+    let loaded = match made {
+        Ok(()) => probe::http::succeeds(admin, &format!("{topic}/retention?applied=true"), None).await,
+        Err(why) => Err(why),
+    };
+    let _ = probe::http::done(admin, "DELETE", &format!("{topic}?force=true"), None).await;
+    loaded
 }
 
 fn jars() -> maven::Jars {

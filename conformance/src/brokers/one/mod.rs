@@ -16,8 +16,8 @@ use super::{
     site::Site,
 };
 
-/// After this part of the time in which it has to answer, a broker counts as stuck.
-const STUCK: u32 = 3;
+/// So often a broker is started that lives and does not answer, each time with an equal part of the time that it has.
+const STARTS: u32 = 3;
 
 /// One broker of one set.
 pub(crate) struct One<'a> {
@@ -34,19 +34,26 @@ impl One<'_> {
             Some((record, runner)) => self.adopt(record, runner).await?,
             None => self.start().await?,
         };
-        match (self.ready(&record, &runner, options.ready_within / STUCK).await, &runner) {
-            (Err(Error::NotReady { .. }), Runner::Native(_)) => self.up_again().await,
-            (ended, _) => ended,
+        let share = match &runner {
+            Runner::Native(_) => options.ready_within / STARTS,
+            Runner::Container(_) => options.ready_within,
+        };
+        let mut ended = self.ready(&record, &runner, share).await;
+        for _ in 1..STARTS {
+            if !matches!((&ended, &runner), (Err(Error::NotReady { .. }), Runner::Native(_))) {
+                break;
+            }
+            ended = self.start_again(share).await;
         }
+        ended
     }
 
-    /// Starts a broker again that lives and does not answer, once: Pulsar's start may deadlock for good (`docs/findings.md`).
-    async fn up_again(&self) -> Result<Status, Error> {
+    /// Starts a broker again that lives and does not answer: Pulsar's start may hang for good (`docs/findings.md`).
+    async fn start_again(&self, within: Duration) -> Result<Status, Error> {
         self.site.report(Step::Stuck);
         native::kill(&self.site, None).await?;
         let (record, runner) = self.start().await?;
-        let within = self.site.options.ready_within;
-        self.ready(&record, &runner, within - within / STUCK).await
+        self.ready(&record, &runner, within).await
     }
 
     async fn ready(&self, record: &Record, runner: &Runner, within: Duration) -> Result<Status, Error> {

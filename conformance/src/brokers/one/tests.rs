@@ -78,11 +78,11 @@ fn engine(folder: &Path) -> PathBuf {
     path
 }
 
-/// Answers from its second start on.
-struct StuckOnce(PathBuf);
+/// Answers from its third start on.
+struct StuckTwice(PathBuf);
 
 #[async_trait]
-impl LocalBroker for StuckOnce {
+impl LocalBroker for StuckTwice {
     fn name(&self) -> &'static str {
         "kafka"
     }
@@ -109,7 +109,7 @@ impl LocalBroker for StuckOnce {
 
     async fn prepare(&self, _site: &Site, _ports: &Ports) -> Result<Command, Error> {
         let mut command = Command::new("sh");
-        let script = "test -e $0/began && touch $0/answers; touch $0/began; exec sleep 60";
+        let script = "echo >>$0/began; test $(wc -l <$0/began) = 3 && touch $0/answers; exec sleep 60";
         command.args(["-c", script]).arg(&self.0);
         Ok(command)
     }
@@ -120,17 +120,17 @@ impl LocalBroker for StuckOnce {
 }
 
 #[tokio::test]
-async fn a_broker_that_is_stuck_is_started_once_more() {
+async fn a_broker_that_is_stuck_is_started_again() {
     let (site, folder) = site("kafka");
     let told = Arc::new(Mutex::new(Vec::new()));
     let heard = Arc::clone(&told);
     let reporter: Reporter = Arc::new(move |progress| heard.lock().unwrap().push(progress.step.clone()));
-    let ready_within = Duration::from_secs(6);
+    let ready_within = Duration::from_secs(3);
     let options = Options { engine: Engine::Native, ready_within, ..(*site.options).clone() };
     let site = Site { options: Arc::new(options), reporter, ..site };
-    let broker = Box::leak(Box::new(StuckOnce(folder.path().to_owned())));
+    let broker = Box::leak(Box::new(StuckTwice(folder.path().to_owned())));
     let one = One { broker, site, engine: &EngineCell::default() };
     assert_eq!(one.up().await.unwrap().state, State::Ready);
-    assert_eq!(told.lock().unwrap().iter().filter(|step| **step == Step::Stuck).count(), 1);
+    assert_eq!(told.lock().unwrap().iter().filter(|step| **step == Step::Stuck).count(), 2);
     one.down().await.unwrap();
 }

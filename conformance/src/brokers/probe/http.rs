@@ -1,4 +1,4 @@
-//! HTTP: a GET, answered with a status that says yes.
+//! HTTP: a request, answered with a status that says yes.
 
 use std::io;
 
@@ -10,11 +10,20 @@ use tokio::{
 /// Whether the server on this port answers a GET of `path` with success. `login` is the value of the
 /// `Authorization` header, where it takes one.
 pub(crate) async fn succeeds(port: u16, path: &str, login: Option<&str>) -> Result<(), String> {
+    done(port, "GET", path, login).await
+}
+
+/// The same by any method, without a body.
+pub(crate) async fn done(port: u16, method: &str, path: &str, login: Option<&str>) -> Result<(), String> {
     let login = login.map(|login| format!("Authorization: {login}\r\n")).unwrap_or_default();
-    let request =
-        format!("GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n{login}Connection: close\r\n\r\n");
+    let headers = format!("Host: 127.0.0.1:{port}\r\nContent-Length: 0\r\n{login}Connection: close\r\n");
+    let request = format!("{method} {path} HTTP/1.1\r\n{headers}\r\n");
     let status = super::exchange(port, |socket| first_line(socket, request)).await?;
-    if is_success(&status) { Ok(()) } else { Err(format!("port {port}: {path} answered {status:?}")) }
+    if is_success(&status) {
+        Ok(())
+    } else {
+        Err(format!("port {port}: {method} {path} answered {status:?}"))
+    }
 }
 
 async fn first_line(mut socket: TcpStream, request: String) -> io::Result<String> {
