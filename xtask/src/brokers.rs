@@ -96,7 +96,7 @@ fn evidence(name: &str, why: &str) -> String {
     format!("{name} was broken after the tests: {why}\nits log ended:\n{last}\n")
 }
 
-/// The brokers, without the database and the registry that the patterns' tests need.
+/// The brokers, without what only the patterns' tests need.
 pub(crate) fn only_brokers() -> Vec<&'static str> {
     Brokers::names().into_iter().filter(|name| Brokers::is_broker(name)).collect()
 }

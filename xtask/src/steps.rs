@@ -21,7 +21,7 @@ use crate::system;
 pub(crate) type Environment = BTreeMap<String, String>;
 
 /// The features of `anybroker` that must each build alone.
-const FEATURES: [&str; 14] = [
+const FEATURES: [&str; 15] = [
     "memory",
     "sqlite",
     "kafka",
@@ -34,6 +34,7 @@ const FEATURES: [&str; 14] = [
     "patterns",
     "postgres",
     "claim-check",
+    "s3",
     "schema",
     "schema-registry",
 ];

@@ -51,13 +51,14 @@ impl Brokers {
         Self { reporter: Arc::new(report), ..self }
     }
 
-    /// The names of all brokers there are, of the database `postgres`, and of the `registry` of schemas.
+    /// The names of all brokers there are, of the database `postgres`, of the `registry` of schemas, and of the object store `s3`.
     #[must_use]
     pub fn names() -> Vec<&'static str> {
         catalogue::ALL.iter().map(|broker| broker.name()).collect()
     }
 
-    /// Whether messages go through what has this name: not through the database or the registry, nor through what does not exist.
+    /// Whether messages go through what has this name: not through the database, the registry or the
+    /// object store, nor through what does not exist.
     #[must_use]
     pub fn is_broker(name: &str) -> bool {
         catalogue::one(name).is_ok_and(|broker| broker.is_broker())
@@ -226,9 +227,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn databases_and_registries_are_no_brokers() {
+    fn what_stands_beside_them_is_no_broker() {
         let others: Vec<_> = Brokers::names().into_iter().filter(|name| !Brokers::is_broker(name)).collect();
-        assert_eq!(others, ["postgres", "registry"]);
+        assert_eq!(others, ["postgres", "registry", "s3"]);
         assert!(!Brokers::is_broker("kafak"));
     }
 

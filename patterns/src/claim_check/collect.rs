@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use anybroker_core::{Error, Kind, Result};
-use futures::stream::{StreamExt as _, TryStreamExt as _};
+use futures::stream::{BoxStream, Fuse, StreamExt as _, TryStreamExt as _};
 use object_store::path::Path;
 use object_store::{Error as Stored, ObjectMeta};
 
@@ -65,7 +65,8 @@ impl ClaimCheck {
     }
 
     async fn collect_day(&self, day: &Path, before: SystemTime, collected: &mut Collected) -> Result<()> {
-        let mut listed = self.store.list(Some(day));
+        // Fused: a listing that has ended is asked once more, and one of several pages panics at that.
+        let mut listed = self.store.list(Some(day)).fuse();
         while let Some(batch) = within(self.timeout, "collect", next(&mut listed)).await? {
             let mut old = Vec::with_capacity(batch.len());
             for blob in batch {
@@ -114,7 +115,7 @@ const BATCH: usize = 500;
 
 /// The next blobs of a listing; none at its end.
 async fn next(
-    listed: &mut futures::stream::BoxStream<'static, object_store::Result<ObjectMeta>>,
+    listed: &mut Fuse<BoxStream<'static, object_store::Result<ObjectMeta>>>,
 ) -> object_store::Result<Option<Vec<ObjectMeta>>> {
     let batch: Vec<_> = listed.by_ref().take(BATCH).try_collect().await?;
     Ok((!batch.is_empty()).then_some(batch))

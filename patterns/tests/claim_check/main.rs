@@ -1,4 +1,4 @@
-//! The claim check: over files and memory as stores, and over the in-memory and the SQLite broker.
+//! The claim check: over files, memory and S3 as stores, and over the in-memory and the SQLite broker.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may panic")]
 
@@ -6,6 +6,7 @@ mod collecting;
 mod damage;
 mod order;
 mod round_trip;
+mod s3;
 mod worker;
 
 use std::path::{Path, PathBuf};

@@ -5,7 +5,7 @@ use anybroker_patterns::claim_check::ClaimCheck;
 
 use super::{THRESHOLD, files, first, in_files, in_memory, memory, payload, publisher, received};
 
-async fn through(claims: &ClaimCheck, broker: &Broker) {
+pub(crate) async fn through(claims: &ClaimCheck, broker: &Broker) {
     let message = Message::new(payload(50_000)).with_key("patient-7").with_header("ward", "3");
     let message = message.with_content_type("image/png").with_extension("subject", "knee");
     claims.publish(&*publisher(broker).await, message.clone()).await.unwrap();

@@ -1,5 +1,5 @@
-//! The brokers there are, and the database and the registry of schemas that stand beside them. Another one is one more file here, one line in [`ALL`], and a service of its name in
-//! `compose.yaml`.
+//! The brokers there are, and the database, the registry of schemas and the object store that stand beside them. Another one is one
+//! more file here, one line in [`ALL`], and a service of its name in `compose.yaml`.
 
 mod elasticmq;
 #[cfg(test)]
@@ -12,6 +12,7 @@ mod rabbit;
 mod rabbitmq;
 mod rabbitmq4;
 mod registry;
+mod s3;
 
 use std::{collections::BTreeMap, path::Path, process::Command};
 
@@ -35,6 +36,7 @@ pub(crate) const ALL: &[&dyn LocalBroker] = &[
     &pulsar::Pulsar,
     &postgres::Postgres,
     &registry::Registry,
+    &s3::S3,
 ];
 
 /// One kind of broker: how to get it, start it, and ask it whether it is ready. Everything else (processes,
@@ -44,7 +46,7 @@ pub(crate) trait LocalBroker: Send + Sync {
     /// As commands take it, and as `compose.yaml` names its service.
     fn name(&self) -> &'static str;
 
-    /// False for a database and a registry of schemas: it is started, broken and stopped like a broker, but no messages go through it.
+    /// False for a database, a registry of schemas and an object store: it is started, broken and stopped like a broker, but no messages go through it.
     fn is_broker(&self) -> bool {
         true
     }
@@ -127,7 +129,7 @@ mod tests {
         };
         assert_eq!(
             names(named(&[]).unwrap()),
-            ["kafka", "rabbitmq", "rabbitmq4", "nats", "elasticmq", "pulsar", "postgres", "registry"]
+            ["kafka", "rabbitmq", "rabbitmq4", "nats", "elasticmq", "pulsar", "postgres", "registry", "s3"]
         );
         assert_eq!(names(named(&["rabbitmq", "rabbitmq"]).unwrap()), ["rabbitmq"]);
     }
@@ -137,7 +139,7 @@ mod tests {
         let text = named(&["kafak"]).err().unwrap().to_string();
         assert_eq!(
             text,
-            "there is no local broker `kafak`; there are: kafka, rabbitmq, rabbitmq4, nats, elasticmq, pulsar, postgres, registry"
+            "there is no local broker `kafak`; there are: kafka, rabbitmq, rabbitmq4, nats, elasticmq, pulsar, postgres, registry, s3"
         );
     }
 

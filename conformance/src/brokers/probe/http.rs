@@ -15,15 +15,21 @@ pub(crate) async fn succeeds(port: u16, path: &str, login: Option<&str>) -> Resu
 
 /// The same by any method, without a body.
 pub(crate) async fn done(port: u16, method: &str, path: &str, login: Option<&str>) -> Result<(), String> {
+    let status = status(port, method, path, login).await?;
+    if is(&status, '2') { Ok(()) } else { Err(format!("port {port}: {method} {path} answered {status:?}")) }
+}
+
+/// Whether the server on this port refuses a GET of `path` without a login: it answers, and means it.
+pub(crate) async fn refuses(port: u16, path: &str) -> Result<(), String> {
+    let status = status(port, "GET", path, None).await?;
+    if is(&status, '4') { Ok(()) } else { Err(format!("port {port}: {path} answered {status:?}")) }
+}
+
+async fn status(port: u16, method: &str, path: &str, login: Option<&str>) -> Result<String, String> {
     let login = login.map(|login| format!("Authorization: {login}\r\n")).unwrap_or_default();
     let headers = format!("Host: 127.0.0.1:{port}\r\nContent-Length: 0\r\n{login}Connection: close\r\n");
     let request = format!("{method} {path} HTTP/1.1\r\n{headers}\r\n");
-    let status = super::exchange(port, |socket| first_line(socket, request)).await?;
-    if is_success(&status) {
-        Ok(())
-    } else {
-        Err(format!("port {port}: {method} {path} answered {status:?}"))
-    }
+    super::exchange(port, |socket| first_line(socket, request)).await
 }
 
 async fn first_line(mut socket: TcpStream, request: String) -> io::Result<String> {
@@ -33,9 +39,9 @@ async fn first_line(mut socket: TcpStream, request: String) -> io::Result<String
     Ok(line.trim_end().to_owned())
 }
 
-/// `HTTP/1.1 2xx …`.
-fn is_success(status: &str) -> bool {
-    status.starts_with("HTTP/1.") && status.split(' ').nth(1).is_some_and(|code| code.starts_with('2'))
+/// `HTTP/1.1 2xx …`, where the class is `2`.
+fn is(status: &str, class: char) -> bool {
+    status.starts_with("HTTP/1.") && status.split(' ').nth(1).is_some_and(|code| code.starts_with(class))
 }
 
 #[cfg(test)]
@@ -49,5 +55,8 @@ mod tests {
         succeeds(answering("200 OK").await, "/api", Some("Basic x")).await.unwrap();
         let no = succeeds(answering("401 Unauthorized").await, "/api", Some("Basic x")).await.unwrap_err();
         assert!(no.contains("401 Unauthorized"), "{no}");
+        refuses(answering("403 Forbidden").await, "/b").await.unwrap();
+        assert!(refuses(answering("200 OK").await, "/b").await.is_err());
+        assert!(refuses(answering("503 Slow Down").await, "/b").await.is_err());
     }
 }
