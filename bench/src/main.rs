@@ -52,6 +52,9 @@ struct Args {
     /// Seconds of a round when latency is measured.
     #[arg(long, default_value_t = 10)]
     seconds: u64,
+    /// Other libraries too; the program must be built with them (feature `peers`).
+    #[arg(long)]
+    peers: bool,
     /// Only contenders whose name contains one of these.
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
@@ -106,6 +109,9 @@ async fn child() -> Result<bool> {
 async fn parent(args: Args) -> Result<bool> {
     let url = args.url.clone().ok_or("name the broker: anybroker-bench URL")?;
     let field = field(&url)?;
+    if args.peers {
+        field.has_peers()?;
+    }
     let all = if field.embedded {
         vec![Operation::Publish, Operation::Consume, Operation::Through]
     } else {
@@ -122,6 +128,7 @@ async fn parent(args: Args) -> Result<bool> {
         prefetch: args.prefetch,
         rate: args.rate.max(1),
         seconds: args.seconds.max(1),
+        peers: args.peers,
         only: args.only,
     };
     let progress = Progress::start();

@@ -22,6 +22,7 @@ fn the_program_gets_what_was_asked_for_and_ends_as_it_ended() {
         "128,1024",
         "--rounds",
         "2",
+        "--peers",
         "--format",
         "json",
         "--",
@@ -30,7 +31,7 @@ fn the_program_gets_what_was_asked_for_and_ends_as_it_ended() {
     ];
     let ran = anybroker_in(&environment, &args);
     assert_eq!(ran.code, Some(1), "{ran:?}");
-    assert_eq!(ran.out, "memory://x --size 128,1024 --rounds 2 --format json --keys 7\n");
+    assert_eq!(ran.out, "memory://x --size 128,1024 --rounds 2 --format json --peers --keys 7\n");
 }
 
 #[test]

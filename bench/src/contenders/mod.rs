@@ -3,11 +3,13 @@
 mod kafka;
 mod nats;
 mod ours;
+#[cfg(feature = "peers")]
+mod peers;
 
 use std::time::Duration;
 
 use crate::Result;
-use crate::contender::Contender;
+use crate::contender::{Contender, Kind};
 
 /// A broker as the harness sees it.
 pub struct Field {
@@ -44,7 +46,7 @@ pub fn field(url: &str) -> Result<Field> {
         "kafka" => Ok(Field {
             name: "kafka",
             settings: kafka::SETTINGS,
-            contenders: [&[ours::BATCH, ours::NATURAL], kafka::RAW].concat(),
+            contenders: [&[ours::BATCH, ours::NATURAL], kafka::RAW, peers_on_kafka()].concat(),
             keeps: true,
             embedded: false,
             messages: 200_000,
@@ -58,5 +60,33 @@ pub fn field(url: &str) -> Result<Field> {
             messages: 100_000,
         }),
         _ => Err(format!("nothing is measured on `{scheme}`: it is memory, kafka or nats").into()),
+    }
+}
+
+#[cfg(feature = "peers")]
+fn peers_on_kafka() -> &'static [Contender] {
+    peers::kafka::ALL
+}
+
+#[cfg(not(feature = "peers"))]
+fn peers_on_kafka() -> &'static [Contender] {
+    &[]
+}
+
+impl Field {
+    /// That other libraries are among the contenders.
+    ///
+    /// # Errors
+    /// Why there are none, and what to do.
+    pub fn has_peers(&self) -> Result<()> {
+        if self.contenders.iter().any(|it| it.kind == Kind::Peer) {
+            Ok(())
+        } else if cfg!(feature = "peers") {
+            Err(format!("no other library is measured on {}: leave --peers away", self.name).into())
+        } else {
+            Err("this program was built without the other libraries that --peers asks for; build it with them: \
+                 cargo build --release --manifest-path bench/Cargo.toml --features peers"
+                .into())
+        }
     }
 }

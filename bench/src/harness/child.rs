@@ -8,6 +8,7 @@ use super::broker_cpu::BrokerCpu;
 use super::figures::Figures;
 use super::handler::Handler;
 use super::latency;
+use super::proof;
 use super::usage::Mark;
 use crate::Result;
 use crate::contender::{Contender, Kind};
@@ -68,7 +69,11 @@ async fn publish(task: &Arc<Task>, contender: Contender, broker: &BrokerCpu) -> 
     publishing.publish(&load, task.warm_up).await?;
     let mark = Mark::now(broker);
     publishing.publish(&load, task.messages).await?;
-    Ok(mark.figures(task.messages, broker))
+    let figures = mark.figures(task.messages, broker);
+    if contender.kind == Kind::Peer {
+        proof::published(task, task.warm_up + task.messages).await?;
+    }
+    Ok(figures)
 }
 
 async fn consume(task: &Arc<Task>, contender: Contender, broker: &BrokerCpu) -> Result<Figures> {
@@ -87,6 +92,9 @@ async fn consume(task: &Arc<Task>, contender: Contender, broker: &BrokerCpu) -> 
         return Err(format!("{handled} messages were handled").into());
     }
     consuming.close().await?;
+    if contender.kind == Kind::Peer {
+        proof::acknowledged(task, filled(task)?.saturating_sub(handled)).await?;
+    }
     Ok(figures)
 }
 
@@ -123,11 +131,16 @@ async fn fill(task: &Task) -> Result<()> {
     let broker = anybroker::connect(&task.url).await?;
     let publisher = broker.publisher(PublisherOptions::new(task.topic()?)).await?;
     let load = task.load();
-    let spare = Subscription::new(task.topic()?, task.group()?).prefetch as u64;
-    let messages = (0..task.warm_up + task.messages + spare).map(|number| Message::from(load.item(number)));
+    let messages = (0..filled(task)?).map(|number| Message::from(load.item(number)));
     publisher.publish_all(futures::stream::iter(messages)).await?;
     publisher.close().await?;
     Ok(())
+}
+
+/// The messages of a filled topic: somewhat more than are consumed.
+fn filled(task: &Task) -> Result<u64> {
+    let spare = Subscription::new(task.topic()?, task.group()?).prefetch as u64;
+    Ok(task.warm_up + task.messages + spare)
 }
 
 async fn delete(task: &Task) -> Result<()> {

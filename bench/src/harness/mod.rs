@@ -7,6 +7,7 @@ mod figures;
 mod handler;
 mod latency;
 mod plan;
+mod proof;
 mod statistics;
 mod usage;
 

@@ -29,6 +29,8 @@ pub struct Options {
     pub rate: u64,
     /// Seconds of a round of [`Operation::Latency`].
     pub seconds: u64,
+    /// Other libraries too.
+    pub peers: bool,
     /// Only contenders whose name contains one of these.
     pub only: Vec<String>,
 }
@@ -43,10 +45,11 @@ const NAIVE: (u64, u64) = (100, 500);
 /// # Errors
 /// If nothing can be run at all. What a contender fails with is in its row.
 pub async fn run(options: &Options, field: &Field, progress: &Progress) -> Result<Report> {
+    let contenders = chosen(options, field)?;
     let mut report = Report::new(options, field);
     for operation in &options.operations {
         for size in &options.sizes {
-            let rows = rows(options, field, *operation, *size, progress).await?;
+            let rows = rows(options, field, &contenders, *operation, *size, progress).await?;
             report.rows.extend(rows);
         }
     }
@@ -54,19 +57,27 @@ pub async fn run(options: &Options, field: &Field, progress: &Progress) -> Resul
     Ok(report)
 }
 
+/// Who is asked for.
+fn chosen(options: &Options, field: &Field) -> Result<Vec<Contender>> {
+    let mut chosen = field.contenders.clone();
+    chosen.retain(|it| options.peers || it.kind != Kind::Peer);
+    if let Some(part) = options.only.iter().find(|part| !chosen.iter().any(|it| it.name.contains(*part))) {
+        let names: Vec<_> = chosen.iter().map(|it| it.name).collect();
+        return Err(format!("no contender's name contains `{part}`: they are {}", names.join("; ")).into());
+    }
+    chosen.retain(|it| options.only.is_empty() || options.only.iter().any(|part| it.name.contains(part)));
+    Ok(chosen)
+}
+
 async fn rows(
     options: &Options,
     field: &Field,
+    contenders: &[Contender],
     operation: Operation,
     size: usize,
     progress: &Progress,
 ) -> Result<Vec<Row>> {
-    let contenders: Vec<_> = field
-        .contenders
-        .iter()
-        .filter(|it| options.only.is_empty() || options.only.iter().any(|part| it.name.contains(part)))
-        .filter(|it| does(it, operation))
-        .collect();
+    let contenders: Vec<_> = contenders.iter().filter(|it| does(it, operation)).collect();
     let shared = (operation == Operation::Consume && field.keeps).then(|| shared(options, field, size));
     if let Some(task) = &shared {
         progress.say(&format!("filling a topic for {size} B"));

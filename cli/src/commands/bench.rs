@@ -17,10 +17,13 @@ Rounds of anybroker and of hand-written code are interleaved, each in a process 
 
 The program is anybroker-bench, beside this one or named by ANYBROKER_BENCH; within a checkout of the
 repository cargo builds it. What follows `--` goes to it: see anybroker bench @dev -- --help
+A program that is there must have been built with the other libraries for --peers: cargo build --release
+--manifest-path bench/Cargo.toml --features peers
 
 Examples:
   anybroker bench memory:// --size 128
   anybroker bench kafka://127.0.0.1:9092 --operation publish,consume --html kafka.html
+  anybroker bench kafka://127.0.0.1:9092 --peers
   anybroker bench @dev --format json > figures.json")]
 pub(crate) struct Args {
     /// The broker's URL, or @PROFILE.
@@ -34,6 +37,9 @@ pub(crate) struct Args {
     /// Rounds of each.
     #[arg(long, value_name = "N")]
     rounds: Option<u32>,
+    /// Other libraries too, on Kafka; the program must be built with them.
+    #[arg(long)]
+    peers: bool,
     /// Writes a page with plots.
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
@@ -52,7 +58,7 @@ const MANIFEST: &str = "bench/Cargo.toml";
 
 pub(crate) fn run(args: Args) -> Result<Done, Failure> {
     let url = args.url.url()?;
-    let mut command = program()?;
+    let mut command = program(args.peers)?;
     // Not as an argument: a URL may have a password in it, and arguments can be seen by everybody.
     command.env(URL_VARIABLE, url).args(arguments(&args));
     let status = command.status().map_err(|error| {
@@ -81,12 +87,15 @@ fn arguments(args: &Args) -> Vec<String> {
         add("--html", file.display().to_string());
     }
     add("--format", if args.format == Format::Json { "json" } else { "human" }.to_owned());
+    if args.peers {
+        all.push("--peers".to_owned());
+    }
     all.extend(args.more.iter().cloned());
     all
 }
 
-/// The program where it is, or cargo that builds it.
-fn program() -> Result<Command, Failure> {
+/// The program where it is, or cargo that builds it, with the other libraries if they are asked for.
+fn program(peers: bool) -> Result<Command, Failure> {
     if let Some(named) = std::env::var_os(VARIABLE) {
         return Ok(Command::new(named));
     }
@@ -105,7 +114,11 @@ fn program() -> Result<Command, Failure> {
         )));
     };
     let mut cargo = Command::new("cargo");
-    cargo.args(["run", "--release", "--quiet", "--manifest-path"]).arg(manifest).arg("--");
+    cargo.args(["run", "--release", "--quiet", "--manifest-path"]).arg(manifest);
+    if peers {
+        cargo.args(["--features", "peers"]);
+    }
+    cargo.arg("--");
     Ok(cargo)
 }
 

@@ -77,37 +77,54 @@ pub(super) const RAW: &[Contender] = &[
 ];
 
 /// The most that wait for a confirmation: what anybroker's publisher has by default.
-const WINDOW: usize = 10_000;
+pub(super) const WINDOW: usize = 10_000;
+
+/// librdkafka's settings of every producer.
+pub(super) const PRODUCER: &[(&str, &str)] = &[
+    ("enable.idempotence", "true"),
+    ("acks", "all"),
+    ("max.in.flight", "5"),
+    ("partitioner", "murmur2_random"),
+    ("linger.ms", "1"),
+];
+
+/// librdkafka's settings of every consumer, but for who stores and commits offsets.
+pub(super) const CONSUMER: &[(&str, &str)] = &[
+    ("isolation.level", "read_committed"),
+    ("fetch.queue.backoff.ms", "1"),
+    ("queued.max.messages.kbytes", "16384"),
+];
+
+/// Milliseconds between two commits in the background.
+pub(super) const COMMIT_INTERVAL: &str = "100";
+
+/// The broker's addresses, `host:port`.
+pub(super) fn addresses(task: &Task) -> Result<Vec<String>> {
+    let url: BrokerUrl = task.url.parse()?;
+    Ok(url.addresses(9092))
+}
 
 fn client(task: &Task) -> Result<ClientConfig> {
-    let url: BrokerUrl = task.url.parse()?;
     let mut config = ClientConfig::new();
-    config.set("bootstrap.servers", url.addresses(9092).join(",")).set("client.id", "raw");
+    config.set("bootstrap.servers", addresses(task)?.join(",")).set("client.id", "raw");
     Ok(config)
 }
 
 fn producer(task: &Task) -> Result<ClientConfig> {
     let mut config = client(task)?;
-    config
-        .set("enable.idempotence", "true")
-        .set("acks", "all")
-        .set("max.in.flight", "5")
-        .set("partitioner", "murmur2_random")
-        .set("linger.ms", "1")
-        .set("queue.buffering.max.messages", WINDOW.to_string());
+    config.extend(PRODUCER.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+    config.set("queue.buffering.max.messages", WINDOW.to_string());
     Ok(config)
 }
 
 fn consumer(task: &Task) -> Result<ClientConfig> {
     let mut config = client(task)?;
+    config.extend(CONSUMER.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
     config
         .set("group.id", &task.group)
         .set("auto.offset.reset", "earliest")
         .set("enable.auto.offset.store", "false")
         .set("enable.auto.commit", "true")
-        .set("auto.commit.interval.ms", "100")
-        .set("isolation.level", "read_committed")
-        .set("fetch.queue.backoff.ms", "1")
-        .set("queued.max.messages.kbytes", "16384");
+        .set("auto.commit.interval.ms", COMMIT_INTERVAL);
     Ok(config)
 }

@@ -1,0 +1,41 @@
+//! What other libraries call confirmed and acknowledged is what the broker has: asked after measuring, and not of it.
+
+use std::time::{Duration, Instant};
+
+use crate::Result;
+use crate::task::Task;
+
+/// Commits in the background, and on closing, may be under way for so long.
+const PATIENCE: Duration = Duration::from_secs(10);
+const BETWEEN: Duration = Duration::from_millis(50);
+
+/// Fails unless the topic has as many messages as were confirmed.
+pub(super) async fn published(task: &Task, confirmed: u64) -> Result<()> {
+    match backlog(task).await? {
+        there if there == confirmed => Ok(()),
+        there => Err(format!("{confirmed} messages were confirmed, the broker has {there}").into()),
+    }
+}
+
+/// Fails unless the group has so many left: all but what it handled.
+pub(super) async fn acknowledged(task: &Task, left: u64) -> Result<()> {
+    let begun = Instant::now();
+    loop {
+        let there = backlog(task).await;
+        if matches!(there, Ok(there) if there == left) {
+            return Ok(());
+        }
+        if begun.elapsed() > PATIENCE {
+            return Err(
+                format!("{left} messages should not be acknowledged, the broker says: {there:?}").into()
+            );
+        }
+        tokio::time::sleep(BETWEEN).await;
+    }
+}
+
+/// The messages that the group has not acknowledged.
+async fn backlog(task: &Task) -> Result<u64> {
+    let broker = anybroker::connect(&task.url).await?;
+    Ok(broker.admin().backlog(&task.topic()?, &task.group()?).await?)
+}
