@@ -99,7 +99,7 @@ impl Consuming {
         for (name, value) in CONSUMER {
             options.add_custom_option(*name, *value);
         }
-        let consumer = streamer(task).await?.create_consumer(&[stream.clone()], options).await?;
+        let consumer = streamer(task).await?.create_consumer(std::slice::from_ref(&stream), options).await?;
         Ok(Consuming { consumer, stream })
     }
 
