@@ -63,7 +63,11 @@ fn chosen(options: &Options, field: &Field) -> Result<Vec<Contender>> {
     chosen.retain(|it| options.peers || it.kind != Kind::Peer);
     if let Some(part) = options.only.iter().find(|part| !chosen.iter().any(|it| it.name.contains(*part))) {
         let names: Vec<_> = chosen.iter().map(|it| it.name).collect();
-        return Err(format!("no contender's name contains `{part}`: they are {}", names.join("; ")).into());
+        let more = chosen.len() < field.contenders.len();
+        let more = if more { "; and, with --peers, other libraries" } else { "" };
+        return Err(
+            format!("no contender's name contains `{part}`: they are {}{more}", names.join("; ")).into()
+        );
     }
     chosen.retain(|it| options.only.is_empty() || options.only.iter().any(|part| it.name.contains(part)));
     Ok(chosen)
