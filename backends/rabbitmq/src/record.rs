@@ -31,7 +31,7 @@ const PERSISTENT: u8 = 2;
 const MOST: usize = 255;
 
 /// Text that is short by construction; the contract checks names, ids and types before they come here.
-fn short(text: &str) -> ShortString {
+fn short(text: impl Into<String>) -> ShortString {
     ShortString::try_new(text).unwrap_or_default()
 }
 
@@ -39,7 +39,7 @@ fn short(text: &str) -> ShortString {
 pub(crate) fn properties(message: &Message) -> BasicProperties {
     let mut table = FieldTable::default();
     message.attributes(|attribute, value| {
-        table.insert(short(&format!("{PREFIX}{}", attribute.name())), long(value.as_bytes()));
+        table.insert(short([PREFIX, attribute.name()].concat()), long(value.as_bytes()));
     });
     if let Some(key) = &message.key {
         table.insert(short(KEY), long(key.as_bytes()));
@@ -47,10 +47,10 @@ pub(crate) fn properties(message: &Message) -> BasicProperties {
     put_headers(&mut table, &message.headers);
     let mut properties = BasicProperties::default()
         .with_delivery_mode(PERSISTENT)
-        .with_message_id(short(&message.id.to_string()))
+        .with_message_id(short(message.id.to_string()))
         .with_headers(table);
     if let Some(content_type) = &message.content_type {
-        properties = properties.with_content_type(short(content_type));
+        properties = properties.with_content_type(short(&**content_type));
     }
     if let Some(time) = message.time.and_then(|time| time.duration_since(UNIX_EPOCH).ok()) {
         properties = properties.with_timestamp(time.as_secs());
@@ -70,7 +70,7 @@ fn put_headers(table: &mut FieldTable, headers: &Headers) {
     for name in &names {
         let values: Vec<_> =
             headers.iter().filter(|(n, _)| n == name).map(|(_, value)| long(value)).collect();
-        table.insert(short(&escaped(name)), one_or_many(values));
+        table.insert(short(escaped(name)), one_or_many(values));
     }
     let order: Vec<usize> =
         headers.iter().map(|(name, _)| names.partition_point(|other| *other < name)).collect();

@@ -5,6 +5,7 @@ mod nats;
 mod ours;
 #[cfg(feature = "peers")]
 mod peers;
+mod rabbitmq;
 
 use std::time::Duration;
 
@@ -59,7 +60,17 @@ pub fn field(url: &str) -> Result<Field> {
             embedded: false,
             messages: 100_000,
         }),
-        _ => Err(format!("nothing is measured on `{scheme}`: it is memory, kafka or nats").into()),
+        "amqp" | "amqps" => Ok(Field {
+            name: "RabbitMQ",
+            settings: rabbitmq::SETTINGS,
+            contenders: [&[ours::BATCH, ours::NATURAL], rabbitmq::RAW].concat(),
+            keeps: false,
+            embedded: false,
+            messages: 100_000,
+        }),
+        _ => {
+            Err(format!("nothing is measured on `{scheme}`: it is memory, kafka, nats, amqp or amqps").into())
+        }
     }
 }
 
@@ -87,6 +98,22 @@ impl Field {
             Err("this program was built without the other libraries that --peers asks for; build it with them: \
                  cargo build --release --manifest-path bench/Cargo.toml --features peers"
                 .into())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::field;
+
+    #[test]
+    fn a_contender_is_known_by_its_name() {
+        for url in ["memory://", "kafka://h", "nats://h", "amqp://h", "amqps://h"] {
+            let contenders = field(url).unwrap().contenders;
+            let names: BTreeSet<_> = contenders.iter().map(|it| it.name).collect();
+            assert_eq!(names.len(), contenders.len(), "{url}: {names:?}");
         }
     }
 }

@@ -37,6 +37,7 @@ fn find(url: &str) -> Option<u32> {
         "kafka" => Some(9092),
         "nats" | "nats+core" => Some(4222),
         "amqp" => Some(5672),
+        "amqps" => Some(5671),
         _ => None,
     })?;
     let local = (host.as_str(), port).to_socket_addrs().ok()?.all(|it| is_loopback(it.ip()));

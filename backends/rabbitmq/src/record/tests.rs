@@ -62,7 +62,7 @@ fn events_of_every_binding_are_read() {
     for prefix in PREFIXES {
         let mut table = FieldTable::default();
         let mut put = |name: &str, value| {
-            table.insert(short(&format!("{prefix}{name}")), value);
+            table.insert(short(format!("{prefix}{name}")), value);
         };
         put("id", long(b"m-1"));
         put("type", long(b"order.placed"));
