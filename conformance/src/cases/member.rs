@@ -76,7 +76,8 @@ pub async fn run_member(broker: Broker, orders: &str) -> Result<()> {
         Role::Publisher(first) => publish(&recorded, topic, first, orders.seed).await,
         Role::Worker(work) => handle(&recorder, broker, subscription, work, orders.seed).await,
         Role::ExactlyOnce(work, place) => {
-            handle_exactly_once(recorded, subscription, work, (place, orders.name), orders.seed).await
+            handle_exactly_once(&recorder, broker, subscription, work, (place, orders.name), orders.seed)
+                .await
         }
         Role::Member => receive(&recorded, subscription, orders.seed).await,
     }
@@ -196,6 +197,11 @@ impl MemberProcess {
     /// Holds it when it is about to do this in a transaction: it will not be told that its line was read.
     pub(super) fn hold_at(&self, step: &'static str) {
         *self.hold.lock().unwrap_or_else(PoisonError::into_inner) = Some(step);
+    }
+
+    /// Holds it nowhere any more, unless it is held by now: says whether it is.
+    pub(super) fn is_held_after_all(&self) -> bool {
+        self.hold.lock().unwrap_or_else(PoisonError::into_inner).take().is_none()
     }
 
     /// Lets one go on that is held, as if no time had passed; says whether it ends by itself within this time.

@@ -31,7 +31,10 @@ struct Pipe {
 
 impl Pipe {
     async fn lay(context: &Context, case: &str) -> Result<Result<Self, Finding>, Failure> {
-        let stage = context.stage(case, 1).await?;
+        Self::lay_on(context.stage(case, 1).await?).await
+    }
+
+    async fn lay_on(stage: Stage) -> Result<Result<Self, Finding>, Failure> {
         if !stage.guarantees.transactions.value.satisfies(Transactions::ReadProcessWrite) {
             return Ok(Err(Finding::NotPromised("transactions = none".into())));
         }

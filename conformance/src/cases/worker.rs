@@ -39,7 +39,7 @@ impl Context {
 /// What reaches handlers of what is promised: the order of each key, whose messages are handled one after the other, and
 /// not that of a partition or queue, whose keys are handled beside each other. Where a broker lends for a time, that time begins
 /// when a message is received, which a history of handlers does not show.
-fn seen_by_handlers(given: &Guarantees, promises: Promises) -> Promises {
+pub(super) fn seen_by_handlers(given: &Guarantees, promises: Promises) -> Promises {
     let promises = silent(given, promises);
     let key = |scope| match scope {
         OrderScope::Publisher => None,

@@ -9,9 +9,10 @@ use anybroker_worker::{Builder, Context as Lent, Failure as Failed, HandlerError
 
 use super::super::flow::Progress;
 use super::super::member::{MemberProcess, Role};
-use super::super::worker::HandlerWork;
+use super::super::worker::{HandlerWork, seen_by_handlers};
 use super::super::{STEP, SpawnMember, ensure};
 use super::*;
+use crate::recorder::Recorder;
 
 /// Eight handlers at once, of which some fail after they have published.
 pub(super) const WORK: HandlerWork =
@@ -20,9 +21,10 @@ pub(super) const WORK: HandlerWork =
 /// What a process is killed at, just before it does it; at the last one, just after it was told that it is committed.
 const STEPS: [&str; 4] = ["publish", "settle", "commit", "transaction_end"];
 
-/// As many are published at a time, and then again after a pause, until a process has come to its step.
+/// As many are published at a time, and then again after a pause, until a process has come to its step; in another turn, another.
 const PORTION: usize = 24;
-const PORTIONS: usize = 120;
+const PORTIONS: usize = 24;
+const TURNS: usize = 6;
 const PAUSE: Duration = Duration::from_millis(500);
 pub(super) const KEYS: usize = 12;
 
@@ -41,7 +43,11 @@ pub(in crate::cases) async fn worker_exactly_once(context: Context) -> CaseResul
         Ok(spawn) => spawn,
         Err(reason) => return Ok(Finding::NotApplicable(reason.into())),
     };
-    let pipe = pipe!(context, "exactly-once");
+    let stage = context.stage_promising("exactly-once", 1, seen_by_handlers).await?;
+    let pipe = match Pipe::lay_on(stage).await? {
+        Ok(pipe) => pipe,
+        Err(not_promised) => return Ok(not_promised),
+    };
     let mut reader = pipe.reader().await?;
     let mut team =
         Team { spawn, pipe: &pipe, seed: context.seed, started: 0, published: 0, running: VecDeque::new() };
@@ -87,7 +93,7 @@ impl Team<'_> {
         Ok(())
     }
 
-    /// Kills the one that is here longest as soon as it is at that step, and starts it again.
+    /// Kills one as soon as it is at that step, and starts it again.
     async fn kill_at(&mut self, step: &'static str) -> Result<(), Failure> {
         let (place, process) = self.held_at(step).await?;
         process.kill_amid(&self.pipe.stage, async {}).await?;
@@ -108,18 +114,26 @@ impl Team<'_> {
         Ok("went on")
     }
 
-    /// The one that is here longest, at that step. There is always more to do: it may have to join yet.
+    /// One that is at that step: the one that is here longest, or else the next, since of one partition only one has anything to
+    /// do. One that is held never goes on as if nothing had been: it records nothing meanwhile.
     async fn held_at(&mut self, step: &'static str) -> Result<(usize, MemberProcess), Failure> {
-        let (place, mut process) = self.running.pop_front().ok_or("there is no process")?;
-        process.hold_at(step);
-        for _ in 0..PORTIONS {
-            self.publish_portion().await?;
-            if let Ok(held) = tokio::time::timeout(PAUSE, process.held()).await {
-                held?;
+        for _ in 0..TURNS {
+            let (place, mut process) = self.running.pop_front().ok_or("there is no process")?;
+            process.hold_at(step);
+            for _ in 0..PORTIONS {
+                self.publish_portion().await?;
+                if let Ok(held) = tokio::time::timeout(PAUSE, process.held()).await {
+                    held?;
+                    return Ok((place, process));
+                }
+            }
+            if process.is_held_after_all() {
+                process.held().await?;
                 return Ok((place, process));
             }
+            self.running.push_back((place, process));
         }
-        failed(format!("no process came to {step} with {PORTIONS} portions"))
+        failed(format!("no process came to {step} in {TURNS} turns of {PORTIONS} portions"))
     }
 
     async fn publish_portion(&mut self) -> Result<(), Failure> {
@@ -174,13 +188,16 @@ fn in_order(seen: &Seen, published: usize) -> Result<(), Failure> {
 /// # Errors
 /// As [`Worker::run_until`].
 pub(in crate::cases) async fn handle_exactly_once(
+    recorder: &Arc<Recorder>,
     broker: Broker,
     subscription: Subscription,
     work: HandlerWork,
     (place, name): (usize, String),
     seed: u64,
 ) -> Result<()> {
-    let worker = exactly_once(broker, subscription, work, (place, name), seed)?.build()?;
+    // What is received and not begun counts for nothing: when that was, among the handlers that end meanwhile, nobody can tell.
+    let (recorded, begins) = recorder.wrap_for_workers(broker);
+    let worker = exactly_once(recorded, subscription, work, (place, name), seed)?.observe(begins).build()?;
     worker.run_until(std::future::pending()).await
 }
 
