@@ -55,7 +55,9 @@ impl CqrsEs {
         )
         .execute(&pool)
         .await?;
-        Ok(CqrsEs(PostgresEventRepository::new(pool).with_tables("bench.cqrs_events", "bench.cqrs_snapshots")))
+        Ok(CqrsEs(
+            PostgresEventRepository::new(pool).with_tables("bench.cqrs_events", "bench.cqrs_snapshots"),
+        ))
     }
 }
 

@@ -32,13 +32,12 @@ pub(crate) trait Way: Send + Sync {
 }
 
 pub(crate) async fn measure(postgres: &str, rounds: u32, time: Duration) -> Result<()> {
-    let ways: Vec<Arc<dyn Way>> = vec![
-        Arc::new(by_hand::ByHand::open(postgres).await?),
-        Arc::new(ours::Store::open(postgres).await?),
-        Arc::new(ours::Shared::open(postgres).await?),
-        Arc::new(cqrs_es::CqrsEs::open(postgres).await?),
-        Arc::new(disintegrate::Disintegrate::open(postgres).await?),
-    ];
+    let mut ways: Vec<Arc<dyn Way>> = Vec::new();
+    take(&mut ways, "by hand", by_hand::ByHand::open(postgres).await)?;
+    take(&mut ways, "anybroker", ours::Store::open(postgres).await)?;
+    take(&mut ways, "anybroker, an appender", ours::Shared::open(postgres).await)?;
+    left_out(take(&mut ways, "cqrs-es", cqrs_es::CqrsEs::open(postgres).await));
+    left_out(take(&mut ways, "disintegrate", disintegrate::Disintegrate::open(postgres).await));
     let names = || ways.iter().map(|way| way.name().to_owned());
     let mut one = Rounds::new("one event at a time, each awaited", "events/s", names());
     let mut batch = Rounds::new("500 events at a time", "events/s", names());
@@ -52,6 +51,19 @@ pub(crate) async fn measure(postgres: &str, rounds: u32, time: Duration) -> Resu
     }
     [one, batch, many].iter().for_each(Rounds::print);
     Ok(())
+}
+
+fn take<W: Way + 'static>(ways: &mut Vec<Arc<dyn Way>>, name: &str, opened: Result<W>) -> Result<()> {
+    let opened = opened.map_err(|error| format!("{name} cannot be opened: {error}"))?;
+    ways.push(Arc::new(opened));
+    Ok(())
+}
+
+/// Another library may want another server than this one.
+fn left_out(taken: Result<()>) {
+    if let Err(why) = taken {
+        println!("left out: {why}");
+    }
 }
 
 /// One task, for a while.

@@ -51,8 +51,7 @@ impl Way for Ours {
     }
 
     async fn relay(&self, until: Instant) -> Result<u64> {
-        let relay =
-            Relay::open(self.database.clone(), self.broker.clone(), RelayOptions::default()).await?;
+        let relay = Relay::open(self.database.clone(), self.broker.clone(), RelayOptions::default()).await?;
         let progress = relay.progress();
         relay.run(tokio::time::sleep_until(until.into())).await?;
         Ok(progress.published())
