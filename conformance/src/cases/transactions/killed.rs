@@ -31,7 +31,9 @@ pub(in crate::cases) async fn transactions_broker_killed(context: Context) -> Ca
     publish(&pipe.stage, numbered("i", INPUTS, 6)).await?;
     let mut line = Line::open(pipe, faults, &context).await?;
     for kill in 0..=KILLS {
-        let batch = step("receive", line.members.receive(5)).await?;
+        // A broker that was killed has its groups and its transactions again only when their own time-outs are over.
+        let batch = tokio::time::timeout(2 * STEP, line.members.receive(5)).await;
+        let batch = batch.map_err(|_| format!("receive: nothing within {:?}", 2 * STEP))??;
         line.pass(batch, kill).await?;
     }
     line.finish(context.quiet).await?;
