@@ -101,10 +101,9 @@ where
             Err(failure) => (Err(failure), None),
             Ok(()) => {
                 batch.iter().for_each(|task| self.desk.begins(task));
-                let settler = &self.service.settler;
-                let views = batch.iter().map(|task| task.delivery.view(task.attempt(), settler.clone()));
                 let operation = self.desk.process(batch);
-                let result = operation.run(self.service.call(views.collect())).await;
+                let views = |settler: &Arc<_>| batch.iter().map(|task| task.view(settler)).collect();
+                let result = operation.run(self.service.call(views)).await;
                 (result, Some(operation))
             }
         };

@@ -169,6 +169,11 @@ impl Desk {
         }
     }
 
+    /// Whether a message is not simply let through to its handler: [`admit`](Self::admit) decides then.
+    pub(super) fn is_doubtful(&self, task: &Task) -> bool {
+        self.handling.parking.is_some() || self.handling.retry.is_over(task.delivery.attempt())
+    }
+
     /// Lets a message through to its handler, unless it was delivered too often without its handler having come to an end,
     /// or is to be parked. None also if the desk was closed meanwhile.
     pub(super) async fn admit(&self, task: Task) -> Option<Task> {

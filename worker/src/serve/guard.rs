@@ -1,8 +1,10 @@
 //! Keeps a handler within its bounds: it may panic and it may hang, and both are an error of its message.
 
 use std::any::Any;
+use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use futures::FutureExt;
@@ -16,7 +18,7 @@ use crate::outputs::Output;
 
 /// A service, and what takes its place when it has panicked.
 pub(super) struct Guarded<S> {
-    pub(super) settler: Arc<HandlerSettler>,
+    settler: Arc<HandlerSettler>,
     desk: Arc<Desk>,
     service: S,
     pristine: S,
@@ -45,8 +47,12 @@ impl<S: Clone> Guarded<S> {
         }
     }
 
-    /// Calls the service, which is ready.
-    pub(super) async fn call<R>(&mut self, request: R) -> Result<S::Response, Failure>
+    /// Calls the service, which is ready. What it is called with is made here, since it would be moved with every future
+    /// around this one.
+    pub(super) async fn call<R>(
+        &mut self,
+        request: impl FnOnce(&Arc<HandlerSettler>) -> R,
+    ) -> Result<S::Response, Failure>
     where
         S: Service<R, Error: Into<BoxError>>,
     {
@@ -54,14 +60,15 @@ impl<S: Clone> Guarded<S> {
         if self.desk.done.is_some() {
             self.settler.context.begin_outputs();
         }
-        let service = &mut self.service;
-        let call = async { service.call(request).await.map_err(|error| Failure::of(error.into())) };
+        let (service, settler) = (&mut self.service, &self.settler);
+        let call = async { service.call(request(settler)).await.map_err(|error| Failure::of(error.into())) };
         let call = AssertUnwindSafe(call).catch_unwind();
         let ended = match limit {
             None => Some(call.await),
             Some(limit) => {
-                self.settler.context.set_deadline(Instant::now() + limit);
-                tokio::time::timeout(limit, call).await.ok()
+                let until = Instant::now() + limit;
+                self.settler.context.set_deadline(until);
+                by(until, call).await
             }
         };
         match (ended, limit) {
@@ -73,6 +80,9 @@ impl<S: Clone> Guarded<S> {
 
     /// What the handler that has ended has published, if that belongs to a transaction.
     pub(super) fn take_outputs(&self) -> Vec<Output> {
+        if self.desk.done.is_none() {
+            return Vec::new();
+        }
         self.settler.context.end_outputs()
     }
 
@@ -82,6 +92,15 @@ impl<S: Clone> Guarded<S> {
         let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
         Failure::retryable(format!("the handler panicked: {}", text.unwrap_or("without a message")))
     }
+}
+
+/// What comes of `future` until then. One that does not wait gets no timer.
+async fn by<F: Future>(until: Instant, future: F) -> Option<F::Output> {
+    let mut future = std::pin::pin!(future);
+    if let Poll::Ready(value) = futures::poll!(&mut future) {
+        return Some(value);
+    }
+    tokio::time::timeout_at(until, future).await.ok()
 }
 
 fn too_long(limit: Duration) -> Failure {

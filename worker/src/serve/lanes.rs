@@ -1,10 +1,12 @@
 //! Keyed lanes: of each key one message is in work, the later ones wait behind it; keys take turns.
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
 
 use anybroker_core::{Delivery, Key};
 use foldhash::fast::RandomState;
 
+use crate::handler::HandlerSettler;
 use crate::outputs::Output;
 
 /// A message on its way through the worker.
@@ -30,6 +32,11 @@ impl Task {
     /// 1 for the first attempt; to be delivered again for an earlier message's sake is none.
     pub(super) fn attempt(&self) -> u32 {
         self.delivery.failures().saturating_add(self.failed_here).saturating_add(1)
+    }
+
+    /// What its handler gets to see.
+    pub(super) fn view(&self, settler: &Arc<HandlerSettler>) -> Delivery {
+        self.delivery.view(self.attempt(), settler.clone())
     }
 }
 

@@ -30,7 +30,9 @@ where
     /// Until the desk is closed.
     pub(super) async fn run(mut self) {
         while let Some(task) = self.desk.next().await {
-            let Some(mut task) = self.desk.admit(task).await else { continue };
+            let admitted =
+                if self.desk.is_doubtful(&task) { self.desk.admit(task).await } else { Some(task) };
+            let Some(mut task) = admitted else { continue };
             let Some((result, span)) = self.handle(&task).await else { return };
             let outputs = self.service.take_outputs();
             if result.is_ok() {
@@ -47,9 +49,8 @@ where
         }
         let began = self.desk.is_observed().then(Instant::now);
         self.desk.begins(task);
-        let view = task.delivery.view(task.attempt(), self.service.settler.clone());
         let operation = self.desk.process(std::slice::from_ref(task));
-        let result = operation.run(self.service.call(view)).await.map(drop);
+        let result = operation.run(self.service.call(|settler| task.view(settler))).await.map(drop);
         if let Some(began) = began {
             self.desk.ended(task, &result, began.elapsed());
         }

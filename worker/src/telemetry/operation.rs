@@ -47,12 +47,24 @@ impl<'a> From<&'a Error> for Failed<'a> {
 impl Operation {
     /// Runs `future` inside of the spans.
     pub(crate) async fn run<F: Future>(&self, future: F) -> F::Output {
+        if self.is_silent() {
+            return future.await;
+        }
         let future = future.instrument(self.span.clone());
         #[cfg(feature = "otel")]
         if let Some(started) = &self.otel {
             return started.run(future).await;
         }
         future.await
+    }
+
+    /// Nobody takes its spans.
+    fn is_silent(&self) -> bool {
+        #[cfg(feature = "otel")]
+        if self.otel.is_some() {
+            return false;
+        }
+        self.span.is_disabled()
     }
 
     /// Ends it; what follows from it is logged within the span that comes back.
