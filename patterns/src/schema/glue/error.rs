@@ -2,7 +2,7 @@
 
 use anybroker_core::kit::{causes, tls_failure};
 use anybroker_core::{Error, Fate, Kind};
-use aws_sdk_glue::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_glue::error::{ProvideErrorMetadata, SdkError};
 
 const CREDENTIALS: &str =
     "check the access key: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, profile=, or glue://ID:SECRET@region";
@@ -80,9 +80,7 @@ where
         SdkError::DispatchFailure(_) => (Kind::Disconnected, "Glue cannot be reached", Fate::Unknown),
         _ => (Kind::Unexpected, "what answers there is no Glue", Fate::Unknown),
     };
-    Error::new(kind, operation, format!("{text}: {}", DisplayErrorContext(&error)))
-        .with_fate(fate)
-        .advice(ENDPOINT)
+    Error::new(kind, operation, format!("{text}: {said}")).with_fate(fate).advice(ENDPOINT)
 }
 
 /// Whether Glue says that there is no such thing.
