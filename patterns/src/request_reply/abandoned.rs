@@ -86,7 +86,7 @@ pub struct Removal {
     pub removed: Vec<Topic>,
     /// Somebody is there.
     pub in_use: Vec<Topic>,
-    /// The broker does not tell whether somebody is there, as SQS does not: they stay.
+    /// The broker does not tell how many are there: SQS never, RabbitMQ of a queue that somebody is at. They stay.
     pub not_told: Vec<Topic>,
 }
 
