@@ -106,7 +106,7 @@ pub struct Removal {
 /// # let broker = anybroker_memory::connect(&"memory://abandoned".parse()?).await?;
 /// let removal = remove_abandoned(&broker, RemovalOptions::new().of(Topic::new("price-requests")?)).await?;
 /// println!("{} were abandoned, {} are in use", removal.removed.len(), removal.in_use.len());
-/// # anybroker_core::Result::Ok(())
+/// # broker.close().await
 /// # }).unwrap();
 /// ```
 ///
