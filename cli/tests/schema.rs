@@ -1,4 +1,5 @@
-//! `anybroker schema`. The server is found by `ANYBROKER_REGISTRY_URL`; `ANYBROKER_TEST_EXCLUDE=registry` leaves it out.
+//! `anybroker schema`. The servers are found by `ANYBROKER_REGISTRY_URL` and `ANYBROKER_GLUE_URL`;
+//! `ANYBROKER_TEST_EXCLUDE=registry,glue` leaves them out.
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking, and so do their helpers")]
 
 #[cfg(test)]
@@ -94,41 +95,86 @@ fn what_is_no_registry_is_refused() {
     }
 }
 
-/// A server, with subjects of its own; none if it is left out by name.
-fn registry() -> Option<String> {
+/// A server, with schemas of its own; none if it is left out by name.
+fn server(name: &str, variable: &str, default: &str) -> Option<String> {
     let excluded = std::env::var("ANYBROKER_TEST_EXCLUDE").unwrap_or_default();
-    if excluded.split(',').any(|name| name == "registry") {
-        eprintln!("not run: registry is excluded by ANYBROKER_TEST_EXCLUDE");
+    if excluded.split(',').any(|left_out| left_out == name) {
+        eprintln!("not run: {name} is excluded by ANYBROKER_TEST_EXCLUDE");
         return None;
     }
-    let default = || "http://anybroker:anybroker@127.0.0.1:8081/apis/ccompat/v7".to_owned();
-    let url = std::env::var("ANYBROKER_REGISTRY_URL").unwrap_or_else(|_| default());
-    Some(format!("{url}?prefix={}.", anybroker::MessageId::new()))
+    let url = std::env::var(variable).unwrap_or_else(|_| default.to_owned());
+    let sign = if url.contains('?') { '&' } else { '?' };
+    Some(format!("{url}{sign}prefix={}.", anybroker::MessageId::new()))
+}
+
+fn registry() -> Option<String> {
+    let default = "http://anybroker:anybroker@127.0.0.1:8081/apis/ccompat/v7";
+    server("registry", "ANYBROKER_REGISTRY_URL", default)
+}
+
+#[cfg(feature = "glue")]
+fn glue() -> Option<String> {
+    server("glue", "ANYBROKER_GLUE_URL", "glue://us-east-1?endpoint=http://127.0.0.1:5000")
 }
 
 #[test]
 fn a_server_takes_what_is_new_and_keeps_what_it_has() {
     let Some(url) = registry() else { return };
     let place = directory(&[ONE]);
+    let lines = takes_and_keeps(&url, &place);
+    assert!(lines[0]["id"].is_u64());
+    let ran = anybroker(&["schema", "check", "--registry", &url], "");
+    assert!(ran.code == Some(0) && ran.out.contains("1 types"), "{ran:?}");
+    refuses_what_was_published(&url, &place);
+}
+
+#[cfg(feature = "glue")]
+#[test]
+fn glue_takes_what_is_new_and_keeps_what_it_has() {
+    let Some(url) = glue() else { return };
+    let place = directory(&[ONE]);
+    let lines = takes_and_keeps(&url, &place);
+    assert!(lines[0]["id"].is_string());
+    refuses_what_was_published(&url, &place);
+}
+
+#[cfg(feature = "glue")]
+#[test]
+fn glue_refuses_what_nobody_could_read() {
+    let Some(url) = glue() else { return };
+    let place = directory(&[ONE]);
+    takes_and_keeps(&url, &place);
+    std::fs::write(place.path().join(TWO.0), TWO.1).unwrap();
+    let args = |verb| ["schema", verb, place.path().to_str().unwrap(), "--registry", &url];
+    let ran = anybroker(&args("check"), "");
+    assert!(ran.code == Some(1) && ran.out.contains("version 2: the registry refuses it"), "{ran:?}");
+    let ran = anybroker(&args("register"), "");
+    assert!(ran.code == Some(1) && ran.out.contains("order.placed version 2 is refused"), "{ran:?}");
+}
+
+/// What registering said.
+fn takes_and_keeps(url: &str, place: &TempDir) -> Vec<serde_json::Value> {
     let path = place.path().to_str().unwrap();
     let run = |verb: &str, more: &[&str]| {
-        anybroker(&[&["schema", verb, path, "--registry", url.as_str()], more].concat(), "")
+        anybroker(&[&["schema", verb, path, "--registry", url], more].concat(), "")
     };
     let ran = run("check", &[]);
     assert!(ran.code == Some(0) && ran.out.contains("version 1: the registry takes it"), "{ran:?}");
     let lines = run("register", &["--format", "json"]).json();
     assert_eq!((lines.len(), &lines[0]["registered"]), (1, &"new".into()));
-    assert!(lines[0]["id"].is_u64());
     let ran = run("register", &[]);
     assert!(ran.code == Some(0) && ran.out.contains("version 1: unchanged, id "), "{ran:?}");
-    let ran = anybroker(&["schema", "check", "--registry", &url], "");
-    assert!(ran.code == Some(0) && ran.out.contains("1 types"), "{ran:?}");
+    lines
+}
 
+fn refuses_what_was_published(url: &str, place: &TempDir) {
+    let path = place.path().to_str().unwrap();
+    let run = |verb: &str| anybroker(&["schema", verb, path, "--registry", url], "");
     // What was published is another one now.
     std::fs::write(place.path().join(ONE.0), "{}").unwrap();
-    let ran = run("check", &[]);
+    let ran = run("check");
     assert!(ran.code == Some(1) && ran.out.contains("was published and is changed"), "{ran:?}");
-    let ran = run("register", &[]);
+    let ran = run("register");
     assert!(
         ran.code == Some(1) && ran.out.contains("refused: order.placed version 1 is registered"),
         "{ran:?}"
@@ -139,9 +185,12 @@ fn a_server_takes_what_is_new_and_keeps_what_it_has() {
 fn a_server_that_cannot_be_asked_is_named_without_the_password() {
     let place = directory(&[ONE]);
     let path = place.path().to_str().unwrap();
-    for url in
-        ["http://u:hunter2@127.0.0.1:1?attempts=1", "http://u:hunter2@h?nothing=1", "kafka://u:hunter2@h"]
-    {
+    for url in [
+        "http://u:hunter2@127.0.0.1:1?attempts=1",
+        "http://u:hunter2@h?nothing=1",
+        "kafka://u:hunter2@h",
+        "glue://u:hunter2@r?endpoint=http://127.0.0.1:1",
+    ] {
         let ran = anybroker(&["schema", "register", path, "--registry", url], "");
         assert!(ran.code == Some(2) && !ran.err.contains("hunter2") && !ran.err.is_empty(), "{ran:?}");
     }

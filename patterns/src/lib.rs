@@ -12,7 +12,7 @@
 //! | [`projection`] | read models, made of the event store's events | `postgres`, `sqlite` |
 //! | [`request_reply`] | a request, and the reply to it, over any broker | |
 //! | [`saga`] | what takes many transactions, and is done completely or undone | `postgres`, `sqlite` |
-//! | [`schema`] | registry and compatibility of schemas; old data as the newest version | `schema` for derived ones, `schema-registry` for a server |
+//! | [`schema`] | registry and compatibility of schemas; old data as the newest version | `schema` for derived ones, `schema-registry` and `glue` for a server |
 //!
 //! Which tables are needed is shipped with the code: [`database::Postgres::migrate`] creates them, and whatever uses
 //! them checks them first.

@@ -41,7 +41,8 @@ struct TestOptions {
     #[arg(long)]
     install_system: bool,
     /// Leave a broker out, by name (kafka, rabbitmq, rabbitmq4, nats, elasticmq, pulsar), the database (postgres), the registry
-    /// of schemas (registry), the object store (s3), or the tests with Python clients (python); the summary says so.
+    /// of schemas (registry), AWS Glue's (glue), the object store (s3), or the tests with Python clients (python); the summary
+    /// says so.
     #[arg(long, value_delimiter = ',')]
     exclude: Vec<String>,
     /// Run only the steps whose names contain this.

@@ -21,7 +21,7 @@ use crate::system;
 pub(crate) type Environment = BTreeMap<String, String>;
 
 /// The features of `anybroker` that must each build alone.
-const FEATURES: [&str; 15] = [
+const FEATURES: [&str; 16] = [
     "memory",
     "sqlite",
     "kafka",
@@ -37,6 +37,7 @@ const FEATURES: [&str; 15] = [
     "s3",
     "schema",
     "schema-registry",
+    "glue",
 ];
 
 /// A workspace of its own, which the others leave out. Its third-party crates are those of this one, in the same place.

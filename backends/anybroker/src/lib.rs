@@ -46,7 +46,8 @@
 //! Of the [`worker`]: `endpoint` answers `/livez`, `/readyz` and `/metrics` over HTTP; `otel` sends spans and metrics to
 //! OpenTelemetry, and lets traces travel with the messages. Of the patterns: `patterns` keeps their tables in SQLite, `postgres`
 //! in PostgreSQL; `claim-check` keeps large payloads in files, `s3` in Amazon S3; `schema` derives JSON
-//! Schemas from the types of events; `schema-registry` keeps them on a server that speaks the protocol of Confluent's.
+//! Schemas from the types of events; `schema-registry` keeps them on a server that speaks the protocol of Confluent's, `glue` in
+//! AWS Glue.
 //!
 //! [`backend`] has one module for each that is built in, with its typed configuration, whose fields are the URL's
 //! parameters. An unknown parameter is an error.
@@ -72,7 +73,8 @@ pub use anybroker_core::*;
     feature = "postgres",
     feature = "claim-check",
     feature = "schema",
-    feature = "schema-registry"
+    feature = "schema-registry",
+    feature = "glue"
 ))]
 pub use anybroker_patterns as patterns;
 pub use anybroker_worker as worker;

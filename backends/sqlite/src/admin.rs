@@ -9,8 +9,9 @@ use anybroker_core::{
 use rusqlite::{Connection, params};
 
 use crate::error::sql;
+use crate::live::Live;
 use crate::topics::{self, missing};
-use crate::{Sqlite, diagnose};
+use crate::{Sqlite, diagnose, membership};
 
 #[async_trait]
 impl Admin for Sqlite {
@@ -44,8 +45,8 @@ impl Admin for Sqlite {
     }
 
     async fn groups(&self, topic: &Topic) -> Result<Vec<GroupInfo>> {
-        let topic = topic.clone();
-        self.store.read("groups", move |connection| groups(connection, &topic)).await
+        let (topic, live) = (topic.clone(), self.store.live.clone());
+        self.store.read("groups", move |connection| groups(connection, &live, &topic)).await
     }
 
     async fn diagnose(&self, topic: Option<&Topic>) -> Result<Vec<Diagnosis>> {
@@ -63,22 +64,33 @@ impl Admin for Sqlite {
     }
 }
 
-fn groups(connection: &Connection, topic: &Topic) -> Result<Vec<GroupInfo>> {
+fn groups(connection: &Connection, live: &Live, topic: &Topic) -> Result<Vec<GroupInfo>> {
     let (id, _) = topics::find(connection, topic)?.ok_or_else(|| missing(topic))?;
-    let read = || -> rusqlite::Result<Vec<(i64, String, u32)>> {
-        let mut statement = connection.prepare_cached(
-            "SELECT g.id, g.name, (SELECT count(*) FROM members m WHERE m.grp = g.id) FROM groups g
-             WHERE g.topic = ?1 ORDER BY g.name",
-        )?;
-        let rows = statement.query_map([id], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+    let read = || -> rusqlite::Result<Vec<(i64, String)>> {
+        let mut statement =
+            connection.prepare_cached("SELECT id, name FROM groups WHERE topic = ?1 ORDER BY name")?;
+        let rows = statement.query_map([id], |row| Ok((row.get(0)?, row.get(1)?)))?;
         rows.collect()
     };
     let found = read().map_err(sql("groups"))?;
-    let info = |(group, name, members)| {
+    let info = |(group, name)| {
+        let members = Some(living(connection, live, group)?);
         let partitions = lags(connection, id, group)?;
-        Ok(GroupInfo { group: name, members: Some(members), partitions })
+        Ok(GroupInfo { group: name, members, partitions })
     };
     found.into_iter().map(info).collect()
+}
+
+/// How many members a group has: those that have died are struck off only by the next one that joins.
+fn living(connection: &Connection, live: &Live, group: i64) -> Result<u32> {
+    let failed = |error| {
+        Error::new(Kind::Unexpected, "groups", "the members' files cannot be looked at").with_source(error)
+    };
+    let mut count = 0;
+    for member in membership::members(connection, group)? {
+        count += u32::from(live.dead(&member.name).map_err(failed)?.is_none());
+    }
+    Ok(count)
 }
 
 /// How far a group is in each partition.

@@ -1,11 +1,12 @@
 //! `anybroker schema check|register`: whether versions read each other, and what a server says of them.
 
+mod open;
 mod server;
 
 use std::path::{Path, PathBuf};
 
 use anybroker::patterns::schema::{
-    Changed, Check, Compared, Direction, Directory, Registry as _, RegistryError, Report, Schema, Verdict,
+    Changed, Check, Compared, Direction, Directory, RegistryError, Report, Schema, Verdict,
 };
 use clap::{Subcommand, ValueEnum};
 use serde::Serialize;
@@ -20,7 +21,8 @@ use server::Asked;
 #[command(after_help = "\
 The directory holds a JSON Schema for every version: TYPE/VERSION.json, and golden payloads
 beside it: TYPE/VERSION.golden/*.json. A registry is a server that speaks the protocol of Confluent's
-Schema Registry: https://user@host:8081/path?password_env=VARIABLE, or token_file=FILE, tls_ca=FILE.
+Schema Registry: https://user@host:8081/path?password_env=VARIABLE, or token_file=FILE, tls_ca=FILE;
+or AWS Glue's: glue://region/registry.
 
 Exit codes:
   0  all versions that are compared read each other, or are upcast; all are registered
@@ -32,7 +34,8 @@ Examples:
   anybroker schema check schemas --compatibility full --last 2
   anybroker schema check schemas --against ../main/schemas --allow-upcast
   anybroker schema check schemas --registry http://registry:8081
-  anybroker schema register schemas --registry http://registry:8081")]
+  anybroker schema register schemas --registry http://registry:8081
+  anybroker schema check schemas --registry glue://eu-west-1/shop")]
 pub(crate) struct Args {
     #[command(subcommand)]
     command: Command,
@@ -93,19 +96,20 @@ pub(crate) async fn run(args: Args) -> Result<Done, Failure> {
 }
 
 async fn check(args: CheckArgs) -> Result<Done, Failure> {
-    let server = args.registry.as_deref().map(server::open).transpose()?;
+    let server = match &args.registry {
+        Some(url) => Some(open::open(url).await?),
+        None => None,
+    };
+    let own = match &args.directory {
+        Some(directory) => Some(some(read(directory)?, directory)?),
+        None => None,
+    };
     let registered = match &server {
-        Some(server) => server.schemas().await.map_err(failure)?,
+        Some(server) => server.registered(own.as_deref()).await.map_err(failure)?,
         None => Vec::new(),
     };
-    let (schemas, mut published) = match &args.directory {
-        Some(directory) => {
-            let schemas = some(read(directory)?, directory)?;
-            // A server may have others' types as well.
-            let ours = |it: &Schema| schemas.iter().any(|own| own.event_type == it.event_type);
-            let published = registered.into_iter().filter(ours).collect();
-            (schemas, published)
-        }
+    let (schemas, mut published) = match own {
+        Some(own) => (own, registered),
         None => (registered, Vec::new()),
     };
     let asked = match &server {

@@ -51,7 +51,8 @@ impl Brokers {
         Self { reporter: Arc::new(report), ..self }
     }
 
-    /// The names of all brokers there are, of the database `postgres`, of the `registry` of schemas, and of the object store `s3`.
+    /// The names of all brokers there are, of the database `postgres`, of the `registry` of schemas, of `glue`, which is
+    /// AWS Glue's, and of the object store `s3`.
     #[must_use]
     pub fn names() -> Vec<&'static str> {
         catalogue::ALL.iter().map(|broker| broker.name()).collect()
@@ -229,7 +230,7 @@ mod tests {
     #[test]
     fn what_stands_beside_them_is_no_broker() {
         let others: Vec<_> = Brokers::names().into_iter().filter(|name| !Brokers::is_broker(name)).collect();
-        assert_eq!(others, ["postgres", "registry", "s3"]);
+        assert_eq!(others, ["postgres", "registry", "glue", "s3"]);
         assert!(!Brokers::is_broker("kafak"));
     }
 

@@ -3,7 +3,7 @@
 //! Where a container engine answers, the brokers run from the shipped `compose.yaml`; elsewhere they run as
 //! native processes fetched from package registries. Either way they outlive the command that started them,
 //! and a later [`Brokers`] on the same state directory finds them again. PostgreSQL is among them: no broker, but
-//! where the patterns keep their state, and as much in need of being broken; and so are a registry of schemas, and an
+//! where the patterns keep their state, and as much in need of being broken; and so are registries of schemas, and an
 //! object store.
 //!
 //! ```no_run

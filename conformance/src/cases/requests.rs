@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anybroker_core::{Broker, Error, FanOut, Kind, Message, Record, Result};
-use anybroker_patterns::request_reply::{Requester, RequesterOptions, Responder, requirements};
+use anybroker_patterns::request_reply::{
+    RemovalOptions, Requester, RequesterOptions, Responder, remove_abandoned, requirements,
+};
 use anybroker_worker::Worker;
 use futures::future::try_join_all;
 use tokio::sync::{Notify, oneshot};
@@ -14,12 +16,14 @@ use super::{CaseResult, Context, Failure, Finding, STEP, Stage, ensure, failed, 
 const REQUESTS: usize = 60;
 
 /// Many requests of two requesters at once get their own replies; an error is answered; a reply to the dead is discarded; reply
-/// topics go with their requesters, and a reply that comes after that does not make them again.
+/// topics go with their requesters, and a reply that comes after that does not make them again; what a requester leaves behind that
+/// is gone without a word is found and deleted.
 pub(super) async fn requests_and_replies(context: Context) -> CaseResult {
     let stage = context.stage("requests", 1).await?;
     if !requirements().unmet(&stage.guarantees).is_empty() {
         return refused(&stage).await;
     }
+    let tells_members = tells_members(&stage).await;
     // A connection of its own, as in another process.
     let broker = context.broker().await?;
     let begun = Arc::new(Notify::new());
@@ -42,8 +46,15 @@ pub(super) async fn requests_and_replies(context: Context) -> CaseResult {
     step("close", broker.close()).await?;
     let (discarded, answered) = (found?, responder.answered());
     ensure(answered.answered > REQUESTS as u64 && answered.failed >= 1, || format!("{answered:?}"))?;
+    let abandoned = match tells_members {
+        true => abandon(&stage).await.map(|()| "deleted")?,
+        false => "not looked for, as members are not told",
+    };
     stage.tidy().await?;
-    let dead = format!("{discarded} late one discarded, {} to a requester that was gone", answered.gone);
+    let dead = format!(
+        "{discarded} late one discarded, {} to a requester that was gone; an abandoned reply topic {abandoned}",
+        answered.gone
+    );
     Ok(Finding::Holds(format!("{REQUESTS} requests in flight, each with its own reply, {dead}")))
 }
 
@@ -98,6 +109,41 @@ async fn ask(stage: &Stage, responder: &Responder, begun: &Notify) -> std::resul
         gone(&stage.broker, topic).await?;
     }
     Ok(discarded)
+}
+
+/// Whether the broker says of a group that nobody is in it, as nobody is yet.
+async fn tells_members(stage: &Stage) -> bool {
+    match stage.broker.admin().groups(&stage.topic).await {
+        Ok(groups) => groups.iter().all(|group| group.members == Some(0)),
+        Err(_) => false,
+    }
+}
+
+/// A requester is dropped without being closed: its reply topic is deleted, and that of another one stays.
+async fn abandon(stage: &Stage) -> std::result::Result<(), Failure> {
+    let (alive, dropped) = (open(stage).await?, open(stage).await?);
+    let (stays, goes) = (alive.reply_topic().clone(), dropped.reply_topic().clone());
+    drop(dropped);
+    let options = RemovalOptions::new().older_than(Duration::ZERO).gone_for(Duration::from_millis(200));
+    let options = options.among([stays.clone(), goes.clone()]);
+    let removed = async {
+        loop {
+            let looked = remove_abandoned(&stage.broker, options.clone());
+            let removed = step("remove abandoned reply topics", looked).await?.removed;
+            ensure(!removed.contains(&stays), || {
+                format!("the topic of a living requester was deleted: {stays}")
+            })?;
+            if removed.contains(&goes) {
+                return Ok(());
+            }
+            // The broker takes its time to notice.
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    };
+    let removed = tokio::time::timeout(STEP * 2, removed).await;
+    removed.unwrap_or_else(|_| failed(format!("nobody was at {goes}, and it was not deleted")))?;
+    gone(&stage.broker, &goes).await?;
+    step("close the requester", alive.close()).await
 }
 
 async fn until(otherwise: &str, holds: impl Fn() -> bool) -> std::result::Result<(), Failure> {

@@ -49,12 +49,14 @@
 //! - It is answered **at least once**: a responder that dies between reply and acknowledgement answers again. The requester
 //!   gets the first reply; the others count as [discarded](Requester::discarded). Handlers with effects must bear that.
 //! - A time-out says whether the request was confirmed. That it had no effect can never be concluded.
-//! - Reply topics live as long as their requester; one that was killed leaves its topic behind. Its name is that of the
-//!   request topic, `-replies-` and a number that begins with the time, by which such ones are found and deleted.
+//! - Reply topics live as long as their requester; one that was killed leaves its topic behind, until [`remove_abandoned`] finds
+//!   it: by its name, which is that of the request topic, `-replies-` and a number that begins with the time, and by its
+//!   group, which has no member any more.
 //! - A request names the topic that is published to: what a responder may publish to is a matter of its rights at the broker.
 //!
 //! A broker that cannot keep this is refused with the table of what is missing: see [`requirements`].
 
+mod abandoned;
 mod envelope;
 mod options;
 mod publishers;
@@ -64,6 +66,7 @@ mod requester;
 mod responder;
 mod waiting;
 
+pub use abandoned::{Removal, RemovalOptions, remove_abandoned};
 pub use options::RequesterOptions;
 pub use reply::Reply;
 pub use requester::Requester;

@@ -21,7 +21,7 @@ use super::{Reply, RequesterOptions, requirements};
 /// Publishes requests to one topic and waits for their replies. Share it in an [`Arc`]; one for each topic and process is
 /// enough.
 ///
-/// Close it: dropped, it leaves its reply topic behind.
+/// Close it: dropped or killed, it leaves its reply topic behind, for [`remove_abandoned`](super::remove_abandoned).
 pub struct Requester {
     broker: Broker,
     publisher: SharedPublisher,
@@ -192,14 +192,21 @@ impl Requester {
 /// A time-out that a clock can add.
 const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
+/// What stands in the names of reply topics between the request topic's and a number, which begins with the time.
+pub(super) const REPLIES: &str = "-replies-";
+
+/// What the names of a topic's reply topics begin with.
+pub(super) fn start(requests: &Topic) -> String {
+    let plain = |c: char| if c.is_ascii_alphanumeric() { c } else { '-' };
+    requests.as_str().chars().take(18).map(plain).collect()
+}
+
 /// A new reply topic with its group. Short enough for every broker; the group's name is its own too, as Kafka's groups are
 /// the whole cluster's.
 async fn create(broker: &Broker, requests: &Topic, group: Option<Group>) -> Result<(Topic, Group)> {
     let id = Uuid::now_v7().simple().to_string();
     let (time, random) = (&id[..12], &id[20..]);
-    let plain = |c: char| if c.is_ascii_alphanumeric() { c } else { '-' };
-    let start: String = requests.as_str().chars().take(18).map(plain).collect();
-    let topic = Topic::new(format!("{start}-replies-{time}{random}"))?;
+    let topic = Topic::new(format!("{}{REPLIES}{time}{random}", start(requests)))?;
     let group = group.map_or_else(|| Group::new(format!("replies-{random}")), Ok)?;
     let declared = broker.admin().declare(&Topology::new(topic.clone()).group(group.clone())).await;
     declared.map_err(|error| match error.kind() {
@@ -211,7 +218,7 @@ async fn create(broker: &Broker, requests: &Topic, group: Option<Group>) -> Resu
     Ok((topic, group))
 }
 
-async fn delete(broker: &Broker, topic: &Topic) -> Result<()> {
+pub(super) async fn delete(broker: &Broker, topic: &Topic) -> Result<()> {
     match broker.admin().delete(topic).await {
         Err(error) if error.kind() == Kind::NotFound => Ok(()),
         ended => ended,

@@ -6,7 +6,7 @@
 //!   that it was published with, and arrives upcast like any other.
 //! - A [`Registry`] keeps the JSON Schema of every version, by default as a [`Directory`] of files beside the code; with the
 //!   feature `schema-registry` also on a server that speaks Confluent's protocol (`ConfluentRegistry`), whose ids frame
-//!   payloads for other clients of it (`Framing`).
+//!   payloads for other clients of it (`Framing`); with the feature `glue` also in the schema registry of AWS Glue (`GlueRegistry`).
 //! - [`Check`] finds out whether what one version writes another can read: [`backward`](Check::backward),
 //!   [`forward`](Check::forward) or [`full`](Check::full), over the last N versions.
 //! - [`Directory::golden`] keeps payloads of every version and proves in a test that today's program reads them all.
@@ -50,8 +50,14 @@ mod compatibility;
 #[cfg(feature = "schema-registry")]
 mod confluent;
 mod directory;
+#[cfg(any(feature = "schema-registry", feature = "glue"))]
+mod document;
+#[cfg(feature = "glue")]
+mod glue;
 mod golden;
 mod layer;
+#[cfg(any(feature = "schema-registry", feature = "glue"))]
+mod level;
 mod reading;
 mod registry;
 mod upcasters;
@@ -59,11 +65,14 @@ mod upcasters;
 pub use compatibility::{Changed, Check, Compared, Direction, Finding, Report, Rule, Verdict};
 #[cfg(feature = "schema-registry")]
 pub use confluent::{
-    ConfluentConfig, ConfluentRegistry, FrameError, Framing, Judged, Level, Login, Registration, Unframing,
-    frame, unframe,
+    ConfluentConfig, ConfluentRegistry, FrameError, Framing, Login, Registration, Unframing, frame, unframe,
 };
 pub use directory::Directory;
+#[cfg(feature = "glue")]
+pub use glue::{GlueConfig, GlueRegistration, GlueRegistry};
 pub use golden::{Golden, GoldenError, Unreadable};
 pub use layer::Upcasting;
+#[cfg(any(feature = "schema-registry", feature = "glue"))]
+pub use level::{Judged, Level};
 pub use registry::{Difference, Registered, Registry, RegistryError, Schema};
 pub use upcasters::{UpcastError, Upcasters};

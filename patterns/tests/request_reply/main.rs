@@ -1,8 +1,9 @@
 //! Request-reply over the in-memory and the SQLite broker. The real ones: the case `requests_and_replies` of the conformance
-//! suite.
+//! suite; here only requesters that are killed, on Kafka, found by `ANYBROKER_KAFKA_URL`.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may panic")]
 
+mod abandoned;
 mod asking;
 mod failing;
 mod refused;
@@ -56,7 +57,11 @@ struct Service {
 
 impl Service {
     fn start(broker: &Broker, responder: Responder) -> Self {
-        let subscription = Subscription::new(topic(), Group::new("pricing").unwrap())
+        Self::of(broker, topic(), responder)
+    }
+
+    fn of(broker: &Broker, requests: Topic, responder: Responder) -> Self {
+        let subscription = Subscription::new(requests, Group::new("pricing").unwrap())
             .require(requirements())
             .dead_letter(DeadLetterPolicy { topic: dead(), max_attempts: None });
         let retry = Retry::default().attempts(2).backoff(Duration::from_millis(1), Duration::from_millis(5));

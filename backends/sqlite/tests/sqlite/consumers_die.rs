@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anybroker_core::{DeadLetterPolicy, PublisherExt as _, Topic};
+use anybroker_core::{Broker, DeadLetterPolicy, PublisherExt as _, Topic};
 use rustix::process::Signal;
 
 use crate::process::{Process, tell};
@@ -25,6 +25,10 @@ pub(crate) async fn hold_some(url: &str) {
     std::future::pending::<()>().await;
 }
 
+async fn members(broker: &Broker) -> Option<u32> {
+    broker.admin().groups(&subscription().topic).await.unwrap()[0].members
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_killed_member_held_counts_as_attempted_and_nothing_else_does() {
     let place = Place::new();
@@ -33,7 +37,10 @@ async fn what_a_killed_member_held_counts_as_attempted_and_nothing_else_does() {
     for death in 0..3 {
         let mut process = Process::start("hold", &place.url(""));
         assert_eq!(process.line().as_deref(), Some("holding"), "death {death}");
+        assert_eq!(members(&broker).await, Some(1));
         process.kill();
+        // Nobody has struck it off yet.
+        assert_eq!(members(&broker).await, Some(0));
     }
     // Three deaths: m0, m1 and m2 were acknowledged; m2 to m4 were held, m3 by two and m4 by one before it.
     let mut consumer = broker.consumer(subscription()).await.unwrap();

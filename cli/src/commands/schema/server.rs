@@ -2,9 +2,10 @@
 
 use std::path::PathBuf;
 
-use anybroker::patterns::schema::{ConfluentConfig, ConfluentRegistry, Registered, RegistryError, Schema};
+use anybroker::patterns::schema::{Registered, RegistryError, Schema};
 use serde::Serialize;
 
+use super::open::{Server, open};
 use super::{failure, read, some};
 use crate::args::Format;
 use crate::failure::{Done, Failure};
@@ -45,20 +46,16 @@ impl Asked {
 struct Line<'a> {
     event_type: &'a str,
     version: u32,
-    id: Option<u32>,
+    /// A number, or of Glue a UUID.
+    id: Option<serde_json::Value>,
     /// `new`, `unchanged` or `refused`.
     registered: &'static str,
     reason: Option<String>,
 }
 
-/// The registry at this URL. Nothing is sent yet.
-pub(super) fn open(url: &str) -> Result<ConfluentRegistry, Failure> {
-    Ok(ConfluentRegistry::open(ConfluentConfig::from_url(&url.parse()?)?)?)
-}
-
 /// Asks of each schema of a directory that is not published yet.
 pub(super) async fn ask(
-    server: &ConfluentRegistry,
+    server: &Server,
     schemas: &[Schema],
     published: &[Schema],
     of_a_directory: bool,
@@ -83,7 +80,7 @@ pub(super) async fn ask(
 
 /// Registers all in the order of their versions. After one that is refused, none of its type.
 pub(super) async fn register(args: RegisterArgs) -> Result<Done, Failure> {
-    let server = open(&args.registry)?;
+    let server = open(&args.registry).await?;
     let schemas = some(read(&args.directory)?, &args.directory)?;
     let mut refused: Vec<&str> = Vec::new();
     for schema in &schemas {
@@ -92,8 +89,8 @@ pub(super) async fn register(args: RegisterArgs) -> Result<Done, Failure> {
             continue;
         }
         let (id, registered, reason) = match server.register(schema).await {
-            Ok(done) if done.registered == Registered::New => (Some(done.id), "new", None),
-            Ok(done) => (Some(done.id), "unchanged", None),
+            Ok((id, Registered::New)) => (Some(id), "new", None),
+            Ok((id, Registered::Unchanged)) => (Some(id), "unchanged", None),
             Err(error @ (RegistryError::Changed { .. } | RegistryError::Incompatible { .. })) => {
                 refused.push(event_type);
                 (None, "refused", Some(error.to_string()))
@@ -112,7 +109,10 @@ pub(super) async fn register(args: RegisterArgs) -> Result<Done, Failure> {
 fn text(line: &Line<'_>) -> String {
     let Line { event_type, version, id, registered, reason } = line;
     match (id, reason) {
-        (Some(id), _) => format!("{event_type} version {version}: {registered}, id {id}"),
+        (Some(id), _) => {
+            let id = id.as_str().map_or_else(|| id.to_string(), str::to_owned);
+            format!("{event_type} version {version}: {registered}, id {id}")
+        }
         (None, reason) => {
             format!("{event_type} version {version}: {registered}: {}", reason.as_deref().unwrap_or_default())
         }

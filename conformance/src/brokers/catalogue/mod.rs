@@ -1,9 +1,10 @@
-//! The brokers there are, and the database, the registry of schemas and the object store that stand beside them. Another one is one
+//! The brokers there are, and the database, the registries of schemas and the object store that stand beside them. Another one is one
 //! more file here, one line in [`ALL`], and a service of its name in `compose.yaml`.
 
 mod elasticmq;
 #[cfg(test)]
 pub(crate) mod fake;
+mod glue;
 mod kafka;
 mod nats;
 mod postgres;
@@ -36,6 +37,7 @@ pub(crate) const ALL: &[&dyn LocalBroker] = &[
     &pulsar::Pulsar,
     &postgres::Postgres,
     &registry::Registry,
+    &glue::Glue,
     &s3::S3,
 ];
 
@@ -129,7 +131,18 @@ mod tests {
         };
         assert_eq!(
             names(named(&[]).unwrap()),
-            ["kafka", "rabbitmq", "rabbitmq4", "nats", "elasticmq", "pulsar", "postgres", "registry", "s3"]
+            [
+                "kafka",
+                "rabbitmq",
+                "rabbitmq4",
+                "nats",
+                "elasticmq",
+                "pulsar",
+                "postgres",
+                "registry",
+                "glue",
+                "s3"
+            ]
         );
         assert_eq!(names(named(&["rabbitmq", "rabbitmq"]).unwrap()), ["rabbitmq"]);
     }
@@ -139,7 +152,7 @@ mod tests {
         let text = named(&["kafak"]).err().unwrap().to_string();
         assert_eq!(
             text,
-            "there is no local broker `kafak`; there are: kafka, rabbitmq, rabbitmq4, nats, elasticmq, pulsar, postgres, registry, s3"
+            "there is no local broker `kafak`; there are: kafka, rabbitmq, rabbitmq4, nats, elasticmq, pulsar, postgres, registry, glue, s3"
         );
     }
 

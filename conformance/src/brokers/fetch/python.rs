@@ -17,6 +17,8 @@ const NEEDED: [Program; 2] = [
 pub(crate) struct Package {
     pub(crate) name: &'static str,
     pub(crate) version: &'static str,
+    /// What else of it is needed, in pip's words: `[server]`.
+    pub(crate) extras: &'static str,
 }
 
 impl Package {
@@ -50,7 +52,7 @@ impl Package {
             "--disable-pip-version-check",
             "--only-binary=:all:",
         ]);
-        install.arg(format!("{}=={}", self.name, self.version));
+        install.arg(format!("{}{}=={}", self.name, self.extras, self.version));
         tool::run(install, site.options.fetch_within).await?;
         fs::rename(&unfinished, &folder).map_err(Error::file("create", folder))
     }

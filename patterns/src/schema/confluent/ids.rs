@@ -8,10 +8,10 @@ use reqwest::Method;
 use serde_json::Value;
 
 use super::ConfluentRegistry;
-use super::document::take_marks;
 use super::http::Request;
 use super::protocol::{ById, JSON, Used};
 use crate::schema::RegistryError;
+use crate::schema::document::take_marks;
 
 /// A schema as it is found by its id.
 #[derive(Debug)]

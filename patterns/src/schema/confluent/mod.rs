@@ -2,13 +2,11 @@
 
 mod cache;
 mod config;
-mod document;
 mod frame;
 mod framing;
 mod http;
 mod ids;
 mod layer;
-mod level;
 mod protocol;
 mod registry;
 
@@ -21,7 +19,6 @@ pub use config::{ConfluentConfig, Login};
 pub use frame::{FrameError, frame, unframe};
 pub use framing::Framing;
 pub use layer::Unframing;
-pub use level::{Judged, Level};
 pub use registry::Registration;
 
 use cache::Cache;

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Level;
+use crate::schema::Level;
 
 /// The type of schema that is ours. Where none is named it is Avro.
 pub(super) const JSON: &str = "JSON";

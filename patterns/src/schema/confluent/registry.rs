@@ -7,12 +7,12 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::Method;
 use serde_json::Value;
 
-use super::document::{marked, take_marks};
+use super::ConfluentRegistry;
 use super::http::{Refused, Request};
 use super::protocol::{Compatible, CurrentLevel, Id, JSON, NewLevel, NewSchema, Version};
-use super::{ConfluentRegistry, Judged, Level};
+use crate::schema::document::{marked, take_marks};
 use crate::schema::registry::differences;
-use crate::schema::{Registered, Registry, RegistryError, Schema};
+use crate::schema::{Judged, Level, Registered, Registry, RegistryError, Schema};
 
 /// What stands in a path as it is.
 const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'.').remove(b'-').remove(b'_');
@@ -107,11 +107,15 @@ impl ConfluentRegistry {
     /// Gives a type its own compatibility level. Some servers want a schema of it first.
     ///
     /// # Errors
-    /// `NotFound` if they do; what asking fails with.
+    /// `NotFound` if they do; `Unsupported` for [`Level::Disabled`]; what asking fails with.
     ///
     /// # Cancel safety
     /// A cancelled call may have set it.
     pub async fn set_level(&self, event_type: &str, compatibility: Level) -> Result<(), RegistryError> {
+        if compatibility == Level::Disabled {
+            let text = "the protocol has no level by which no version is taken";
+            return Err(Error::new(Kind::Unsupported, "set a level", text).on(self.place()).into());
+        }
         let path = format!("/config/{}", self.subject(event_type)?);
         let body = text(&NewLevel { compatibility })?;
         let request =

@@ -1,6 +1,7 @@
-//! What the server lets a subject's next version do.
+//! What a server lets the next version of a type do.
 
 use std::fmt;
+use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
@@ -11,6 +12,8 @@ use serde::{Deserialize, Serialize};
 pub enum Level {
     /// Nothing.
     None,
+    /// It takes no version. Only AWS Glue has it.
+    Disabled,
     /// The new version reads what the last one wrote.
     Backward,
     /// It reads what all wrote.
@@ -25,11 +28,39 @@ pub enum Level {
     FullTransitive,
 }
 
+impl Level {
+    const ALL: [Level; 8] = [
+        Level::None,
+        Level::Disabled,
+        Level::Backward,
+        Level::BackwardTransitive,
+        Level::Forward,
+        Level::ForwardTransitive,
+        Level::Full,
+        Level::FullTransitive,
+    ];
+}
+
+impl FromStr for Level {
+    type Err = String;
+
+    /// As it is displayed, or in small letters with hyphens: `backward-transitive`.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wanted = text.replace('-', "_").to_ascii_uppercase();
+        let found = Level::ALL.into_iter().find(|level| level.to_string() == wanted);
+        found.ok_or_else(|| {
+            "a level is none, disabled, backward, forward, full, or one of these three and -transitive"
+                .to_owned()
+        })
+    }
+}
+
 impl fmt::Display for Level {
-    /// As the protocol writes it.
+    /// As Confluent's protocol writes it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Level::None => "NONE",
+            Level::Disabled => "DISABLED",
             Level::Backward => "BACKWARD",
             Level::BackwardTransitive => "BACKWARD_TRANSITIVE",
             Level::Forward => "FORWARD",

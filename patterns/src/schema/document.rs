@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::schema::Schema;
+use super::Schema;
 
 const TYPE: &str = "x-event-type";
 const VERSION: &str = "x-schema-version";
