@@ -192,11 +192,12 @@ impl Bench {
         // Each writer commits a few at a time, as many services do.
         let (writers, each) = (4, 1 + rate / 2_000);
         let next = Arc::new(AtomicUsize::new(0));
+        let commits: Arc<Mutex<Vec<Duration>>> = Arc::default();
         let begun = Instant::now() + Duration::from_secs(1);
         let mut writing = Vec::new();
         for _ in 0..writers {
-            let (database, topic, committed, next) =
-                (self.database.clone(), self.topic.clone(), committed.clone(), next.clone());
+            let (database, topic, committed, next, commits) =
+                (self.database.clone(), self.topic.clone(), committed.clone(), next.clone(), commits.clone());
             writing.push(tokio::spawn(async move {
                 let outbox = Outbox::new(database.clone(), topic);
                 loop {
@@ -216,6 +217,7 @@ impl Bench {
                     let at = Instant::now();
                     numbers.for_each(|number| committed.lock().unwrap()[number] = Some(at));
                     transaction.commit().await.unwrap();
+                    commits.lock().unwrap().push(at.elapsed());
                 }
             }));
         }
@@ -235,6 +237,14 @@ impl Bench {
         relaying.await.unwrap().unwrap();
         consumer.close().await.unwrap();
         latencies.sort_unstable();
+        let mut commits = std::mem::take(&mut *commits.lock().unwrap());
+        commits.sort_unstable();
+        let percent = |of: usize| commits[commits.len() * of / 100];
+        println!(
+            "commits        {:.1?} p50, {:.1?} p99, which the latency has in it",
+            percent(50),
+            percent(99)
+        );
         (latencies[count / 2], latencies[count * 99 / 100], latencies[count - 1])
     }
 }
