@@ -88,37 +88,43 @@ impl Ledger {
         self.partitions.values().map(|p| p.open.saturating_sub(p.handed)).sum()
     }
 
-    /// Hands out the next record, taking the partitions in turn.
-    pub(super) fn next(&mut self, now: Instant) -> Option<Handout> {
+    /// Hands out up to `max` records, of one partition until it has no more, then of the next. The next batch begins with
+    /// another one. Those that failed `limit` times come beside, and do not count.
+    pub(super) fn hand_out(
+        &mut self,
+        max: usize,
+        limit: Option<u32>,
+        now: Instant,
+        mut take: impl FnMut(Handout),
+    ) {
         self.lapse(now);
-        let turn = self.turn;
-        let after = self.partitions.range_mut(turn..).map(|(n, p)| (*n, p));
-        if let Some((number, handout)) = first(after, now) {
-            return Some(self.handed(number, handout, now));
-        }
-        let before = self.partitions.range_mut(..turn).map(|(n, p)| (*n, p));
-        let (number, handout) = first(before, now)?;
-        Some(self.handed(number, handout, now))
-    }
-
-    fn handed(&mut self, number: u32, handout: Handout, now: Instant) -> Handout {
-        // Stays with a partition for a batch at a time: the next call continues there until it is empty.
-        self.turn = number;
-        if let Some(lease) = self.lease {
-            if self.leases.len() >= self.prefetch * LEASES_PER_PREFETCH {
-                let partitions = &mut self.partitions;
-                self.leases.retain(|(_, token)| {
-                    partitions.get_mut(&token.partition).is_some_and(|partition| partition.holds(*token))
-                });
+        self.forget_leases();
+        let Ledger { partitions, turn, lease, leases, .. } = self;
+        let (begin, mut left) = (*turn, max);
+        let mut serve = |number: u32, partition: &mut Partition| {
+            while left > 0
+                && let Some(handout) = partition.next(number, limit, now)
+            {
+                *turn = number;
+                left -= usize::from(!handout.exhausted);
+                leases.extend(lease.map(|lease| (now + lease, handout.token)));
+                take(handout);
             }
-            self.leases.push_back((now + lease, handout.token));
-        }
-        handout
+        };
+        partitions.range_mut(begin..).for_each(|(number, partition)| serve(*number, partition));
+        partitions.range_mut(..begin).for_each(|(number, partition)| serve(*number, partition));
+        *turn = turn.wrapping_add(1);
     }
 
-    /// Moves the turn on, so that the next batch begins with another partition.
-    pub(super) fn end_batch(&mut self) {
-        self.turn = self.turn.wrapping_add(1);
+    /// Forgets the leases of what is settled, when there are many.
+    fn forget_leases(&mut self) {
+        if self.leases.len() < self.prefetch * LEASES_PER_PREFETCH {
+            return;
+        }
+        let partitions = &mut self.partitions;
+        self.leases.retain(|(_, token)| {
+            partitions.get_mut(&token.partition).is_some_and(|partition| partition.holds(*token))
+        });
     }
 
     fn lapse(&mut self, now: Instant) {
@@ -176,13 +182,6 @@ impl Ledger {
         }
     }
 
-    /// Lets the key of a record wait while the record is given up.
-    pub(super) fn park(&mut self, token: Token) {
-        if let Some(partition) = self.partitions.get_mut(&token.partition) {
-            partition.park(token);
-        }
-    }
-
     /// Lets a parked key go on.
     pub(super) fn unpark(&mut self, partition: u32, key: &[u8]) {
         if let Some(partition) = self.partitions.get_mut(&partition) {
@@ -206,18 +205,6 @@ impl Ledger {
             Verdict::Release => partition.release(token, now).map(|()| None),
         }
     }
-}
-
-fn first<'a>(
-    partitions: impl Iterator<Item = (u32, &'a mut Partition)>,
-    now: Instant,
-) -> Option<(u32, Handout)> {
-    for (number, partition) in partitions {
-        if let Some(handout) = partition.next(number, now) {
-            return Some((number, handout));
-        }
-    }
-    None
 }
 
 #[cfg(test)]
