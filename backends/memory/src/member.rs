@@ -147,14 +147,16 @@ impl Member {
     /// busy one; what some leave, the others get. Says how many messages there were.
     fn fill(&self, group: &mut GroupState, logs: &[Log], owned: &mut Owned) -> usize {
         let all = self.session.room().messages;
-        let (mut room, mut before) = (all, usize::MAX);
-        while room > 0 && room < before {
-            before = room;
+        let (mut room, mut more) = (all, true);
+        while room > 0 && more {
+            more = false;
             let part = room.div_ceil(owned.generations.len().max(1));
             for (partition, generation) in owned.round() {
                 let (cursor, log) = (&mut group.cursors[partition], &logs[partition]);
                 if cursor.owner == Some(self.id) && cursor.has_more(log) {
-                    room -= self.hand_in(partition, generation, cursor, log, part.min(room));
+                    let handed = self.hand_in(partition, generation, cursor, log, part.min(room));
+                    room -= handed;
+                    more |= handed > 0 && cursor.has_more(log);
                 }
             }
         }

@@ -2,11 +2,10 @@
 
 use std::collections::VecDeque;
 use std::collections::hash_map::{Entry, HashMap};
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use anybroker_core::kit::Session;
+use anybroker_core::kit::{Session, crc32};
 use anybroker_core::{
     Error, Group, Kind, MessageId, Position, Receipt, Record, Result, Topic, Topology, TopologyMode,
     TransactionalId,
@@ -273,9 +272,7 @@ impl TopicInner {
             self.turn = (self.turn + 1) % self.logs.len();
             return self.turn;
         };
-        let mut hasher = DefaultHasher::new();
-        key.hash(&mut hasher);
-        (hasher.finish() % self.logs.len() as u64) as usize
+        crc32(key) as usize % self.logs.len()
     }
 
     /// Lets the oldest messages go that every group has acknowledged; refuses where there are none.

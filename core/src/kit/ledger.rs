@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::partition::{Handout, Incoming, Partition, fenced};
+use super::partitions::Partitions;
 use crate::delivery::{Standing, Token, Verdict};
 use crate::error::Result;
 
@@ -24,7 +25,7 @@ pub struct Room {
 
 #[derive(Debug)]
 pub(super) struct Ledger {
-    partitions: BTreeMap<u32, Partition>,
+    partitions: Partitions,
     generation: u32,
     /// The partition that is served next.
     turn: u32,
@@ -38,7 +39,7 @@ pub(super) struct Ledger {
 impl Ledger {
     pub(super) fn new(prefetch: usize, prefetch_bytes: usize, lease: Option<Duration>) -> Self {
         Ledger {
-            partitions: BTreeMap::new(),
+            partitions: Partitions::default(),
             generation: 0,
             turn: 0,
             prefetch,
@@ -55,20 +56,20 @@ impl Ledger {
     }
 
     pub(super) fn revoke(&mut self, number: u32) -> Option<Partition> {
-        self.partitions.remove(&number)
+        self.partitions.remove(number)
     }
 
     pub(super) fn partition(&mut self, number: u32) -> Option<&mut Partition> {
-        self.partitions.get_mut(&number)
+        self.partitions.get_mut(number)
     }
 
     pub(super) fn partitions(&self) -> impl Iterator<Item = (u32, &Partition)> {
-        self.partitions.iter().map(|(number, partition)| (*number, partition))
+        self.partitions.iter()
     }
 
     /// Takes a record in, unless its partition has been taken away since it was fetched.
     pub(super) fn push(&mut self, number: u32, generation: u32, incoming: Incoming) -> bool {
-        let partition = self.partitions.get_mut(&number).filter(|p| p.generation == generation);
+        let partition = self.partitions.get_mut(number).filter(|p| p.generation == generation);
         partition.map(|partition| partition.push(incoming)).is_some()
     }
 
@@ -111,8 +112,7 @@ impl Ledger {
                 take(handout);
             }
         };
-        partitions.range_mut(begin..).for_each(|(number, partition)| serve(*number, partition));
-        partitions.range_mut(..begin).for_each(|(number, partition)| serve(*number, partition));
+        partitions.in_turn(begin).for_each(|(number, partition)| serve(number, partition));
         *turn = turn.wrapping_add(1);
     }
 
@@ -123,13 +123,13 @@ impl Ledger {
         }
         let partitions = &mut self.partitions;
         self.leases.retain(|(_, token)| {
-            partitions.get_mut(&token.partition).is_some_and(|partition| partition.holds(*token))
+            partitions.get_mut(token.partition).is_some_and(|partition| partition.holds(*token))
         });
     }
 
     fn lapse(&mut self, now: Instant) {
         while let Some((_, token)) = self.leases.pop_front_if(|(until, _)| *until <= now) {
-            if let Some(partition) = self.partitions.get_mut(&token.partition) {
+            if let Some(partition) = self.partitions.get_mut(token.partition) {
                 partition.lapse(token, now);
             }
         }
@@ -143,7 +143,7 @@ impl Ledger {
 
     /// Whether the application holds the record under this token.
     pub(super) fn holds(&mut self, token: Token) -> bool {
-        self.partitions.get_mut(&token.partition).is_some_and(|partition| partition.holds(token))
+        self.partitions.get_mut(token.partition).is_some_and(|partition| partition.holds(token))
     }
 
     /// What a transaction can do about these.
@@ -156,7 +156,7 @@ impl Ledger {
             tokens.push(*token);
         }
         for (number, (places, tokens)) in places {
-            let Some(partition) = self.partitions.get(&number) else { continue };
+            let Some(partition) = self.partitions.get(number) else { continue };
             for (place, known) in places.into_iter().zip(partition.standing(&tokens)) {
                 standing[place] = known;
             }
@@ -166,39 +166,39 @@ impl Ledger {
 
     /// Whether it is still worth beginning with the record of this token.
     pub(super) fn is_current(&mut self, token: Token) -> bool {
-        let partition = self.partitions.get_mut(&token.partition);
+        let partition = self.partitions.get_mut(token.partition);
         partition.is_some_and(|partition| partition.is_current(token))
     }
 
     /// See [`Partition::begin_ack`].
     pub(super) fn begin_ack(&mut self, token: Token) -> Result<u64> {
-        self.partitions.get_mut(&token.partition).ok_or_else(fenced)?.begin_ack(token)
+        self.partitions.get_mut(token.partition).ok_or_else(fenced)?.begin_ack(token)
     }
 
     /// See [`Partition::end_ack`].
     pub(super) fn end_ack(&mut self, token: Token, confirmed: bool) {
-        if let Some(partition) = self.partitions.get_mut(&token.partition) {
+        if let Some(partition) = self.partitions.get_mut(token.partition) {
             partition.end_ack(token, confirmed);
         }
     }
 
     /// Lets a parked key go on.
     pub(super) fn unpark(&mut self, partition: u32, key: &[u8]) {
-        if let Some(partition) = self.partitions.get_mut(&partition) {
+        if let Some(partition) = self.partitions.get_mut(partition) {
             partition.unpark(key);
         }
     }
 
     /// Puts a record back that nobody has tried, to come again at `due`.
     pub(super) fn postpone(&mut self, token: Token, due: Instant, now: Instant) {
-        if let Some(partition) = self.partitions.get_mut(&token.partition) {
+        if let Some(partition) = self.partitions.get_mut(token.partition) {
             let _ = partition.postpone(token, due, now);
         }
     }
 
     /// Applies a verdict; an acknowledgement gives the adapter's name for the record.
     pub(super) fn apply(&mut self, token: Token, verdict: &Verdict, now: Instant) -> Result<Option<u64>> {
-        let partition = self.partitions.get_mut(&token.partition).ok_or_else(fenced)?;
+        let partition = self.partitions.get_mut(token.partition).ok_or_else(fenced)?;
         match verdict {
             Verdict::Ack | Verdict::DeadLetter { .. } => partition.ack(token).map(Some),
             Verdict::Nack { delay } => partition.nack(token, now + *delay, now).map(|()| None),

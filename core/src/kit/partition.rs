@@ -172,6 +172,9 @@ impl Partition {
         if !self.hands_out(now) {
             return None;
         }
+        if self.cursor == self.end() && self.retries.is_empty() {
+            return None;
+        }
         let sequence = self.retries.take_due(now).or_else(|| self.advance(now))?;
         let generation = self.generation;
         let at = (sequence - self.base) as usize;
@@ -327,12 +330,19 @@ impl Partition {
 
     /// A record in hand is done.
     fn finish(&mut self, sequence: u64) {
-        let Some(entry) = self.entry(sequence) else { return };
-        entry.state = State::Acked;
-        let record = std::mem::take(&mut entry.record);
         self.handed -= 1;
         self.open -= 1;
-        self.bytes -= record.size();
+        // The first one, as it mostly is, goes at once.
+        let first = self.entries.pop_front_if(|_| sequence == self.base);
+        if let Some(entry) = first {
+            self.base += 1;
+            self.prefix = Some(entry.native);
+            self.bytes -= entry.record.size();
+        } else if let Some(entry) = self.entry(sequence) {
+            entry.state = State::Acked;
+            let record = std::mem::take(&mut entry.record);
+            self.bytes -= record.size();
+        }
         self.trim();
     }
 
@@ -470,6 +480,11 @@ impl Partition {
             held: matches!(e.state, State::Handed | State::Confirming),
         };
         open.map(returned).collect()
+    }
+
+    /// The sequence of the next record to come.
+    fn end(&self) -> u64 {
+        self.base + self.entries.len() as u64
     }
 
     fn entry(&mut self, sequence: u64) -> Option<&mut Entry> {

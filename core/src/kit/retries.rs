@@ -77,7 +77,7 @@ impl Retries {
         self.unpark(key);
     }
 
-    fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.keyed.is_empty() && self.keyless.is_empty()
     }
 
