@@ -1,7 +1,7 @@
 //! The broker's state: topics with their logs and groups, shared by every connection to one name.
 
-use std::collections::VecDeque;
 use std::collections::hash_map::{Entry, HashMap};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -132,7 +132,7 @@ pub(crate) struct TopicState {
 #[derive(Debug)]
 pub(crate) struct TopicInner {
     pub(crate) logs: Vec<Log>,
-    pub(crate) groups: HashMap<Group, GroupState>,
+    pub(crate) groups: BTreeMap<Group, GroupState>,
     /// Who is there, where nothing is stored.
     pub(crate) listeners: Listeners,
     /// The members whose sessions fetch when they are asked.
@@ -153,7 +153,7 @@ impl TopicState {
             published: Notify::new(),
             inner: Mutex::new(TopicInner {
                 logs: (0..partitions).map(|_| Log::default()).collect(),
-                groups: HashMap::new(),
+                groups: BTreeMap::new(),
                 listeners: Listeners::default(),
                 asking: Arc::default(),
                 deleted: false,

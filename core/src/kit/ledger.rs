@@ -100,8 +100,10 @@ impl Ledger {
     ) {
         self.lapse(now);
         self.forget_leases();
+        // There can be no more than that: so nobody looks for them in partitions that have none.
+        let mut left = max.min(self.waiting());
         let Ledger { partitions, turn, lease, leases, .. } = self;
-        let (begin, mut left) = (*turn, max);
+        let begin = *turn;
         let mut serve = |number: u32, partition: &mut Partition| {
             while left > 0
                 && let Some(handout) = partition.next(number, limit, now)
