@@ -191,6 +191,11 @@ impl Delivery {
         self.settler.take()
     }
 
+    /// Puts the settler back.
+    pub(crate) fn put_settler(&mut self, settler: Option<Arc<dyn Settler>>) {
+        self.settler = settler;
+    }
+
     /// A second delivery of the same record, settled by `settler`; this one stays as it is.
     ///
     /// # For implementors

@@ -4,6 +4,7 @@ mod again;
 mod brokers;
 mod conform;
 mod failures;
+mod instructions;
 mod soak;
 mod steps;
 mod summary;
@@ -30,6 +31,12 @@ enum Verb {
     Conform(TestOptions),
     /// Runs random workloads with faults on every broker, for an hour and a million messages each; resumable.
     Soak(soak::SoakOptions),
+    /// Counts the instructions of the hot paths, with valgrind, and compares them with what is kept.
+    Instructions {
+        /// Keeps what is counted now.
+        #[arg(long)]
+        keep: bool,
+    },
     /// Writes the generated documents: docs/guarantees.md, docs/properties.md and the README's table.
     Docs,
 }
@@ -58,6 +65,7 @@ fn main() -> ExitCode {
         Verb::Test(options) => steps::test(&options),
         Verb::Conform(options) => steps::conform(&options),
         Verb::Soak(options) => soak::soak(&options),
+        Verb::Instructions { keep } => instructions::run(keep),
         Verb::Docs => steps::docs(),
     }
 }

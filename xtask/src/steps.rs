@@ -14,6 +14,7 @@ use crate::again;
 use crate::brokers::{TestBrokers, only_brokers, state};
 use crate::conform;
 use crate::failures::{self, Said, told};
+use crate::instructions;
 use crate::summary::Summary;
 use crate::system;
 
@@ -61,6 +62,7 @@ pub(crate) fn test(options: &TestOptions) -> ExitCode {
         cargo("doc --workspace --no-deps --all-features", &deny)
     });
     msrv(&mut summary);
+    instructions::step(options.install_system, &mut summary);
     summary.step("orders, embedded", || cargo("run -p orders", &none));
     with_brokers(Brokers::names(), options, &mut summary, tests);
     end(&summary)
@@ -238,7 +240,7 @@ fn heard(arguments: &str, environment: &Environment) -> Result<(bool, Said), Str
 }
 
 /// Waits for a command within the deadline of a step; how it ended, and what its tests said.
-fn wait(command: &mut Command) -> std::io::Result<(Option<ExitStatus>, Said)> {
+pub(crate) fn wait(command: &mut Command) -> std::io::Result<(Option<ExitStatus>, Said)> {
     let mut child = command.stdout(Stdio::piped()).spawn()?;
     let (tell, heard) = mpsc::channel();
     if let Some(printed) = child.stdout.take() {

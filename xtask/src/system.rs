@@ -29,12 +29,22 @@ pub(crate) fn ready(install: bool) -> Result<String, String> {
     if !install {
         return Err(format!("{} missing; run: {command} (or pass --install-system)", names.join(", ")));
     }
-    let all = format!("apt-get update -q && DEBIAN_FRONTEND=noninteractive {command}");
-    if succeeds(&["sh", "-c", &all]) {
+    if apt(&command) {
         Ok(format!("installed {}", packages.join(", ")))
     } else {
-        Err(format!("failed: {all}"))
+        Err(format!("failed: {command}"))
     }
+}
+
+/// Whether valgrind is there, or could be installed. Nothing is built with it: where it is missing, one step is not run.
+pub(crate) fn has_valgrind(install: bool) -> bool {
+    let there = || succeeds(&["valgrind", "--version"]);
+    there() || install && apt("apt-get install -y --no-install-recommends valgrind") && there()
+}
+
+fn apt(command: &str) -> bool {
+    let all = format!("apt-get update -q && DEBIAN_FRONTEND=noninteractive {command}");
+    succeeds(&["sh", "-c", &all])
 }
 
 fn succeeds(command: &[&str]) -> bool {

@@ -8,7 +8,7 @@ use anybroker_core::{Consumer, Error, Kind, Publisher, Result, Start, Subscripti
 
 use crate::direct;
 use crate::group::Cursor;
-use crate::member::Member;
+use crate::member::{Member, fetches_when_asked};
 use crate::setup::Setup;
 use crate::store::{TopicInner, TopicState};
 
@@ -38,11 +38,14 @@ pub(crate) fn open(
     if let Some(group) = inner.groups.get_mut(&subscription.group) {
         group.members.push(id);
     }
+    if fetches_when_asked(setup) {
+        inner.add_asking(id, &session);
+    }
     drop(inner);
-    topic.changed.notify_waiters();
-    let member = Arc::new(Member { id, topic, session: session.clone(), setup: setup.clone() });
+    topic.regrouped.notify_waiters();
+    let member = Arc::new(Member::new(id, topic, session.clone(), setup.clone()));
     // The task ends with its session, which ends when the consumer is closed or dropped.
-    tokio::spawn(member.clone().fetch());
+    tokio::spawn(member.clone().run());
     let consumer = Box::new(session.connect(member));
     Ok((session, consumer))
 }

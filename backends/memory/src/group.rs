@@ -35,8 +35,14 @@ impl Cursor {
         if offset < self.done_below {
             return;
         }
-        self.done.insert(offset);
-        self.attempts.remove(&offset);
+        if !self.attempts.is_empty() {
+            self.attempts.remove(&offset);
+        }
+        if offset > self.done_below {
+            self.done.insert(offset);
+            return;
+        }
+        self.done_below += 1;
         while self.done.remove(&self.done_below) {
             self.done_below += 1;
         }

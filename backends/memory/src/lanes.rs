@@ -9,6 +9,11 @@ use crate::log::Log;
 const AHEAD: usize = 1_000;
 
 impl Cursor {
+    /// Whether there is anything that was not handed out.
+    pub(crate) fn has_more(&self, log: &Log) -> bool {
+        self.next < log.end() || !self.passed.is_empty()
+    }
+
     /// The next ones in their order.
     pub(crate) fn due(&mut self, log: &Log, most: usize) -> Vec<u64> {
         let mut due = Vec::new();

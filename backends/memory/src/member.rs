@@ -1,7 +1,7 @@
 //! One member of a group: takes its partitions, hands over what others ought to have, and fills its session.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anybroker_core::kit::{Ack, AckPlan, Incoming, Link, Session};
@@ -13,7 +13,7 @@ use crate::group::{Cursor, GroupState};
 use crate::log::Log;
 use crate::semantics::Marks;
 use crate::setup::Setup;
-use crate::store::{TopicInner, TopicState};
+use crate::store::{TopicInner, TopicState, lock};
 
 /// As often clients tell their broker what was acknowledged, if nothing else makes them.
 const COMMIT_INTERVAL: Duration = Duration::from_secs(1);
@@ -24,9 +24,17 @@ pub(crate) struct Member {
     pub(crate) topic: Arc<TopicState>,
     pub(crate) session: Arc<Session>,
     pub(crate) setup: Setup,
+    /// Locked after the topic.
+    owned: Mutex<Owned>,
 }
 
-/// Partitions that the fetch task serves: their generation, and until when those that are handed over may
+/// Whether members fetch when their session has nothing more to give, in the application's own turn; otherwise a task fetches
+/// before, in whose turns the adversary acts.
+pub(crate) fn fetches_when_asked(setup: &Setup) -> bool {
+    setup.adversary.is_none()
+}
+
+/// Partitions that are served: their generation, and until when those that are handed over may
 /// drain, if there is an end to it.
 #[derive(Debug, Default)]
 struct Owned {
@@ -52,48 +60,75 @@ impl Owned {
         self.draining.values().flatten().chain(self.stalled.values()).chain(&self.commit).min().copied()
     }
 
-    /// The partitions with their generations, beginning with another one each time.
-    fn round(&mut self) -> Vec<(usize, u32)> {
-        let mut round: Vec<_> =
-            self.generations.iter().map(|(partition, generation)| (*partition, *generation)).collect();
+    /// The partitions that get messages, with their generations, beginning with another one each time.
+    fn round(&mut self) -> impl Iterator<Item = (usize, u32)> {
         self.turn += 1;
-        let begin = self.turn % round.len().max(1);
-        round.rotate_left(begin);
+        let begin = self.turn % self.generations.len().max(1);
+        let all = self.generations.iter();
+        let round = all.clone().skip(begin).chain(all.take(begin));
+        let is_served =
+            |partition| !self.draining.contains_key(partition) && !self.stalled.contains_key(partition);
         round
+            .filter(move |(partition, _)| is_served(*partition))
+            .map(|(partition, generation)| (*partition, *generation))
     }
 }
 
 impl Member {
-    /// Fills the session until it ends; then leaves the group, if `close` has not done so.
-    pub(crate) async fn fetch(self: Arc<Self>) {
-        let mut owned = Owned::default();
+    pub(crate) fn new(id: u64, topic: Arc<TopicState>, session: Arc<Session>, setup: Setup) -> Self {
+        Member { id, topic, session, setup, owned: Mutex::default() }
+    }
+
+    /// Does what is to be done without anybody asking, until the session ends; then leaves the group, if `close` has not
+    /// done so.
+    pub(crate) async fn run(self: Arc<Self>) {
+        let ahead = !fetches_when_asked(&self.setup);
         loop {
-            let mut changed = std::pin::pin!(self.topic.changed.notified());
-            changed.as_mut().enable();
+            let mut regrouped = std::pin::pin!(self.topic.regrouped.notified());
+            let mut published = std::pin::pin!(self.topic.published.notified());
+            regrouped.as_mut().enable();
+            if ahead {
+                published.as_mut().enable();
+            }
             if self.session.ended().is_some() {
                 return self.leave(true);
             }
-            if let Err(error) = self.step(&mut owned) {
-                self.session.fail(error);
-                return self.leave(true);
+            match self.step() {
+                Ok(0) => {}
+                Ok(_) => self.session.announce(),
+                Err(error) => {
+                    self.session.fail(error);
+                    return self.leave(true);
+                }
             }
-            let deadline = owned.next_due();
+            let (deadline, settlements) = self.waits_for();
             tokio::select! {
                 biased;
-                () = changed => {}
-                () = self.session.settlement() => {}
+                () = regrouped => {}
+                () = published, if ahead => {}
+                () = self.session.settlement(), if settlements => {}
+                () = self.session.end() => {}
                 () = sleep_until(deadline) => {}
             }
         }
     }
 
-    fn step(&self, owned: &mut Owned) -> Result<()> {
+    /// When there is something to do, and whether there is after a settlement.
+    fn waits_for(&self) -> (Option<Instant>, bool) {
+        let owned = lock(&self.owned);
+        let asked = fetches_when_asked(&self.setup) && self.setup.semantics.confirms_acks;
+        (owned.next_due(), !asked || !owned.draining.is_empty())
+    }
+
+    /// Does what there is to do; how many messages the session has got.
+    fn step(&self) -> Result<usize> {
         let mut inner = self.topic.lock();
+        let owned = &mut *lock(&self.owned);
         if inner.deleted {
             return Err(Error::new(Kind::NotFound, "receive", "the topic was deleted"));
         }
         let TopicInner { logs, groups, .. } = &mut *inner;
-        let Some(group) = groups.get_mut(&self.session.subscription().group) else { return Ok(()) };
+        let Some(group) = groups.get_mut(&self.session.subscription().group) else { return Ok(0) };
         self.push_acks(group, owned);
         let expelled = match &self.setup.adversary {
             Some(adversary) => self.suffer(adversary, group, owned)?,
@@ -101,28 +136,31 @@ impl Member {
         };
         let handed_over = self.hand_over(group, owned) || expelled;
         self.take_over(group, owned);
-        self.fill(group, logs, owned);
+        let filled = self.fill(group, logs, owned);
         if handed_over {
-            self.topic.changed.notify_waiters();
+            self.topic.regrouped.notify_waiters();
         }
-        Ok(())
+        Ok(filled)
     }
 
     /// Fills the session to its bound. Each partition gets its part of the room at a time, so that none starves behind a
-    /// busy one; what some leave, the others get.
-    fn fill(&self, group: &mut GroupState, logs: &[Log], owned: &mut Owned) {
-        let mut room = self.session.room().messages;
-        let mut before = usize::MAX;
-        while room > 0 && room < before {
-            before = room;
+    /// busy one; what some leave, the others get. Says how many messages there were.
+    fn fill(&self, group: &mut GroupState, logs: &[Log], owned: &mut Owned) -> usize {
+        let all = self.session.room().messages;
+        let (mut room, mut more) = (all, true);
+        while room > 0 && more {
+            more = false;
             let part = room.div_ceil(owned.generations.len().max(1));
             for (partition, generation) in owned.round() {
-                if !owned.draining.contains_key(&partition) && !owned.stalled.contains_key(&partition) {
-                    let (cursor, log) = (&mut group.cursors[partition], &logs[partition]);
-                    room -= self.hand_in(partition, generation, cursor, log, part.min(room));
+                let (cursor, log) = (&mut group.cursors[partition], &logs[partition]);
+                if cursor.owner == Some(self.id) && cursor.has_more(log) {
+                    let handed = self.hand_in(partition, generation, cursor, log, part.min(room));
+                    room -= handed;
+                    more |= handed > 0 && cursor.has_more(log);
                 }
             }
         }
+        all - room
     }
 
     /// Hands up to `most` of a partition's next messages to the session; says how many.
@@ -139,23 +177,24 @@ impl Member {
             None => cursor.due(log, most),
         };
         let handed = due.len();
-        for offset in due {
-            let Some(stored) = log.get(offset) else { continue };
+        let most_attempts = self.most_attempts();
+        let incoming = due.into_iter().filter_map(|offset| {
+            let stored = log.get(offset)?;
             let (attempts, seen) = (cursor.attempts(offset), cursor.was_seen(offset));
             let (attempts, redelivered) = match &self.setup.adversary {
                 Some(adversary) => adversary.marks(attempts, seen),
                 None => (attempts, seen),
             };
-            let incoming = Incoming {
+            Some(Incoming {
                 record: stored.record.clone(),
                 native: offset,
                 offset: self.setup.semantics.log.then_some(offset),
                 stored: stored.time,
-                attempts: attempts.min(self.most_attempts()),
+                attempts: attempts.min(most_attempts),
                 redelivered,
-            };
-            self.session.push(partition as u32, generation, incoming);
-        }
+            })
+        });
+        self.session.push_unannounced(partition as u32, generation, incoming);
         handed
     }
 
@@ -276,6 +315,7 @@ impl Member {
     /// Leaves the group: everything unsettled goes back, in order; what is acknowledged is told first, if that can be.
     fn leave(&self, told: bool) {
         let mut inner = self.topic.lock();
+        inner.remove_asking(self.id);
         let Some(group) = inner.groups.get_mut(&self.session.subscription().group) else { return };
         group.members.retain(|member| *member != self.id);
         for (partition, cursor) in group.cursors.iter_mut().enumerate() {
@@ -288,7 +328,7 @@ impl Member {
             }
         }
         drop(inner);
-        self.topic.changed.notify_waiters();
+        self.topic.regrouped.notify_waiters();
     }
 }
 
@@ -348,6 +388,16 @@ impl Link for Member {
             Ok(if confirmed { Settled::Confirmed } else { Settled::Recorded })
         };
         acks.iter().map(acknowledge).collect()
+    }
+
+    fn refill(&self) -> usize {
+        if !fetches_when_asked(&self.setup) {
+            return 0;
+        }
+        let mut inner = self.topic.lock();
+        let TopicInner { logs, groups, .. } = &mut *inner;
+        let group = groups.get_mut(&self.session.subscription().group);
+        group.map_or(0, |group| self.fill(group, logs, &mut lock(&self.owned)))
     }
 
     async fn flush(&self) -> Result<()> {

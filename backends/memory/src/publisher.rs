@@ -1,6 +1,6 @@
 //! Publishing: appended and confirmed in one step.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use anybroker_core::kit::{Confirmations, Intake, Pending, Permit};
@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 
 use crate::adversary::{Adversary, Fault, publishing};
 use crate::setup::Setup;
-use crate::store::{TopicInner, TopicState, lock};
+use crate::store::{Moment, TopicInner, TopicState, lock};
 
 #[derive(Debug)]
 pub(crate) struct MemoryPublisher {
@@ -29,23 +29,52 @@ impl MemoryPublisher {
         MemoryPublisher { intake, topic, buffer: Mutex::default(), setup, late: Mutex::default() }
     }
 
-    /// Stores a message, or lets the adversary do its worst with it.
-    fn publish(&self, inner: &mut TopicInner, buffer: &mut RecordBuffer, pending: Pending) {
+    fn store(&self, permit: Permit, batch: Vec<Message>) -> Confirmations {
+        let mut appender = self.appender();
+        self.intake.answer(permit, batch, |message| appender.take(message))
+    }
+
+    /// The adversary does its worst with each of them.
+    fn suffer(&self, adversary: &Adversary, permit: Permit, batch: Vec<Message>) -> Confirmations {
+        let (accepted, confirmations) = self.intake.accept(permit, batch);
+        let mut appender = self.appender();
+        for pending in accepted {
+            // A failure earlier in this batch may have held the key.
+            match pending.refusal() {
+                Some(error) => pending.fail(error),
+                None => self.publish(&mut appender, adversary, pending),
+            }
+        }
+        confirmations
+    }
+
+    fn publish(&self, appender: &mut Appender<'_>, adversary: &Adversary, pending: Pending) {
         let Some(message) = pending.message() else { return };
-        let (id, record) = (message.id.clone(), buffer.encode(message));
-        let fault = self.setup.adversary.as_deref().and_then(Adversary::publish_fault);
-        match fault {
-            None => conclude(pending, self.topic.take(inner, &self.setup, &id, record)),
+        match adversary.publish_fault() {
+            None => {
+                let stored = appender.take(message);
+                conclude(pending, stored);
+            }
             Some(Fault::Refused) => pending.fail(publishing::refused()),
             Some(Fault::Lost) => pending.fail(publishing::unanswered()),
             Some(Fault::AnswerLost) => {
-                let stored = self.topic.take(inner, &self.setup, &id, record);
+                let stored = appender.take(message);
                 conclude(pending, stored.and_then(|_| Err(publishing::unanswered())));
             }
             Some(Fault::ConfirmedAfter(delay)) => {
-                let stored = self.topic.take(inner, &self.setup, &id, record);
+                let stored = appender.take(message);
                 self.later(delay, || conclude(pending, stored));
             }
+        }
+    }
+
+    fn appender(&self) -> Appender<'_> {
+        Appender {
+            buffer: lock(&self.buffer),
+            inner: self.topic.lock(),
+            topic: &self.topic,
+            setup: &self.setup,
+            now: Moment::now(),
         }
     }
 
@@ -56,6 +85,22 @@ impl MemoryPublisher {
             tokio::time::sleep(delay).await;
             what();
         });
+    }
+}
+
+/// What a batch is stored with: the topic's lock and the time, taken once for all of it.
+struct Appender<'a> {
+    buffer: MutexGuard<'a, RecordBuffer>,
+    inner: MutexGuard<'a, TopicInner>,
+    topic: &'a TopicState,
+    setup: &'a Setup,
+    now: Moment,
+}
+
+impl Appender<'_> {
+    fn take(&mut self, message: &Message) -> Result<Receipt> {
+        let record = self.buffer.encode(message);
+        self.topic.take(&mut self.inner, self.setup, self.now, &message.id, record)
     }
 }
 
@@ -73,19 +118,11 @@ impl Publisher for MemoryPublisher {
     }
 
     fn enqueue(&self, permit: Permit, batch: Vec<Message>) -> Confirmations {
-        let (accepted, confirmations) = self.intake.accept(permit, batch);
-        let mut buffer = lock(&self.buffer);
-        let mut inner = self.topic.lock();
-        for pending in accepted {
-            // A failure earlier in this batch may have held the key.
-            if let Some(error) = pending.refusal() {
-                pending.fail(error);
-                continue;
-            }
-            self.publish(&mut inner, &mut buffer, pending);
-        }
-        drop(inner);
-        self.topic.changed.notify_waiters();
+        let confirmations = match self.setup.adversary.as_deref() {
+            None => self.store(permit, batch),
+            Some(adversary) => self.suffer(adversary, permit, batch),
+        };
+        self.topic.announce();
         confirmations
     }
 

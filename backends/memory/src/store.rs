@@ -1,11 +1,11 @@
 //! The broker's state: topics with their logs and groups, shared by every connection to one name.
 
-use std::collections::VecDeque;
 use std::collections::hash_map::{Entry, HashMap};
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use anybroker_core::kit::{Session, crc32};
 use anybroker_core::{
     Error, Group, Kind, MessageId, Position, Receipt, Record, Result, Topic, Topology, TopologyMode,
     TransactionalId,
@@ -83,7 +83,7 @@ impl Store {
     pub(crate) fn delete(&self, topic: &Topic) -> Result<()> {
         let state = lock(&self.topics).remove(topic).ok_or_else(|| missing(topic))?;
         state.lock().deleted = true;
-        state.changed.notify_waiters();
+        state.regrouped.notify_waiters();
         Ok(())
     }
 
@@ -98,6 +98,21 @@ fn missing(topic: &Topic) -> Error {
         .advice("declare it first, or add topology=create to the URL")
 }
 
+/// When a batch was taken: the clocks are read once for all of it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Moment {
+    instant: Instant,
+    /// Since 1970.
+    millis: i64,
+}
+
+impl Moment {
+    pub(crate) fn now() -> Self {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH);
+        Moment { instant: Instant::now(), millis: since.map_or(0, |since| since.as_millis() as i64) }
+    }
+}
+
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -105,8 +120,10 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[derive(Debug)]
 pub(crate) struct TopicState {
     pub(crate) topic: Topic,
-    /// Wakes every member: something was published, or a group has changed.
-    pub(crate) changed: Notify,
+    /// Wakes every member: a group has changed.
+    pub(crate) regrouped: Notify,
+    /// Wakes the members that fetch before they are asked.
+    pub(crate) published: Notify,
     inner: Mutex<TopicInner>,
     /// That of the connection which created it.
     setup: Setup,
@@ -115,9 +132,11 @@ pub(crate) struct TopicState {
 #[derive(Debug)]
 pub(crate) struct TopicInner {
     pub(crate) logs: Vec<Log>,
-    pub(crate) groups: HashMap<Group, GroupState>,
+    pub(crate) groups: BTreeMap<Group, GroupState>,
     /// Who is there, where nothing is stored.
     pub(crate) listeners: Listeners,
+    /// The members whose sessions fetch when they are asked.
+    asking: Arc<[(u64, Weak<Session>)]>,
     pub(crate) deleted: bool,
     /// Ids stored within the deduplication window, and the same in order of time.
     ids: HashMap<MessageId, Position>,
@@ -130,11 +149,13 @@ impl TopicState {
     fn new(topic: Topic, partitions: u32, setup: &Setup) -> Self {
         TopicState {
             topic,
-            changed: Notify::new(),
+            regrouped: Notify::new(),
+            published: Notify::new(),
             inner: Mutex::new(TopicInner {
                 logs: (0..partitions).map(|_| Log::default()).collect(),
-                groups: HashMap::new(),
+                groups: BTreeMap::new(),
                 listeners: Listeners::default(),
+                asking: Arc::default(),
                 deleted: false,
                 ids: HashMap::new(),
                 ages: VecDeque::new(),
@@ -148,11 +169,19 @@ impl TopicState {
         lock(&self.inner)
     }
 
+    /// Wakes whoever waits for messages.
+    pub(crate) fn announce(&self) {
+        self.published.notify_waiters();
+        let asking = self.lock().asking.clone();
+        asking.iter().filter_map(|(_, session)| session.upgrade()).for_each(|session| session.announce());
+    }
+
     /// Takes a message: stores it, or hands it to those who are there, where nothing is stored.
     pub(crate) fn take(
         &self,
         inner: &mut TopicInner,
         setup: &Setup,
+        now: Moment,
         id: &MessageId,
         record: Record,
     ) -> Result<Receipt> {
@@ -160,11 +189,17 @@ impl TopicState {
             inner.listeners.hand_out(&record, setup.adversary.as_deref());
             return Ok(Receipt::default());
         }
-        self.append(inner, id, record).map(|receipt| setup.semantics.receipt(receipt))
+        self.append(inner, now, id, record).map(|receipt| setup.semantics.receipt(receipt))
     }
 
     /// Stores a message, or says that it is there already.
-    pub(crate) fn append(&self, inner: &mut TopicInner, id: &MessageId, record: Record) -> Result<Receipt> {
+    pub(crate) fn append(
+        &self,
+        inner: &mut TopicInner,
+        now: Moment,
+        id: &MessageId,
+        record: Record,
+    ) -> Result<Receipt> {
         if inner.deleted {
             return Err(missing(&self.topic));
         }
@@ -173,9 +208,9 @@ impl TopicState {
                 .on(format!("topic `{}`", self.topic))
                 .advice("declare the groups before publishing"));
         }
-        let now = Instant::now();
         if let Some(window) = self.setup.semantics.deduplication {
-            while let Some((_, old)) = inner.ages.pop_front_if(|(stored, _)| now - *stored >= window) {
+            while let Some((_, old)) = inner.ages.pop_front_if(|(stored, _)| now.instant - *stored >= window)
+            {
                 inner.ids.remove(&old);
             }
             if let Some(position) = inner.ids.get(id) {
@@ -185,18 +220,27 @@ impl TopicState {
         let partition = inner.partition_of(record.key());
         let retention = self.setup.config.retention;
         inner.make_room(partition, retention).map_err(|e| e.on(format!("topic `{}`", self.topic)))?;
-        let time = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis() as i64);
-        let offset = inner.logs[partition].append(Stored { record, time });
+        let offset = inner.logs[partition].append(Stored { record, time: now.millis });
         let position = Position { partition: partition as u32, offset };
         if self.setup.semantics.deduplication.is_some() {
             inner.ids.insert(id.clone(), position);
-            inner.ages.push_back((now, id.clone()));
+            inner.ages.push_back((now.instant, id.clone()));
         }
         Ok(Receipt { position: Some(position), duplicate: false })
     }
 }
 
 impl TopicInner {
+    /// A session fetches when it is asked, and is told when something was published.
+    pub(crate) fn add_asking(&mut self, id: u64, session: &Arc<Session>) {
+        let others = self.asking.iter().cloned();
+        self.asking = others.chain([(id, Arc::downgrade(session))]).collect();
+    }
+
+    pub(crate) fn remove_asking(&mut self, id: u64) {
+        self.asking = self.asking.iter().filter(|(other, _)| *other != id).cloned().collect();
+    }
+
     /// Takes the last append back, before anybody else has seen it.
     pub(crate) fn undo(&mut self, id: &MessageId, receipt: Receipt) {
         let Some(position) = receipt.position.filter(|_| !receipt.duplicate) else { return };
@@ -228,9 +272,7 @@ impl TopicInner {
             self.turn = (self.turn + 1) % self.logs.len();
             return self.turn;
         };
-        let mut hasher = DefaultHasher::new();
-        key.hash(&mut hasher);
-        (hasher.finish() % self.logs.len() as u64) as usize
+        crc32(key) as usize % self.logs.len()
     }
 
     /// Lets the oldest messages go that every group has acknowledged; refuses where there are none.

@@ -17,7 +17,7 @@ use crate::adversary::Adversary;
 use crate::adversary::transacting::{self, CommitFault};
 use crate::member::Member;
 use crate::setup::Setup;
-use crate::store::{Store, TopicInner, TopicState, lock};
+use crate::store::{Moment, Store, TopicInner, TopicState, lock};
 
 /// Who holds a transactional id, until somebody else takes it.
 #[derive(Debug)]
@@ -176,7 +176,7 @@ impl Transaction for MemoryTransaction<'_> {
         }
         if !matches!(fault, Some(CommitFault::Lost)) {
             let changed = open.commit(self.holder)?;
-            changed.iter().for_each(|topic| topic.changed.notify_waiters());
+            changed.iter().for_each(|topic| topic.announce());
         }
         if fault.is_some() {
             self.holder.in_doubt.store(true, Ordering::Release);
@@ -272,9 +272,10 @@ fn acknowledge(part: &Part, member: &Member, inner: Option<&mut TopicInner>) {
 /// Stores all messages, or takes those back that were stored already.
 fn store(writes: &mut Vec<Write>, locked: &mut Locked<'_>) -> Result<()> {
     let mut stored: Vec<(Arc<TopicState>, MessageId, Receipt)> = Vec::new();
+    let now = Moment::now();
     for Write { topic, id, record } in writes.drain(..) {
         let Some(inner) = locked.of(&topic) else { continue };
-        match topic.append(inner, &id, record) {
+        match topic.append(inner, now, &id, record) {
             Ok(receipt) => stored.push((topic, id, receipt)),
             Err(error) => {
                 for (topic, id, receipt) in stored.into_iter().rev() {

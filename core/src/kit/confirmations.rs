@@ -12,28 +12,36 @@ use super::intake::Shared;
 use super::window::Permit;
 use crate::error::{Error, Fate, Kind};
 use crate::message::Message;
-use crate::publisher::{Outcome, PublishError, Receipt};
+use crate::publisher::{Outcome, Receipt};
 
 /// The outcomes of an enqueued batch: a future of one [`Outcome`] a message, in order.
 ///
 /// # Cancel safety
 /// Dropping it neither stops the messages nor frees their room in the window before they are confirmed.
-pub struct Confirmations {
-    batch: Arc<Batch>,
+pub struct Confirmations(State);
+
+enum State {
+    /// Until they have been taken.
+    Known(Option<Vec<Outcome>>),
+    Waiting(Arc<Batch>),
 }
 
 type Observer = Box<dyn FnOnce(&[Outcome]) + Send>;
 
 impl Confirmations {
+    /// Of a batch that was answered at once.
+    pub(super) fn known(outcomes: Vec<Outcome>) -> Self {
+        Confirmations(State::Known(Some(outcomes)))
+    }
+
     /// Calls `observer` with the outcomes as soon as the last one is there, also if nobody awaits them: for wrappers that
     /// measure or record.
     pub fn inspect(self, observer: impl FnOnce(&[Outcome]) + Send + 'static) -> Self {
-        let mut progress = self.batch.progress();
-        match &progress.outcomes {
-            Some(outcomes) => observer(outcomes),
-            None => progress.observers.push(Box::new(observer)),
+        match &self.0 {
+            State::Known(Some(outcomes)) => observer(outcomes),
+            State::Known(None) => {}
+            State::Waiting(batch) => batch.inspect(observer),
         }
-        drop(progress);
         self
     }
 }
@@ -41,18 +49,25 @@ impl Confirmations {
 impl Future for Confirmations {
     type Output = Vec<Outcome>;
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Vec<Outcome>> {
-        self.batch.waker.register(cx.waker());
-        match self.batch.progress().outcomes.take() {
-            Some(outcomes) => Poll::Ready(outcomes),
-            None => Poll::Pending,
-        }
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Vec<Outcome>> {
+        let outcomes = match &mut self.0 {
+            State::Known(outcomes) => outcomes.take(),
+            State::Waiting(batch) => {
+                batch.waker.register(cx.waker());
+                batch.progress().outcomes.take()
+            }
+        };
+        outcomes.map_or(Poll::Pending, Poll::Ready)
     }
 }
 
 impl fmt::Debug for Confirmations {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Confirmations").field("left", &self.batch.progress().left).finish()
+        let left = match &self.0 {
+            State::Known(_) => 0,
+            State::Waiting(batch) => batch.progress().left,
+        };
+        f.debug_struct("Confirmations").field("left", &left).finish()
     }
 }
 
@@ -83,6 +98,14 @@ impl Progress {
 }
 
 impl Batch {
+    fn inspect(&self, observer: impl FnOnce(&[Outcome]) + Send + 'static) {
+        let mut progress = self.progress();
+        match &progress.outcomes {
+            Some(outcomes) => observer(outcomes),
+            None => progress.observers.push(Box::new(observer)),
+        }
+    }
+
     fn progress(&self) -> MutexGuard<'_, Progress> {
         self.progress.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -136,7 +159,7 @@ pub(super) fn batch(
     let first = shared.held.number(count);
     let messages = Arc::new(Messages { messages, first, batch: batch.clone() });
     let pending = (0..count as u32).map(|index| Pending { messages: messages.clone(), index, open: true });
-    (pending.collect(), Confirmations { batch })
+    (pending.collect(), Confirmations(State::Waiting(batch)))
 }
 
 /// A message on its way to the broker. Dropped without a word, it ends as unknown. Two words: it is moved at no cost.
@@ -155,7 +178,7 @@ impl Pending {
 
     /// Why it must not be sent any more: an earlier message of its key has failed. Ask right before sending.
     pub fn refusal(&self) -> Option<Error> {
-        self.messages.batch.shared.held.refusal(self.message()?.key.as_ref(), self.number())
+        self.messages.batch.shared.refusal(self.message()?, self.number())
     }
 
     /// The broker has it.
@@ -169,17 +192,15 @@ impl Pending {
         self.end(error);
     }
 
-    fn number(&self) -> u64 {
+    pub(super) fn number(&self) -> u64 {
         self.messages.first + u64::from(self.index)
     }
 
     fn end(&mut self, error: Error) {
         let open = std::mem::replace(&mut self.open, false);
-        let Some(message) = self.message().filter(|_| open).cloned() else { return };
+        let Some(message) = self.message().filter(|_| open) else { return };
         let batch = &self.messages.batch;
-        batch.shared.held.hold(message.key.as_ref(), self.number());
-        let error = error.on(format!("topic `{}`", batch.shared.topic));
-        batch.resolve(self.index, Err(PublishError::new(error, message)));
+        batch.resolve(self.index, Err(batch.shared.failed(message, self.number(), error)));
     }
 }
 

@@ -11,7 +11,7 @@ use super::held_keys::HeldKeys;
 use super::window::{Permit, Window};
 use crate::error::{Error, Fate, Kind, Result};
 use crate::message::{Key, Message};
-use crate::publisher::PublisherOptions;
+use crate::publisher::{PublishError, PublisherOptions, Receipt};
 use crate::topic::Topic;
 
 /// Takes batches in, refuses what must not be sent, and keeps count of what is on its way.
@@ -33,6 +33,17 @@ pub(super) struct Shared {
 }
 
 impl Shared {
+    /// Why a message must not be sent any more: an earlier one of its key has failed.
+    pub(super) fn refusal(&self, message: &Message, number: u64) -> Option<Error> {
+        self.held.refusal(message.key.as_ref(), number)
+    }
+
+    /// A message failed: it goes back to the caller, and its key is held.
+    pub(super) fn failed(&self, message: &Message, number: u64, error: Error) -> PublishError {
+        self.held.hold(message.key.as_ref(), number);
+        PublishError::new(error.on(format!("topic `{}`", self.topic)), message.clone())
+    }
+
     pub(super) fn began(&self, count: usize) {
         self.outstanding.fetch_add(count, Ordering::AcqRel);
     }
@@ -76,24 +87,53 @@ impl Intake {
 
     /// Takes a batch: what may be sent comes back, in order; the rest has failed already, not applied.
     pub fn accept(&self, permit: Permit, mut messages: Vec<Message>) -> (Vec<Pending>, Confirmations) {
-        if let Some(source) = &self.source {
-            for message in messages.iter_mut().filter(|m| m.event_type.is_some() && m.source.is_none()) {
-                message.source = Some(source.clone());
-            }
-        }
+        self.complete(&mut messages);
         let (pending, confirmations) = batch(&self.shared, permit, messages);
-        let accepted = pending.into_iter().filter_map(|pending| match self.refusal(&pending) {
-            Some(error) => {
-                pending.fail(error.with_fate(Fate::NotApplied));
-                None
+        let accepted = pending.into_iter().filter_map(|pending| {
+            match pending.message().and_then(|message| self.refusal(message, pending.number())) {
+                Some(error) => {
+                    pending.fail(error.with_fate(Fate::NotApplied));
+                    None
+                }
+                None => Some(pending),
             }
-            None => Some(pending),
         });
         (accepted.collect(), confirmations)
     }
 
-    fn refusal(&self, pending: &Pending) -> Option<Error> {
-        let message = pending.message()?;
+    /// Takes a batch for a broker that answers at once: `store` is called with each message that may be sent, in order, and
+    /// says what became of it. So nothing is kept of any of them.
+    pub fn answer(
+        &self,
+        permit: Permit,
+        mut messages: Vec<Message>,
+        mut store: impl FnMut(&Message) -> Result<Receipt>,
+    ) -> Confirmations {
+        self.complete(&mut messages);
+        self.shared.began(messages.len());
+        let numbers = self.shared.held.number(messages.len())..;
+        let outcomes = numbers.zip(&messages).map(|(number, message)| {
+            let stored = match self.refusal(message, number) {
+                Some(error) => Err(error.with_fate(Fate::NotApplied)),
+                None => store(message),
+            };
+            stored.map_err(|error| self.shared.failed(message, number, error))
+        });
+        let confirmations = Confirmations::known(outcomes.collect());
+        drop(permit);
+        self.shared.done(messages.len());
+        confirmations
+    }
+
+    /// Names the source of messages that need one and name none.
+    fn complete(&self, messages: &mut [Message]) {
+        let Some(source) = &self.source else { return };
+        for message in messages.iter_mut().filter(|m| m.event_type.is_some() && m.source.is_none()) {
+            message.source = Some(source.clone());
+        }
+    }
+
+    fn refusal(&self, message: &Message, number: u64) -> Option<Error> {
         if self.shared.closed.load(Ordering::Acquire) {
             return Some(closed());
         }
@@ -105,7 +145,7 @@ impl Intake {
             let advice = "raise the broker's limit, or keep large payloads elsewhere and send a reference";
             return Some(Error::new(Kind::TooLarge, "publish", text).advice(advice));
         }
-        pending.refusal()
+        self.shared.refusal(message, number)
     }
 
     /// Waits for a moment in which nothing is on its way.

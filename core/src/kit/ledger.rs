@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::partition::{Handout, Incoming, Partition, fenced};
+use super::partitions::Partitions;
 use crate::delivery::{Standing, Token, Verdict};
 use crate::error::Result;
 
@@ -24,7 +25,7 @@ pub struct Room {
 
 #[derive(Debug)]
 pub(super) struct Ledger {
-    partitions: BTreeMap<u32, Partition>,
+    partitions: Partitions,
     generation: u32,
     /// The partition that is served next.
     turn: u32,
@@ -38,7 +39,7 @@ pub(super) struct Ledger {
 impl Ledger {
     pub(super) fn new(prefetch: usize, prefetch_bytes: usize, lease: Option<Duration>) -> Self {
         Ledger {
-            partitions: BTreeMap::new(),
+            partitions: Partitions::default(),
             generation: 0,
             turn: 0,
             prefetch,
@@ -55,20 +56,20 @@ impl Ledger {
     }
 
     pub(super) fn revoke(&mut self, number: u32) -> Option<Partition> {
-        self.partitions.remove(&number)
+        self.partitions.remove(number)
     }
 
     pub(super) fn partition(&mut self, number: u32) -> Option<&mut Partition> {
-        self.partitions.get_mut(&number)
+        self.partitions.get_mut(number)
     }
 
     pub(super) fn partitions(&self) -> impl Iterator<Item = (u32, &Partition)> {
-        self.partitions.iter().map(|(number, partition)| (*number, partition))
+        self.partitions.iter()
     }
 
     /// Takes a record in, unless its partition has been taken away since it was fetched.
     pub(super) fn push(&mut self, number: u32, generation: u32, incoming: Incoming) -> bool {
-        let partition = self.partitions.get_mut(&number).filter(|p| p.generation == generation);
+        let partition = self.partitions.get_mut(number).filter(|p| p.generation == generation);
         partition.map(|partition| partition.push(incoming)).is_some()
     }
 
@@ -88,42 +89,49 @@ impl Ledger {
         self.partitions.values().map(|p| p.open.saturating_sub(p.handed)).sum()
     }
 
-    /// Hands out the next record, taking the partitions in turn.
-    pub(super) fn next(&mut self, now: Instant) -> Option<Handout> {
+    /// Hands out up to `max` records, of one partition until it has no more, then of the next. The next batch begins with
+    /// another one. Those that failed `limit` times come beside, and do not count.
+    pub(super) fn hand_out(
+        &mut self,
+        max: usize,
+        limit: Option<u32>,
+        now: Instant,
+        mut take: impl FnMut(Handout),
+    ) {
         self.lapse(now);
-        let turn = self.turn;
-        let after = self.partitions.range_mut(turn..).map(|(n, p)| (*n, p));
-        if let Some((number, handout)) = first(after, now) {
-            return Some(self.handed(number, handout, now));
-        }
-        let before = self.partitions.range_mut(..turn).map(|(n, p)| (*n, p));
-        let (number, handout) = first(before, now)?;
-        Some(self.handed(number, handout, now))
-    }
-
-    fn handed(&mut self, number: u32, handout: Handout, now: Instant) -> Handout {
-        // Stays with a partition for a batch at a time: the next call continues there until it is empty.
-        self.turn = number;
-        if let Some(lease) = self.lease {
-            if self.leases.len() >= self.prefetch * LEASES_PER_PREFETCH {
-                let partitions = &mut self.partitions;
-                self.leases.retain(|(_, token)| {
-                    partitions.get_mut(&token.partition).is_some_and(|partition| partition.holds(*token))
-                });
+        self.forget_leases();
+        // There can be no more than that: so nobody looks for them in partitions that have none.
+        let mut left = max.min(self.waiting());
+        let Ledger { partitions, turn, lease, leases, .. } = self;
+        let begin = *turn;
+        let mut serve = |number: u32, partition: &mut Partition| {
+            while left > 0
+                && let Some(handout) = partition.next(number, limit, now)
+            {
+                *turn = number;
+                left -= usize::from(!handout.exhausted);
+                leases.extend(lease.map(|lease| (now + lease, handout.token)));
+                take(handout);
             }
-            self.leases.push_back((now + lease, handout.token));
-        }
-        handout
+        };
+        partitions.in_turn(begin).for_each(|(number, partition)| serve(number, partition));
+        *turn = turn.wrapping_add(1);
     }
 
-    /// Moves the turn on, so that the next batch begins with another partition.
-    pub(super) fn end_batch(&mut self) {
-        self.turn = self.turn.wrapping_add(1);
+    /// Forgets the leases of what is settled, when there are many.
+    fn forget_leases(&mut self) {
+        if self.leases.len() < self.prefetch * LEASES_PER_PREFETCH {
+            return;
+        }
+        let partitions = &mut self.partitions;
+        self.leases.retain(|(_, token)| {
+            partitions.get_mut(token.partition).is_some_and(|partition| partition.holds(*token))
+        });
     }
 
     fn lapse(&mut self, now: Instant) {
         while let Some((_, token)) = self.leases.pop_front_if(|(until, _)| *until <= now) {
-            if let Some(partition) = self.partitions.get_mut(&token.partition) {
+            if let Some(partition) = self.partitions.get_mut(token.partition) {
                 partition.lapse(token, now);
             }
         }
@@ -137,7 +145,7 @@ impl Ledger {
 
     /// Whether the application holds the record under this token.
     pub(super) fn holds(&mut self, token: Token) -> bool {
-        self.partitions.get_mut(&token.partition).is_some_and(|partition| partition.holds(token))
+        self.partitions.get_mut(token.partition).is_some_and(|partition| partition.holds(token))
     }
 
     /// What a transaction can do about these.
@@ -150,7 +158,7 @@ impl Ledger {
             tokens.push(*token);
         }
         for (number, (places, tokens)) in places {
-            let Some(partition) = self.partitions.get(&number) else { continue };
+            let Some(partition) = self.partitions.get(number) else { continue };
             for (place, known) in places.into_iter().zip(partition.standing(&tokens)) {
                 standing[place] = known;
             }
@@ -160,64 +168,45 @@ impl Ledger {
 
     /// Whether it is still worth beginning with the record of this token.
     pub(super) fn is_current(&mut self, token: Token) -> bool {
-        let partition = self.partitions.get_mut(&token.partition);
+        let partition = self.partitions.get_mut(token.partition);
         partition.is_some_and(|partition| partition.is_current(token))
     }
 
     /// See [`Partition::begin_ack`].
     pub(super) fn begin_ack(&mut self, token: Token) -> Result<u64> {
-        self.partitions.get_mut(&token.partition).ok_or_else(fenced)?.begin_ack(token)
+        self.partitions.get_mut(token.partition).ok_or_else(fenced)?.begin_ack(token)
     }
 
     /// See [`Partition::end_ack`].
     pub(super) fn end_ack(&mut self, token: Token, confirmed: bool) {
-        if let Some(partition) = self.partitions.get_mut(&token.partition) {
+        if let Some(partition) = self.partitions.get_mut(token.partition) {
             partition.end_ack(token, confirmed);
-        }
-    }
-
-    /// Lets the key of a record wait while the record is given up.
-    pub(super) fn park(&mut self, token: Token) {
-        if let Some(partition) = self.partitions.get_mut(&token.partition) {
-            partition.park(token);
         }
     }
 
     /// Lets a parked key go on.
     pub(super) fn unpark(&mut self, partition: u32, key: &[u8]) {
-        if let Some(partition) = self.partitions.get_mut(&partition) {
+        if let Some(partition) = self.partitions.get_mut(partition) {
             partition.unpark(key);
         }
     }
 
     /// Puts a record back that nobody has tried, to come again at `due`.
     pub(super) fn postpone(&mut self, token: Token, due: Instant, now: Instant) {
-        if let Some(partition) = self.partitions.get_mut(&token.partition) {
+        if let Some(partition) = self.partitions.get_mut(token.partition) {
             let _ = partition.postpone(token, due, now);
         }
     }
 
     /// Applies a verdict; an acknowledgement gives the adapter's name for the record.
     pub(super) fn apply(&mut self, token: Token, verdict: &Verdict, now: Instant) -> Result<Option<u64>> {
-        let partition = self.partitions.get_mut(&token.partition).ok_or_else(fenced)?;
+        let partition = self.partitions.get_mut(token.partition).ok_or_else(fenced)?;
         match verdict {
             Verdict::Ack | Verdict::DeadLetter { .. } => partition.ack(token).map(Some),
             Verdict::Nack { delay } => partition.nack(token, now + *delay, now).map(|()| None),
             Verdict::Release => partition.release(token, now).map(|()| None),
         }
     }
-}
-
-fn first<'a>(
-    partitions: impl Iterator<Item = (u32, &'a mut Partition)>,
-    now: Instant,
-) -> Option<(u32, Handout)> {
-    for (number, partition) in partitions {
-        if let Some(handout) = partition.next(number, now) {
-            return Some((number, handout));
-        }
-    }
-    None
 }
 
 #[cfg(test)]

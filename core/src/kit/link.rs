@@ -31,6 +31,13 @@ pub trait Link: Any + Send + Sync {
     /// This many acknowledgements were recorded: a hint for the task that pushes them. Never waits.
     fn recorded(&self, _acks: usize) {}
 
+    /// The session has nothing more to give, and is asked for more: an adapter that can fill it at once, without waiting, does
+    /// so with [`Session::push_unannounced`](super::Session::push_unannounced), and says with how many messages. Others fill it
+    /// from a task of their own.
+    fn refill(&self) -> usize {
+        0
+    }
+
     /// Acknowledges at the broker; one result for each, in order. Called only if [`confirms`](Self::confirms) says so.
     ///
     /// # Cancel safety

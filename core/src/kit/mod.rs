@@ -14,6 +14,7 @@ mod intake;
 mod ledger;
 mod link;
 mod partition;
+mod partitions;
 mod retries;
 mod session;
 mod supervise;

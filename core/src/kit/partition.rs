@@ -112,6 +112,8 @@ pub(super) struct Handout {
     pub(super) record: Record,
     pub(super) token: Token,
     pub(super) provenance: Provenance,
+    /// It has failed as often as it may: the later ones of its key wait until it is given up.
+    pub(super) exhausted: bool,
 }
 
 impl Partition {
@@ -164,14 +166,19 @@ impl Partition {
         self.retries.next_due()
     }
 
-    /// Hands out the next record: one that is due again, or one never handed out whose key waits for nothing.
-    pub(super) fn next(&mut self, number: u32, now: Instant) -> Option<Handout> {
+    /// Hands out the next record: one that is due again, or one never handed out whose key waits for nothing. It may fail
+    /// `limit` times.
+    pub(super) fn next(&mut self, number: u32, limit: Option<u32>, now: Instant) -> Option<Handout> {
         if !self.hands_out(now) {
+            return None;
+        }
+        if self.cursor == self.end() && self.retries.is_empty() {
             return None;
         }
         let sequence = self.retries.take_due(now).or_else(|| self.advance(now))?;
         let generation = self.generation;
-        let entry = self.entry(sequence)?;
+        let at = (sequence - self.base) as usize;
+        let entry = self.entries.get_mut(at)?;
         entry.state = State::Handed;
         let redelivered = entry.redelivered || entry.handout > 0;
         entry.handout = entry.handout.wrapping_add(1);
@@ -191,7 +198,13 @@ impl Partition {
                 failures: entry.failures,
                 redelivered,
             },
+            exhausted: limit.is_some_and(|limit| entry.failures >= limit),
         };
+        if handout.exhausted
+            && let Some(key) = handout.record.to_key()
+        {
+            self.retries.park(key);
+        }
         self.handed += 1;
         Some(handout)
     }
@@ -268,13 +281,13 @@ impl Partition {
         let asked =
             self.entry(token.sequence).filter(|e| e.state == State::Confirming && e.handout == token.handout);
         if let Some(entry) = asked.filter(|_| token.generation == generation) {
-            entry.state = State::Handed;
-            let native = entry.native;
-            let lost = std::mem::take(&mut entry.lost);
+            let (native, lost) = (entry.native, std::mem::take(&mut entry.lost));
             if confirmed {
-                // It is in hand, as the line above says.
-                let _ = self.ack(token);
-            } else if lost {
+                self.finish(token.sequence);
+                return;
+            }
+            entry.state = State::Handed;
+            if lost {
                 self.lose(native);
             }
         }
@@ -303,15 +316,6 @@ impl Partition {
         self.trim();
     }
 
-    /// Lets the later ones of the record's key wait until it is acknowledged or put back.
-    pub(super) fn park(&mut self, token: Token) {
-        if let Ok(entry) = self.held(token)
-            && let Some(key) = entry.record.to_key()
-        {
-            self.retries.park(key);
-        }
-    }
-
     /// Lets the key of a parked record go on.
     pub(super) fn unpark(&mut self, key: &[u8]) {
         self.retries.unpark(key);
@@ -319,15 +323,27 @@ impl Partition {
 
     /// Marks the record of `token` as done.
     pub(super) fn ack(&mut self, token: Token) -> Result<u64> {
-        let entry = self.held(token)?;
-        entry.state = State::Acked;
-        let native = entry.native;
-        let record = std::mem::take(&mut entry.record);
+        let native = self.held(token)?.native;
+        self.finish(token.sequence);
+        Ok(native)
+    }
+
+    /// A record in hand is done.
+    fn finish(&mut self, sequence: u64) {
         self.handed -= 1;
         self.open -= 1;
-        self.bytes -= record.size();
+        // The first one, as it mostly is, goes at once.
+        let first = self.entries.pop_front_if(|_| sequence == self.base);
+        if let Some(entry) = first {
+            self.base += 1;
+            self.prefix = Some(entry.native);
+            self.bytes -= entry.record.size();
+        } else if let Some(entry) = self.entry(sequence) {
+            entry.state = State::Acked;
+            let record = std::mem::take(&mut entry.record);
+            self.bytes -= record.size();
+        }
         self.trim();
-        Ok(native)
     }
 
     /// Forgets what is done at the front.
@@ -464,6 +480,11 @@ impl Partition {
             held: matches!(e.state, State::Handed | State::Confirming),
         };
         open.map(returned).collect()
+    }
+
+    /// The sequence of the next record to come.
+    fn end(&self) -> u64 {
+        self.base + self.entries.len() as u64
     }
 
     fn entry(&mut self, sequence: u64) -> Option<&mut Entry> {

@@ -77,9 +77,13 @@ impl Retries {
         self.unpark(key);
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.keyed.is_empty() && self.keyless.is_empty()
+    }
+
     /// Takes the earliest message that is due.
     pub(super) fn take_due(&mut self, now: Instant) -> Option<u64> {
-        if self.keyed.is_empty() && self.keyless.is_empty() {
+        if self.is_empty() {
             return None;
         }
         let due = self.keyed.iter().filter(|(_, lane)| lane.due().is_some_and(|due| due <= now));
@@ -107,6 +111,9 @@ impl Retries {
 
     /// When the next message falls due.
     pub(super) fn next_due(&self) -> Option<Instant> {
+        if self.is_empty() {
+            return None;
+        }
         self.keyed.values().filter_map(Lane::due).chain(self.keyless.iter().map(|(due, _)| *due)).min()
     }
 }

@@ -42,6 +42,8 @@ pub struct Session {
     settled: Notify,
     /// Wakes the adapter's task that acknowledges; remembers one wake-up.
     acks: Notify,
+    /// Wakes whoever waits for its end.
+    over: Notify,
 }
 
 impl Session {
@@ -63,6 +65,7 @@ impl Session {
             arrived: Notify::new(),
             settled: Notify::new(),
             acks: Notify::new(),
+            over: Notify::new(),
         })
     }
 
@@ -263,6 +266,19 @@ impl Session {
         let _ = self.ended.set(error);
         self.giving_up.lock().unwrap_or_else(PoisonError::into_inner).abort_all();
         self.wake();
+        self.over.notify_waiters();
+    }
+
+    /// Waits until the session has ended.
+    ///
+    /// # Cancel safety
+    /// Cancel safe.
+    pub async fn end(&self) {
+        let mut over = std::pin::pin!(self.over.notified());
+        over.as_mut().enable();
+        if self.ended.get().is_none() {
+            over.await;
+        }
     }
 
     /// Why the session has ended, if it has.
@@ -297,19 +313,15 @@ impl Session {
         let now = Instant::now();
         let mut ledger = self.ledger();
         let (mut batch, mut exhausted) = (Vec::with_capacity(max.min(ledger.waiting())), Vec::new());
-        while batch.len() < max {
-            let Some(mut handout) = ledger.next(now) else { break };
-            let failures = handout.provenance.failures;
-            if limit.is_some_and(|limit| failures >= limit) {
-                ledger.park(handout.token);
+        ledger.hand_out(max, limit, now, |mut handout| match handout.exhausted {
+            false => batch.push(self.delivery(handout)),
+            true => {
                 // Nobody tries it: this is no attempt.
                 handout.token.attempt = handout.token.attempt.saturating_sub(1);
+                let failures = handout.provenance.failures;
                 exhausted.push((self.delivery(handout), failures));
-            } else {
-                batch.push(self.delivery(handout));
             }
-        }
-        ledger.end_batch();
+        });
         let due = ledger.next_due(now);
         drop(ledger);
         for (delivery, failures) in exhausted {
@@ -327,7 +339,11 @@ impl Session {
             if let Some(error) = self.ended() {
                 return Err(error);
             }
-            match self.take(max.max(1)) {
+            let mut taken = self.take(max.max(1));
+            if matches!(taken, Taken::Nothing(_)) && self.refill().await {
+                taken = self.take(max.max(1));
+            }
+            match taken {
                 Taken::Batch(batch) => return Ok(batch),
                 Taken::Nothing(None) => arrived.await,
                 Taken::Nothing(Some(due)) => {
@@ -335,6 +351,15 @@ impl Session {
                 }
             }
         }
+    }
+
+    /// Asks the adapter for more; whether there is any. Nobody was waited for, so other tasks get their turn now and then.
+    async fn refill(&self) -> bool {
+        let filled = self.link().map_or(0, |link| link.refill());
+        for _ in 0..filled.div_ceil(MESSAGES_PER_TURN) {
+            tokio::task::coop::consume_budget().await;
+        }
+        filled > 0
     }
 
     /// Dead-letters a message that has used up its attempts. While that fails, the message and its key wait.
@@ -362,6 +387,9 @@ impl Session {
     }
 }
 
+/// So many messages count as one step of a task: tokio lets it do some hundred without waiting.
+const MESSAGES_PER_TURN: usize = 64;
+
 /// How long a message waits when the dead letter topic could not be reached.
 const DEAD_LETTER_RETRY: Duration = Duration::from_secs(1);
 
@@ -380,7 +408,9 @@ impl Settler for Session {
         let link = self.link();
         let confirming = link.as_ref().filter(|link| link.confirms());
         let mut applied = self.apply(batch, &refused, confirming.is_some());
-        self.wake();
+        if !applied.asks_only() {
+            self.wake();
+        }
         if let (Some(link), true) = (&link, applied.recorded > 0) {
             link.recorded(applied.recorded);
         }
@@ -388,7 +418,7 @@ impl Settler for Session {
             let answers = link.acknowledge(&applied.acks).await;
             self.answered(&mut applied, answers);
         }
-        applied.results
+        applied.finish()
     }
 
     async fn flush(&self) -> Result<Held> {

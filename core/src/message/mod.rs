@@ -146,23 +146,20 @@ impl Message {
     pub fn validate(&self) -> Result<()> {
         self.headers.validate()?;
         self.extensions.iter().try_for_each(|(name, value)| check_extension(name, value))?;
-        let id = if let MessageId::Text(id) = &self.id { Some(id) } else { None };
-        let texts = [
-            ("id", id),
-            ("type", self.event_type.as_ref()),
-            ("source", self.source.as_ref()),
-            ("content type", self.content_type.as_ref()),
-        ];
-        for (name, text) in texts {
-            let Some(text) = text else { continue };
-            if text.is_empty() || text.len() > MAX_NAME || text.chars().any(char::is_control) {
-                return Err(Error::new(
-                    Kind::InvalidConfiguration,
-                    "publish",
-                    format!("the message's {name} must be 1 to {MAX_NAME} bytes without control characters"),
-                ));
-            }
+        if let MessageId::Text(id) = &self.id {
+            check_text("id", id)?;
         }
-        Ok(())
+        let check = |name, text: &Option<ByteString>| text.iter().try_for_each(|text| check_text(name, text));
+        check("type", &self.event_type)?;
+        check("source", &self.source)?;
+        check("content type", &self.content_type)
     }
+}
+
+fn check_text(name: &str, text: &str) -> Result<()> {
+    if !text.is_empty() && text.len() <= MAX_NAME && !text.chars().any(char::is_control) {
+        return Ok(());
+    }
+    let text = format!("the message's {name} must be 1 to {MAX_NAME} bytes without control characters");
+    Err(Error::new(Kind::InvalidConfiguration, "publish", text))
 }

@@ -334,8 +334,8 @@ impl RecordWriter<'_> {
     fn put(&mut self, tag: Tag, parts: &[&[u8]]) -> bool {
         let length: usize = parts.iter().map(|p| p.len()).sum();
         make_room(self.chunk, length + ENTRY_HEAD);
-        self.chunk.put_u8(tag as u8);
-        self.chunk.put_u32_le(length as u32);
+        let [a, b, c, d] = (length as u32).to_le_bytes();
+        self.chunk.put_slice(&[tag as u8, a, b, c, d]);
         parts.iter().for_each(|part| self.chunk.put_slice(part));
         true
     }

@@ -126,3 +126,28 @@ async fn an_observer_sees_the_outcomes_though_nobody_awaits_them() {
     pending.into_iter().for_each(|p| p.confirm(Receipt::default()));
     assert_eq!(seen.load(Ordering::Acquire), 1);
 }
+
+#[tokio::test]
+async fn a_broker_that_answers_at_once_keeps_the_same_rules() {
+    let intake = Intake::new(&PublisherOptions { window_messages: 4, ..options() }, 100);
+    let permit = intake.ready(4, 1).await.unwrap();
+    let large = Message::new(vec![0; 100]).with_key("c");
+    let batch = vec![keyed("a"), keyed("b"), large, keyed("a"), keyed("b"), keyed("c")];
+    let mut asked = 0;
+    let confirmations = intake.answer(permit, batch, |_| {
+        asked += 1;
+        if asked == 1 { Err(Error::new(Kind::Throttled, "publish", "full")) } else { Ok(Receipt::default()) }
+    });
+    assert_eq!(asked, 3, "the large one and the later ones of keys that failed are not even tried");
+    intake.idle(Duration::ZERO).await.unwrap();
+    intake.ready(4, 1).await.expect("the room is free before anybody has looked at the outcomes");
+    let seen = Arc::new(AtomicUsize::new(0));
+    let counter = seen.clone();
+    let observed = confirmations.inspect(move |outcomes| counter.store(outcomes.len(), Ordering::Release));
+    let outcomes = observed.await;
+    assert_eq!(seen.load(Ordering::Acquire), 6);
+    let kinds: Vec<_> = outcomes.iter().map(|o| o.as_ref().err().map(|e| e.error().kind())).collect();
+    let (full, held) = (Some(Kind::Throttled), Some(Kind::KeyHeld));
+    assert_eq!(kinds, [full, None, Some(Kind::TooLarge), held, None, held]);
+    assert_eq!(outcomes[3].as_ref().unwrap_err().message().key, Some("a".into()), "the message comes back");
+}

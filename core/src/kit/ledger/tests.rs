@@ -104,7 +104,9 @@ impl World {
 
     /// Takes one record and holds it to the rules of order.
     fn take(&mut self) -> Option<usize> {
-        let handout = self.ledger.next(self.now)?;
+        let mut handout = None;
+        self.ledger.hand_out(1, None, self.now, |next| handout = Some(next));
+        let handout = handout?;
         let at = handout.token.sequence as usize;
         self.known[at].counted += 1;
         assert_eq!(handout.token.attempt, self.known[at].counted, "attempts count hand-outs less releases");

@@ -5,21 +5,20 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use super::Session;
-use crate::delivery::{Delivery, SettleError, Settled, Settlement, Settler, Verdict};
+use crate::delivery::{SettleError, Settled, Settlement, Settler, Verdict};
 use crate::error::{Error, Kind, Result};
 use crate::kit::Ack;
 
-/// An acknowledgement that the broker is asked to confirm: its place in the batch, and what to hand back if it refuses.
+/// An acknowledgement that the broker is asked to confirm: its place in the batch, and what settles it if it is refused.
 struct Asked {
     at: usize,
-    delivery: Delivery,
     settler: Option<Arc<dyn Settler>>,
 }
 
-/// What a batch of verdicts came to, before the broker is asked.
-#[derive(Default)]
+/// A batch of verdicts and what they came to. The deliveries stay in place until the end.
 pub(super) struct Applied {
-    pub(super) results: Vec<Result<Settled, SettleError>>,
+    batch: Vec<Settlement>,
+    results: Vec<Result<Settled>>,
     /// Acknowledgements that the broker is to confirm, and what they are of.
     pub(super) acks: Vec<Ack>,
     confirming: Vec<Asked>,
@@ -27,15 +26,42 @@ pub(super) struct Applied {
     pub(super) recorded: usize,
 }
 
+impl Applied {
+    fn new(batch: Vec<Settlement>, confirm: bool) -> Self {
+        let (all, asked) = (batch.len(), if confirm { batch.len() } else { 0 });
+        Applied {
+            batch,
+            results: Vec::with_capacity(all),
+            acks: Vec::with_capacity(asked),
+            confirming: Vec::with_capacity(asked),
+            recorded: 0,
+        }
+    }
+
+    /// Whether the broker's answer decides about all of them.
+    pub(super) fn asks_only(&self) -> bool {
+        self.acks.len() == self.results.len()
+    }
+
+    /// One result for each; an error hands the delivery back.
+    pub(super) fn finish(self) -> Vec<Result<Settled, SettleError>> {
+        let with = |(result, settlement): (Result<_>, Settlement)| {
+            result.map_err(|error| SettleError::new(error, settlement.delivery))
+        };
+        self.results.into_iter().zip(self.batch).map(with).collect()
+    }
+}
+
 impl Session {
     /// Applies the verdicts under one lock; `confirm` keeps acknowledged deliveries until the broker has answered.
     pub(super) fn apply(&self, batch: Vec<Settlement>, refused: &[(usize, Error)], confirm: bool) -> Applied {
         let now = Instant::now();
-        let mut applied = Applied { results: Vec::with_capacity(batch.len()), ..Applied::default() };
+        let mut applied = Applied::new(batch, confirm);
+        let Applied { batch, results, acks, confirming, recorded } = &mut applied;
         let mut ledger = self.ledger();
-        for (at, Settlement { mut delivery, verdict }) in batch.into_iter().enumerate() {
+        for (at, Settlement { delivery, verdict }) in batch.iter_mut().enumerate() {
             if let Some((_, error)) = refused.iter().find(|(refused, _)| *refused == at) {
-                applied.results.push(Err(SettleError::new(error.duplicate(), delivery)));
+                results.push(Err(error.duplicate()));
                 continue;
             }
             // Settled or void, there is nothing left to release.
@@ -43,34 +69,31 @@ impl Session {
             let token = delivery.token();
             let asks = confirm && matches!(verdict, Verdict::Ack | Verdict::DeadLetter { .. });
             let result =
-                if asks { ledger.begin_ack(token).map(Some) } else { ledger.apply(token, &verdict, now) };
-            match result {
+                if asks { ledger.begin_ack(token).map(Some) } else { ledger.apply(token, verdict, now) };
+            match &result {
                 Ok(Some(native)) if asks => {
-                    applied.acks.push(Ack { partition: token.partition, native });
-                    applied.confirming.push(Asked { at, delivery, settler });
+                    acks.push(Ack { partition: token.partition, native: *native });
+                    confirming.push(Asked { at, settler });
                 }
-                Ok(native) => applied.recorded += usize::from(native.is_some()),
-                Err(error) => {
-                    applied.results.push(Err(SettleError::new(error, delivery)));
-                    continue;
-                }
+                Ok(native) => *recorded += usize::from(native.is_some()),
+                Err(_) => {}
             }
-            applied.results.push(Ok(Settled::Recorded));
+            results.push(result.map(|_| Settled::Recorded));
         }
+        drop(ledger);
         applied
     }
 
     /// The broker has answered: what it confirmed is done, what it refused is in hand as before, unless it is void by now.
     pub(super) fn answered(&self, applied: &mut Applied, answers: Vec<Result<Settled>>) {
         let mut ledger = self.ledger();
-        for (Asked { at, mut delivery, settler }, answer) in applied.confirming.drain(..).zip(answers) {
+        for (Asked { at, settler }, answer) in applied.confirming.drain(..).zip(answers) {
+            let delivery = &mut applied.batch[at].delivery;
             ledger.end_ack(delivery.token(), answer.is_ok());
-            applied.results[at] = answer.map_err(|error| {
-                if let (true, Some(settler)) = (ledger.holds(delivery.token()), settler) {
-                    delivery = delivery.with_settler(settler);
-                }
-                SettleError::new(error, delivery)
-            });
+            if answer.is_err() && ledger.holds(delivery.token()) {
+                delivery.put_settler(settler);
+            }
+            applied.results[at] = answer;
         }
         drop(ledger);
         self.wake();

@@ -468,3 +468,54 @@ async fn what_is_let_go_while_the_partition_may_be_anothers_comes_again_if_it_is
     again.sort();
     assert_eq!(again, [b"0", b"1", b"2"]);
 }
+
+/// Fills its session when it is asked, with one message at a time.
+struct OnDemand {
+    session: std::sync::Weak<Session>,
+    generation: u32,
+    left: Mutex<u64>,
+}
+
+#[async_trait]
+impl Link for OnDemand {
+    fn refill(&self) -> usize {
+        let mut left = self.left.lock().unwrap();
+        let (Some(session), true) = (self.session.upgrade(), *left > 0) else { return 0 };
+        session.push_unannounced(0, self.generation, [incoming(10 - *left, "a")]);
+        *left -= 1;
+        1
+    }
+    async fn flush(&self) -> Result<()> {
+        Ok(())
+    }
+    async fn close(&self) -> Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_adapter_that_can_fills_the_session_when_it_is_asked() {
+    let session = Session::new(subscription(), None, None);
+    let generation = session.assign(0);
+    let link = OnDemand { session: Arc::downgrade(&session), generation, left: Mutex::new(2) };
+    let mut consumer = session.connect(Arc::new(link));
+    let (first, second) = (consumer.receive(9).await.unwrap(), consumer.receive(9).await.unwrap());
+    assert_eq!((payloads(&first), payloads(&second)), (vec![&b"8"[..]], vec![&b"9"[..]]));
+    let nothing = tokio::time::timeout(Duration::from_secs(1), consumer.receive(9)).await;
+    assert!(nothing.is_err(), "there is no more");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_end_of_a_session_can_be_waited_for() {
+    let (session, consumer) = session(&["a"]);
+    let end = session.end();
+    assert!(tokio::time::timeout(Duration::from_secs(1), end).await.is_err());
+    let waiting = tokio::spawn({
+        let session = session.clone();
+        async move { session.end().await }
+    });
+    tokio::task::yield_now().await;
+    drop(consumer);
+    waiting.await.unwrap();
+    session.end().await;
+}
