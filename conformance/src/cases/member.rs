@@ -269,10 +269,13 @@ impl MemberProcess {
                 // What others get because of its death must not be recorded before what it did.
                 self.stop().await?;
                 stream::in_flight(stage, "member_kill", &self.name).await?;
+                Ok(self.end_stopped(stage).await?)
             }
-            Role::Publisher(_) => stream::in_flight(stage, "publisher_kill", &self.name).await?,
+            Role::Publisher(_) => {
+                stream::in_flight(stage, "publisher_kill", &self.name).await?;
+                Ok(self.end(stage).await?)
+            }
         }
-        Ok(self.end(stage).await?)
     }
 
     /// Kills a member at the moment at which `amid` is done, whatever is in flight.
@@ -284,18 +287,31 @@ impl MemberProcess {
         self.stop().await?;
         amid.await;
         stream::soon_in_flight(stage, "member_kill", &self.name).await;
-        self.end(stage).await
+        self.end_stopped(stage).await
+    }
+
+    /// Kills it while it is stopped. Nothing of it is left in the pipe, and what it held is free at once: others may have
+    /// it before this one knows that it has ended.
+    async fn end_stopped(mut self, stage: &Stage) -> std::io::Result<()> {
+        self.child.start_kill()?;
+        self.closed(stage);
+        self.child.wait().await?;
+        self.relay.await?
     }
 
     /// Kills it, whatever it does.
     pub(super) async fn end(mut self, stage: &Stage) -> std::io::Result<()> {
         self.child.kill().await?;
-        self.relay.await??;
+        (&mut self.relay).await??;
+        self.closed(stage);
+        Ok(())
+    }
+
+    fn closed(&self, stage: &Stage) {
         for session in &self.relayed.borrow().sessions {
             let close = Close { session: session.as_str().into(), cause: CloseCause::Killed };
             stage.recorder.record(&Event::Close(close));
         }
-        Ok(())
     }
 }
 
