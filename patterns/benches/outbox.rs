@@ -56,11 +56,11 @@ async fn measure() {
     println!("relay          {:>10.0} messages/s, median of {ours:.0?}", median(&mut ours));
     println!("ratio          {:>10.0}", median(&mut ours) / median(&mut naive));
     let tenth = (median(&mut ours) / 10.0) as usize;
-    let default = RelayOptions::default().lanes;
-    for (rate, lanes) in [(200, default), (tenth, default), (tenth, 4), (tenth, 16)] {
-        let (p50, p99, most) = bench.latency(rate, lanes).await;
+    let default = RelayOptions::default().connections;
+    for (rate, connections) in [(200, default), (tenth, default), (tenth, 2), (tenth, 8)] {
+        let (p50, p99, most) = bench.latency(rate, connections).await;
         println!(
-            "latency        {p50:.1?} p50, {p99:.1?} p99, {most:.1?} at most, from commit to receipt, at {rate}/s, {lanes} lanes at once"
+            "latency        {p50:.1?} p50, {p99:.1?} p99, {most:.1?} at most, from commit to receipt, at {rate}/s, {connections} connections"
         );
     }
     if std::env::args().any(|arg| arg == "--backlog") {
@@ -175,16 +175,18 @@ impl Bench {
     }
 
     /// From a transaction's commit to the receipt by a consumer: a little more than to the broker's confirmation.
-    async fn latency(&self, rate: usize, lanes: usize) -> (Duration, Duration, Duration) {
+    async fn latency(&self, rate: usize, connections: usize) -> (Duration, Duration, Duration) {
         let table = self.database.names().table("outbox");
         sqlx::query(AssertSqlSafe(format!("truncate {table}"))).execute(self.database.pool()).await.unwrap();
-        let options = RelayOptions { lanes, ..Default::default() };
+        let options = RelayOptions { connections, ..Default::default() };
         let relay = Relay::open(self.database.clone(), self.broker.clone(), options).await.unwrap();
         let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
         let relaying = tokio::spawn(relay.run(async move { _ = stopped.await }));
-        let subscription =
-            Subscription::new(self.topic.clone(), Group::new(format!("latency-{rate}-{lanes}")).unwrap())
-                .start(Start::Latest);
+        let subscription = Subscription::new(
+            self.topic.clone(),
+            Group::new(format!("latency-{rate}-{connections}")).unwrap(),
+        )
+        .start(Start::Latest);
         let mut consumer = self.broker.consumer(subscription).await.unwrap();
         self.warm(consumer.as_mut()).await;
         let count = (rate * 10).min(60_000);

@@ -41,9 +41,9 @@ pub(crate) struct Args {
     /// What the broker must promise, as in `ordering=key,deduplication=5m`.
     #[arg(long, value_name = "NEEDS", default_value = "")]
     require: Requirements,
-    /// Lanes in work at once, each with a connection to the database.
-    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u8).range(1..=16))]
-    lanes: u8,
+    /// Batches in work at once, each with a connection to the database.
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u8).range(1..=16))]
+    connections: u8,
     /// Messages of a batch.
     #[arg(long, value_name = "N", default_value_t = 2_000, value_parser = clap::value_parser!(u32).range(1..))]
     batch: u32,
@@ -79,7 +79,7 @@ async fn relay<S: Store + Clone>(args: &Args, store: S) -> Result<Done, Failure>
     let mut signals = Signals::catch()?;
     let broker = connect_to_keep(&args.url).await?;
     let options = RelayOptions {
-        lanes: args.lanes.into(),
+        connections: args.connections.into(),
         batch: args.batch,
         requirements: args.require.clone(),
         ..RelayOptions::default()

@@ -1,9 +1,9 @@
 //! The outbox on PostgreSQL.
 //!
 //! Two locks keep a key's order. A transaction that stages holds its keys' locks from before the ids are given until its
-//! end, so of two transactions of a key the first to commit has the lower ids. And a relay deletes a lane's next rows in a
-//! transaction that holds the lane's lock, and commits it when the broker has confirmed them: a relay that dies, or is cut
-//! off, gives back lane and rows at once and together, by the server's own rollback.
+//! end, so of two transactions of a key the first to commit has the lower ids. And a relay deletes lanes' next rows in a
+//! transaction that holds the lanes' locks, and commits it when the broker has confirmed them: a relay that dies, or is cut
+//! off, gives back lanes and rows at once and together, by the server's own rollback.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, SystemTime};
@@ -21,7 +21,7 @@ use super::row::LANES;
 use super::{Batch, COUNTED, Finished, Limit, Quarantined, Row, Status, Store, Taken};
 use crate::database::{Postgres, typed};
 
-const COLUMNS: &str = "id, topic, key, message_id, attributes::text as attributes, payload, \
+const COLUMNS: &str = "id, lane, topic, key, message_id, attributes::text as attributes, payload, \
                        (extract(epoch from staged_at) * 1000000)::bigint as staged_at";
 /// A relay that is silent in a transaction for longer loses it: it hangs.
 const SILENT: Duration = Duration::from_secs(60);
@@ -64,7 +64,7 @@ impl Store for Postgres {
              order by at
              returning pg_notify($9, lane::text)",
         );
-        let lanes: Vec<_> = rows.iter().map(|row| row.lane() as i16).collect();
+        let lanes: Vec<_> = rows.iter().map(|row| row.home() as i16).collect();
         let mut columns = Columns::default();
         rows.into_iter().for_each(|row| columns.push(row));
         let insert = sqlx::query(sql)
@@ -91,7 +91,7 @@ impl Store for Postgres {
         Ok(lanes.into_iter().map(|lane| lane as u16).collect())
     }
 
-    async fn take(&self, _relay: &str, lane: u16, limit: Limit) -> Result<Option<PostgresBatch>> {
+    async fn take(&self, _relay: &str, lanes: &[u16], limit: Limit) -> Result<Option<PostgresBatch>> {
         let failed = |error| typed("relay", error);
         let begin = format!(
             "begin isolation level read committed; set local synchronous_commit = off; \
@@ -100,21 +100,24 @@ impl Store for Postgres {
         );
         let mut transaction = self.begin(AssertSqlSafe(begin)).await?;
         let lock = self.outbox(
-            "select pg_try_advisory_xact_lock($1, $2),
-                    exists (select 1 from {outbox_quarantine} where lane = $2 and retry)",
+            "select lane, exists (select 1 from {outbox_quarantine} q where q.lane = each.lane and retry)
+             from (select lane, pg_try_advisory_xact_lock($1, lane) as locked from unnest($2::int[]) lane) each
+             where locked",
         );
-        let lock = sqlx::query_as::<_, (bool, bool)>(lock).bind(self.class("lane")).bind(i32::from(lane));
+        let wanted: Vec<_> = lanes.iter().map(|&lane| i32::from(lane)).collect();
+        let lock = sqlx::query_as::<_, (i32, bool)>(lock).bind(self.class("lane")).bind(wanted);
         // A statement of its own: what the next one sees begins after the lock, so with all that the last relay left. What
         // was marked for a retry just now is seen the next time: polling finds its lane.
-        let (locked, retry) = lock.fetch_one(&mut *transaction).await.map_err(failed)?;
-        if !locked {
+        let locked = lock.fetch_all(&mut *transaction).await.map_err(failed)?;
+        if locked.is_empty() {
             return Ok(None);
         }
-        let mut batch = PostgresBatch { database: self.clone(), lane, transaction, rows: Vec::new() };
-        if retry {
-            batch.release().await?;
+        let mut batch = PostgresBatch { database: self.clone(), transaction, rows: Vec::new() };
+        let lanes: Vec<_> = locked.iter().map(|(lane, _)| *lane as i16).collect();
+        if locked.iter().any(|(_, retry)| *retry) {
+            batch.release(&lanes).await?;
         }
-        batch.take(limit).await?;
+        batch.take(&lanes, limit).await?;
         Ok(Some(batch).filter(|batch| !batch.rows.is_empty()))
     }
 
@@ -192,39 +195,38 @@ impl Store for Postgres {
 #[derive(Debug)]
 pub struct PostgresBatch {
     database: Postgres,
-    lane: u16,
     transaction: Transaction<'static, Database>,
     rows: Vec<Taken>,
 }
 
 impl PostgresBatch {
     /// Puts back, at their old places, the keys that somebody wants to be tried again.
-    async fn release(&mut self) -> Result<()> {
+    async fn release(&mut self, lanes: &[i16]) -> Result<()> {
         let sql = self.database.outbox(
-            "with wanted as (select distinct id, topic, key from {outbox_quarantine} where lane = $1 and retry),
+            "with wanted as (select distinct id, topic, key from {outbox_quarantine} where lane = any($1) and retry),
                  back as (delete from {outbox_quarantine} q using wanted w
-                          where q.lane = $1 and (q.id = w.id or (q.topic, q.key) = (w.topic, w.key)) returning q.*)
+                          where q.lane = any($1) and (q.id = w.id or (q.topic, q.key) = (w.topic, w.key)) returning q.*)
              insert into {outbox} (lane, id, topic, key, message_id, attributes, payload, staged_at)
              overriding system value
              select lane, id, topic, key, message_id, attributes, payload, staged_at from back",
         );
-        let released = sqlx::query(sql).bind(self.lane as i16).execute(&mut *self.transaction).await;
+        let released = sqlx::query(sql).bind(lanes).execute(&mut *self.transaction).await;
         released.map(|_| ()).map_err(|error| typed("relay", error))
     }
 
-    async fn take(&mut self, limit: Limit) -> Result<()> {
+    async fn take(&mut self, lanes: &[i16], limit: Limit) -> Result<()> {
         let sql = self.database.outbox(&format!(
             "delete from {{outbox}} o where ctid = any(array(
-                 select place from (
+                 select place from unnest($1) as each(lane) cross join lateral (
                      select ctid as place, size, sum(size) over (order by id) as upto from (
-                         select ctid, id, octet_length(payload) + 200 as size from {{outbox}}
-                         where lane = $1 order by id limit $2) next) sized
+                         select ctid, id, octet_length(payload) + 200 as size from {{outbox}} o
+                         where o.lane = each.lane order by id limit $2) next) sized
                  where upto - size < $3))
              returning {COLUMNS}, key is not null and (topic, key) in
-                 (select topic, key from {{outbox_quarantine}} where lane = $1 and key is not null) as behind"
+                 (select topic, key from {{outbox_quarantine}} where lane = any($1) and key is not null) as behind"
         ));
         let rows = sqlx::query(sql)
-            .bind(self.lane as i16)
+            .bind(lanes)
             .bind(i64::from(limit.rows))
             .bind(limit.bytes as i64)
             .fetch_all(&mut *self.transaction)
@@ -249,7 +251,7 @@ impl PostgresBatch {
         let mut columns = Columns::default();
         rows.into_iter().for_each(|row| columns.push(row));
         let insert = sqlx::query(self.database.outbox(sql))
-            .bind(self.lane as i16)
+            .bind(columns.lanes)
             .bind(columns.ids)
             .bind(columns.topics)
             .bind(columns.keys)
@@ -263,9 +265,9 @@ impl PostgresBatch {
     }
 }
 
-const FROM_ARRAYS: &str = "unnest($2::bigint[], $3::text[], $4::bytea[], $5::text[], $6::text[], $7::bytea[], \
+const FROM_ARRAYS: &str = "unnest($1::smallint[], $2::bigint[], $3::text[], $4::bytea[], $5::text[], $6::text[], $7::bytea[], \
                            $8::bigint[], $9::text[], $10::bool[]) \
-                           as r(id, topic, key, message_id, attributes, payload, staged_at, reason, behind)";
+                           as r(lane, id, topic, key, message_id, attributes, payload, staged_at, reason, behind)";
 
 #[async_trait]
 impl Batch for PostgresBatch {
@@ -273,7 +275,7 @@ impl Batch for PostgresBatch {
         std::mem::take(&mut self.rows)
     }
 
-    /// The transaction itself says so: while it is open, nobody else has the lane.
+    /// The transaction itself says so: while it is open, nobody else has its lanes.
     async fn keep(&mut self) -> Result<()> {
         let alive = sqlx::query("select 1").execute(&mut *self.transaction).await;
         alive.map(|_| ()).map_err(|error| typed("relay", error))
@@ -284,7 +286,7 @@ impl Batch for PostgresBatch {
         let back = format!(
             "insert into {{outbox}} (lane, id, topic, key, message_id, attributes, payload, staged_at)
              overriding system value
-             select $1, id, topic, key, message_id, attributes::jsonb, payload, to_timestamp(staged_at / 1e6)
+             select lane, id, topic, key, message_id, attributes::jsonb, payload, to_timestamp(staged_at / 1e6)
              from {FROM_ARRAYS}"
         );
         self.insert(&back, done.back, vec![String::new(); count], vec![false; count]).await?;
@@ -297,7 +299,7 @@ impl Batch for PostgresBatch {
         let aside = format!(
             "insert into {{outbox_quarantine}}
                  (lane, id, topic, key, message_id, attributes, payload, staged_at, reason, behind)
-             select $1, id, topic, key, message_id, attributes::jsonb, payload, to_timestamp(staged_at / 1e6), reason, behind
+             select lane, id, topic, key, message_id, attributes::jsonb, payload, to_timestamp(staged_at / 1e6), reason, behind
              from {FROM_ARRAYS}"
         );
         self.insert(&aside, rows, reasons, behind).await?;
@@ -309,6 +311,7 @@ impl Batch for PostgresBatch {
 #[derive(Debug, Default)]
 struct Columns {
     ids: Vec<i64>,
+    lanes: Vec<i16>,
     topics: Vec<String>,
     keys: Vec<Option<Vec<u8>>>,
     message_ids: Vec<String>,
@@ -320,6 +323,7 @@ struct Columns {
 impl Columns {
     fn push(&mut self, row: Row) {
         self.ids.push(row.id);
+        self.lanes.push(row.lane as i16);
         self.topics.push(row.topic);
         self.keys.push(row.key);
         self.message_ids.push(row.message_id);
@@ -333,6 +337,7 @@ impl Columns {
 fn row(from: &PgRow) -> sqlx::Result<Row> {
     Ok(Row {
         id: from.try_get("id")?,
+        lane: from.try_get::<i16, _>("lane")? as u16,
         topic: from.try_get("topic")?,
         key: from.try_get("key")?,
         message_id: from.try_get("message_id")?,

@@ -23,6 +23,8 @@ pub(crate) const LANES: u16 = 16;
 pub struct Row {
     /// Its number, in the order of staging; none before it is stored.
     pub id: i64,
+    /// The part of the outbox that it is in, by its key; 0 where there is only one.
+    pub lane: u16,
     /// The topic that it goes to.
     pub topic: String,
     /// The message's key.
@@ -73,6 +75,7 @@ impl Row {
         message.validate()?;
         Ok(Row {
             id: 0,
+            lane: 0,
             topic: topic.as_str().to_owned(),
             attributes: attributes(&message)?,
             key: message.key.map(|key| key.as_bytes().to_vec()),
@@ -103,8 +106,9 @@ impl Row {
         crc32(self.key.as_deref().unwrap_or(self.message_id.as_bytes())) % SLOTS
     }
 
+    /// The lane of its slot.
     #[cfg(feature = "postgres")]
-    pub(crate) fn lane(&self) -> u16 {
+    pub(crate) fn home(&self) -> u16 {
         (self.slot() % u32::from(LANES)) as u16
     }
 

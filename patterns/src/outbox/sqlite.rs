@@ -92,7 +92,7 @@ impl Store for Sqlite {
         Ok(if any { vec![0] } else { Vec::new() })
     }
 
-    async fn take(&self, relay: &str, _lane: u16, limit: Limit) -> Result<Option<SqliteBatch>> {
+    async fn take(&self, relay: &str, _lanes: &[u16], limit: Limit) -> Result<Option<SqliteBatch>> {
         let mut connection = self.pool.acquire().await.map_err(|error| typed("relay", error))?;
         if !self.lease(&mut connection, relay).await? {
             return Ok(None);
@@ -240,6 +240,7 @@ impl Batch for SqliteBatch {
 fn row(from: &SqliteRow) -> sqlx::Result<Row> {
     Ok(Row {
         id: from.try_get("id")?,
+        lane: 0,
         topic: from.try_get("topic")?,
         key: from.try_get("key")?,
         message_id: from.try_get("message_id")?,

@@ -47,14 +47,14 @@ pub trait Store: Send + Sync + 'static {
     /// Cancel safe.
     async fn waiting(&self) -> Result<Vec<u16>>;
 
-    /// Takes a lane and its next rows; none if there are none, or if another relay has the lane.
+    /// Takes the next rows of lanes, but of those that another relay has; none if there are no rows.
     ///
     /// # Errors
     /// `Disconnected`, `TimedOut`, `Decode`.
     ///
     /// # Cancel safety
     /// Cancel safe.
-    async fn take(&self, relay: &str, lane: u16, limit: Limit) -> Result<Option<Self::Batch>>;
+    async fn take(&self, relay: &str, lanes: &[u16], limit: Limit) -> Result<Option<Self::Batch>>;
 
     /// Lanes to look at, as soon as something was committed to them. It may end or miss some.
     ///
@@ -105,7 +105,7 @@ pub trait Store: Send + Sync + 'static {
     async fn discard(&self, id: i64) -> Result<bool>;
 }
 
-/// Rows in a relay's hands, in order. Dropped, they are as they were.
+/// Rows in a relay's hands, each lane's in order. Dropped, they are as they were.
 #[async_trait]
 pub trait Batch: Send + 'static {
     /// Takes the rows out. Of those that are `behind` a quarantined one, nothing is to be published.
@@ -161,7 +161,7 @@ pub struct Refused {
     pub behind: bool,
 }
 
-/// How much is taken at once: at least one row.
+/// How much is taken of a lane at once: at least one row.
 #[derive(Clone, Copy, Debug)]
 pub struct Limit {
     /// The most rows.

@@ -1,6 +1,7 @@
 //! The traps of an outbox on PostgreSQL: ours passes each, and a usual implementation falls into it. SQLite has none of
 //! them: there is one writer at a time.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anybroker_patterns::database::Postgres;
@@ -200,19 +201,47 @@ async fn two_relays_never_have_the_same_key() {
 
         let lane = database.waiting().await.unwrap()[0];
         let one = Limit { rows: 1, bytes: 1 << 20 };
-        let mut batch = database.take("a", lane, one).await.unwrap().unwrap();
+        let mut batch = database.take("a", &[lane], one).await.unwrap().unwrap();
         assert_eq!(batch.rows()[0].row.payload, b"1");
-        assert!(database.take("b", lane, one).await.unwrap().is_none(), "the lane is taken");
+        assert!(database.take("b", &[lane], one).await.unwrap().is_none(), "the lane is taken");
         // The relay dies; what it had comes to the other one.
         drop(batch);
         let deadline = tokio::time::Instant::now() + Duration::from_secs(30);
         let rows = loop {
             assert!(tokio::time::Instant::now() < deadline);
-            if let Some(mut batch) = database.take("b", lane, one).await.unwrap() {
+            if let Some(mut batch) = database.take("b", &[lane], one).await.unwrap() {
                 break batch.rows();
             }
         };
         assert_eq!(rows[0].row.payload, b"1");
+    })
+    .await;
+}
+
+/// The lanes of a batch, of each a share of three rows at most.
+fn lanes_of(batch: &mut impl Batch) -> Vec<u16> {
+    let rows = batch.rows();
+    assert!(rows.is_sorted_by_key(|taken| taken.row.id));
+    let mut counts = BTreeMap::new();
+    rows.iter().for_each(|taken| *counts.entry(taken.row.lane).or_insert(0) += 1);
+    assert!(counts.values().all(|&count| count <= 3), "{counts:?}");
+    counts.into_keys().collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_several_lanes_a_relay_gets_those_that_nobody_has() {
+    postgres(async |database| {
+        let mut transaction = database.transaction().await;
+        for key in 0..64 {
+            stage(&database, &mut transaction, &key.to_string(), key).await;
+        }
+        transaction.commit().await.unwrap();
+        let lanes = database.waiting().await.unwrap();
+        assert!(lanes.len() > 2, "{lanes:?}");
+        let three = Limit { rows: 3, bytes: 1 << 20 };
+        let mut first = database.take("a", &lanes[..2], three).await.unwrap().unwrap();
+        let mut second = database.take("b", &lanes, three).await.unwrap().unwrap();
+        assert_eq!((lanes_of(&mut first), lanes_of(&mut second)), (lanes[..2].to_vec(), lanes[2..].to_vec()));
     })
     .await;
 }

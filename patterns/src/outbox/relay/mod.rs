@@ -18,11 +18,10 @@ use publishing::Publishers;
 /// How a relay works.
 #[derive(Clone, Debug)]
 pub struct RelayOptions {
-    /// The most lanes in work at once; each takes one of the database's connections. 8 by default: half of those that
-    /// [`Postgres::connect`](crate::database::Postgres::connect) opens. PostgreSQL has 16 lanes, and more at once shorten how
-    /// long a message waits. SQLite has one.
-    pub lanes: usize,
-    /// The most rows of a batch, 2,000 by default. After a crash so many may be published again, of each lane.
+    /// The most batches in work at once, each with one of the database's connections; 4 by default. What waits is shared among those
+    /// that are free. On SQLite there is one at a time.
+    pub connections: usize,
+    /// The most rows of a batch, 2,000 by default. After a crash so many may be published again, of each connection.
     pub batch: u32,
     /// The most bytes of a batch, about; 8 MiB by default.
     pub batch_bytes: u64,
@@ -36,7 +35,7 @@ pub struct RelayOptions {
 impl Default for RelayOptions {
     fn default() -> Self {
         RelayOptions {
-            lanes: 8,
+            connections: 4,
             batch: 2_000,
             batch_bytes: 8 << 20,
             requirements: Requirements::new(),
@@ -80,8 +79,13 @@ impl<S: Store> Relay<S> {
         self.progress.clone()
     }
 
-    fn limit(&self) -> Limit {
-        Limit { rows: self.options.batch.max(1), bytes: self.options.batch_bytes.max(1) }
+    /// The share that each of so many lanes has of a batch.
+    fn limit(&self, lanes: usize) -> Limit {
+        let lanes = lanes.max(1) as u32;
+        Limit {
+            rows: (self.options.batch / lanes).max(1),
+            bytes: (self.options.batch_bytes / u64::from(lanes)).max(1),
+        }
     }
 
     fn poll(&self) -> Duration {

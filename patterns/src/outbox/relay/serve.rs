@@ -1,5 +1,6 @@
 //! The relay's loop: which lanes are in work, and which are next.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,21 +12,22 @@ use tokio::time::{Instant, MissedTickBehavior};
 
 use super::Relay;
 use super::lanes::Lanes;
-use crate::outbox::{Batch, Store};
+use crate::outbox::{Batch, Limit, Store, Taken};
 
 /// How often a relay that is publishing shows that it is alive.
 const SIGN_OF_LIFE: Duration = Duration::from_secs(1);
 
-/// What a lane came to.
-enum Served {
-    /// There may be more of it.
-    More,
+/// What lanes came to. Of those that are in no list nothing was there, or another relay has them.
+#[derive(Default)]
+struct Served {
+    /// There may be more of them.
+    more: Vec<u16>,
     /// That was all, when it was taken.
-    Drained,
-    /// There is nothing left, or another relay has it.
-    Empty,
-    /// Some of it is to be tried again.
-    Failed(Error),
+    drained: Vec<u16>,
+    /// Some of them is to be tried again.
+    failed: Vec<u16>,
+    /// Why.
+    why: Option<Error>,
 }
 
 impl<S: Store> Relay<S> {
@@ -47,23 +49,30 @@ impl<S: Store> Relay<S> {
         let mut tick = tokio::time::interval(relay.poll());
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            while running.len() < relay.options.lanes.max(1) {
-                let Some(lane) = lanes.next() else { break };
-                let relay = relay.clone();
-                let task = running.spawn(async move { relay.serve(lane).await });
-                lanes.began(lane, task.id());
+            while running.len() < relay.options.connections.max(1) {
+                let next = lanes.next(relay.options.connections.max(1) - running.len());
+                if next.is_empty() {
+                    break;
+                }
+                let (relay, served) = (relay.clone(), next.clone());
+                let task = running.spawn(async move { relay.serve(served).await });
+                lanes.began(next, task.id());
             }
             tokio::select! {
                 () = &mut stop => break,
                 Some(served) = running.join_next_with_id(), if !running.is_empty() => {
                     let (task, served) = served.map_or_else(|error| (error.id(), None), |(id, it)| (id, Some(it)));
-                    let Some(lane) = lanes.ended(task) else { continue };
-                    // What came since then, nobody tells a relay that does not listen.
-                    let served = match served {
-                        Some(Served::Drained) if !listening => Some(Served::More),
-                        served => served,
+                    let had = lanes.ended(task);
+                    let Some(served) = served else {
+                        tracing::error!(lanes = ?had, "a relay's task has panicked; its rows are as they were");
+                        had.into_iter().for_each(|lane| lanes.pause(lane));
+                        continue;
                     };
-                    relay.served(&mut lanes, lane, served);
+                    // What came since then, nobody tells a relay that does not listen.
+                    if !listening {
+                        served.drained.iter().for_each(|&lane| lanes.due(lane));
+                    }
+                    relay.served(&mut lanes, served);
                 }
                 Some(lane) = wakes.next() => lanes.due(lane),
                 _ = tick.tick() => match relay.store.waiting().await {
@@ -77,8 +86,8 @@ impl<S: Store> Relay<S> {
         relay.publishers.close().await
     }
 
-    /// Publishes what waits, lane by lane, until nothing is left or a lane cannot go on now: for a job that is started now and
-    /// then, and for tests.
+    /// Publishes what waits, until nothing is left or something cannot go on now: for a job that is started now and then, and
+    /// for tests.
     ///
     /// # Errors
     /// Of the database or the broker; what was not published waits still.
@@ -86,34 +95,25 @@ impl<S: Store> Relay<S> {
     /// # Cancel safety
     /// As [`run`](Self::run).
     pub async fn run_due(&self) -> Result<()> {
-        for lane in self.store.waiting().await? {
-            loop {
-                match self.serve(lane).await {
-                    Served::More | Served::Drained => {}
-                    Served::Empty => break,
-                    Served::Failed(error) => return Err(error),
-                }
+        let mut lanes = self.store.waiting().await?;
+        while !lanes.is_empty() {
+            let served = self.serve(lanes).await;
+            if let Some(error) = served.why {
+                return Err(error);
             }
+            lanes = [served.more, served.drained].concat();
         }
         Ok(())
     }
 
-    fn served(&self, lanes: &mut Lanes, lane: u16, served: Option<Served>) {
-        match served {
-            Some(Served::More) => {
-                lanes.succeeded(lane);
-                lanes.due(lane);
-            }
-            Some(Served::Drained) => lanes.succeeded(lane),
-            Some(Served::Empty) => {}
-            Some(Served::Failed(error)) => {
-                self.failed(&error);
-                lanes.pause(lane);
-            }
-            None => {
-                tracing::error!(lane, "a lane's task has panicked; its rows are as they were");
-                lanes.pause(lane);
-            }
+    fn served(&self, lanes: &mut Lanes, served: Served) {
+        for &lane in served.more.iter().chain(&served.drained) {
+            lanes.succeeded(lane);
+        }
+        served.more.into_iter().for_each(|lane| lanes.due(lane));
+        served.failed.into_iter().for_each(|lane| lanes.pause(lane));
+        if let Some(error) = served.why {
+            self.failed(&error);
         }
     }
 
@@ -133,38 +133,56 @@ impl<S: Store> Relay<S> {
         }
     }
 
-    /// Takes a lane's next rows, publishes and removes them.
-    async fn serve(&self, lane: u16) -> Served {
-        let limit = self.limit();
-        let mut batch = match self.store.take(&self.name, lane, limit).await {
-            Ok(Some(batch)) => batch,
-            Ok(None) => return Served::Empty,
-            Err(error) => return Served::Failed(error),
-        };
-        let rows = batch.rows();
-        let bytes: usize = rows.iter().map(|taken| taken.row.size()).sum();
-        let full = rows.len() >= limit.rows as usize || bytes as u64 >= limit.bytes;
-        let mut publishing = std::pin::pin!(self.publishers.publish(rows));
-        let (finished, failure) = loop {
-            tokio::select! {
-                published = &mut publishing => break published,
-                () = tokio::time::sleep(SIGN_OF_LIFE) => {
-                    if let Err(error) = batch.keep().await {
-                        return Served::Failed(error);
-                    }
-                }
-            }
-        };
-        let more = full || !finished.back.is_empty();
-        if let Err(error) = batch.finish(finished).await {
-            return Served::Failed(error);
-        }
-        match failure {
-            Some(error) => Served::Failed(error),
-            None if more => Served::More,
-            None => Served::Drained,
+    /// Takes the next rows of lanes, publishes and removes them.
+    async fn serve(&self, lanes: Vec<u16>) -> Served {
+        match self.serve_all(&lanes).await {
+            Ok(served) => served,
+            Err(error) => Served { failed: lanes, why: Some(error), ..Served::default() },
         }
     }
+
+    async fn serve_all(&self, lanes: &[u16]) -> Result<Served> {
+        let limit = self.limit(lanes.len());
+        let Some(mut batch) = self.store.take(&self.name, lanes, limit).await? else {
+            return Ok(Served::default());
+        };
+        let rows = batch.rows();
+        let taken = sizes(&rows);
+        let mut publishing = std::pin::pin!(self.publishers.publish(rows));
+        let (finished, why) = loop {
+            tokio::select! {
+                published = &mut publishing => break published,
+                () = tokio::time::sleep(SIGN_OF_LIFE) => batch.keep().await?,
+            }
+        };
+        let back: BTreeSet<_> = finished.back.iter().map(|row| row.lane).collect();
+        batch.finish(finished).await?;
+        let mut served = Served { why, ..Served::default() };
+        for (lane, size) in taken {
+            let full = size.rows >= limit.rows || size.bytes >= limit.bytes;
+            let again = back.contains(&lane);
+            let list = if again && served.why.is_some() {
+                &mut served.failed
+            } else if again || full {
+                &mut served.more
+            } else {
+                &mut served.drained
+            };
+            list.push(lane);
+        }
+        Ok(served)
+    }
+}
+
+/// How much of each lane there is.
+fn sizes(rows: &[Taken]) -> BTreeMap<u16, Limit> {
+    let mut sizes = BTreeMap::new();
+    for Taken { row, .. } in rows {
+        let size = sizes.entry(row.lane).or_insert(Limit { rows: 0, bytes: 0 });
+        size.rows += 1;
+        size.bytes += row.size() as u64;
+    }
+    sizes
 }
 
 async fn at(instant: Option<Instant>) {
