@@ -24,6 +24,8 @@
 //! ```
 
 mod component;
+#[cfg(feature = "postgres-log")]
+pub mod log;
 #[cfg(feature = "postgres")]
 mod postgres;
 pub mod relay;
@@ -37,6 +39,8 @@ use std::fmt;
 use anybroker_core::{Message, Result, Topic};
 
 pub(crate) use component::OUTBOX;
+#[cfg(feature = "postgres-log")]
+pub use log::PostgresLog;
 pub use relay::{Relay, RelayOptions};
 pub use row::Row;
 pub use store::{Batch, COUNTED, Finished, Limit, Quarantined, Refused, Status, Store, Taken};

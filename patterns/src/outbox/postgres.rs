@@ -21,7 +21,7 @@ use super::row::LANES;
 use super::{Batch, COUNTED, Finished, Limit, Quarantined, Row, Status, Store, Taken};
 use crate::database::{Postgres, typed};
 
-const COLUMNS: &str = "id, lane, topic, key, message_id, attributes::text as attributes, payload, \
+pub(super) const COLUMNS: &str = "id, lane, topic, key, message_id, attributes::text as attributes, payload, \
                        (extract(epoch from staged_at) * 1000000)::bigint as staged_at";
 /// A relay that is silent in a transaction for longer loses it: it hangs.
 const SILENT: Duration = Duration::from_secs(60);
@@ -32,11 +32,11 @@ impl Postgres {
     }
 
     /// The first half of a lock's name: each outbox has two kinds.
-    fn class(&self, kind: &str) -> i32 {
+    pub(super) fn class(&self, kind: &str) -> i32 {
         crc32(format!("{}:{kind}", self.names.table("outbox")).as_bytes()) as i32
     }
 
-    fn channel(&self) -> String {
+    pub(super) fn channel(&self) -> String {
         self.names.table("outbox").replace('.', "_")
     }
 }
@@ -93,12 +93,7 @@ impl Store for Postgres {
 
     async fn take(&self, _relay: &str, lanes: &[u16], limit: Limit) -> Result<Option<PostgresBatch>> {
         let failed = |error| typed("relay", error);
-        let begin = format!(
-            "begin isolation level read committed; set local synchronous_commit = off; \
-             set local idle_in_transaction_session_timeout = {}",
-            SILENT.as_millis()
-        );
-        let mut transaction = self.begin(AssertSqlSafe(begin)).await?;
+        let mut transaction = self.begin(begin()).await?;
         let lock = self.outbox(
             "select lane, exists (select 1 from {outbox_quarantine} q where q.lane = each.lane and retry)
              from (select lane, pg_try_advisory_xact_lock($1, lane) as locked from unnest($2::int[]) lane) each
@@ -189,6 +184,15 @@ impl Store for Postgres {
         let gone = sqlx::query_scalar(sql).bind(id).fetch_one(&self.pool).await;
         gone.map(|gone: i64| gone > 0).map_err(|error| typed("discard", error))
     }
+}
+
+/// Begins a relay's transaction.
+pub(super) fn begin() -> AssertSqlSafe<String> {
+    AssertSqlSafe(format!(
+        "begin isolation level read committed; set local synchronous_commit = off; \
+         set local idle_in_transaction_session_timeout = {}",
+        SILENT.as_millis()
+    ))
 }
 
 /// Rows that are deleted in a transaction which is still open.
@@ -334,7 +338,7 @@ impl Columns {
     }
 }
 
-fn row(from: &PgRow) -> sqlx::Result<Row> {
+pub(super) fn row(from: &PgRow) -> sqlx::Result<Row> {
     Ok(Row {
         id: from.try_get("id")?,
         lane: from.try_get::<i16, _>("lane")? as u16,
@@ -347,6 +351,6 @@ fn row(from: &PgRow) -> sqlx::Result<Row> {
     })
 }
 
-fn time(micros: i64) -> SystemTime {
+pub(super) fn time(micros: i64) -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_micros(micros.max(0) as u64)
 }

@@ -13,7 +13,7 @@ on_both!(
     the_table_is_empty_afterwards
 );
 
-async fn what_is_committed_is_published_whole<D: Database>(database: D) {
+pub(crate) async fn what_is_committed_is_published_whole<D: Database>(database: D) {
     let broker = broker("").await;
     let relay = relay(&database, &broker).await;
     let mut message = Message::new(&b"\x00\xff"[..])
@@ -36,7 +36,7 @@ async fn what_is_committed_is_published_whole<D: Database>(database: D) {
     relay.stop().await;
 }
 
-async fn nothing_is_published_that_was_rolled_back<D: Database>(database: D) {
+pub(crate) async fn nothing_is_published_that_was_rolled_back<D: Database>(database: D) {
     let broker = broker("").await;
     let relay = relay(&database, &broker).await;
     for (number, kept) in [(0, false), (0, true), (7, false), (1, true)] {
@@ -54,7 +54,7 @@ async fn nothing_is_published_that_was_rolled_back<D: Database>(database: D) {
     assert_eq!(database.count("select count(*) from {outbox}").await, 0);
 }
 
-async fn a_batch_keeps_its_order<D: Database>(database: D) {
+pub(crate) async fn a_batch_keeps_its_order<D: Database>(database: D) {
     let broker = broker("").await;
     let messages = (0..500).flat_map(|number| (0..10).map(move |key| numbered(&format!("k{key}"), number)));
     let mut transaction = database.transaction().await;
@@ -66,7 +66,7 @@ async fn a_batch_keeps_its_order<D: Database>(database: D) {
     relay.stop().await;
 }
 
-async fn the_table_is_empty_afterwards<D: Database>(database: D) {
+pub(crate) async fn the_table_is_empty_afterwards<D: Database>(database: D) {
     let broker = broker("").await;
     let mut transaction = database.transaction().await;
     let messages = (0..100).map(|number| Message::new(number.to_string()));

@@ -93,7 +93,7 @@ async fn pass_time<D: Database>(database: &D) {
     }
 }
 
-async fn a_crash_anywhere_loses_nothing<D: Database>(database: D) {
+pub(crate) async fn a_crash_anywhere_loses_nothing<D: Database>(database: D) {
     let (crashed, wrong) =
         crash_everywhere(&database, async |database, broker| relay(database, broker).await).await;
     assert!(wrong.is_empty(), "{wrong:?}");

@@ -9,6 +9,8 @@
 mod basics;
 mod crash;
 mod liars;
+#[cfg(feature = "postgres-log")]
+mod log;
 mod quarantine;
 mod refusals;
 mod relays;

@@ -25,7 +25,7 @@ async fn stage_everything<D: Database>(database: &D) {
     tokio::join!(stage(0), stage(1), stage(2), stage(3));
 }
 
-async fn relays_share_the_work_and_keep_the_order<D: Database>(database: D) {
+pub(crate) async fn relays_share_the_work_and_keep_the_order<D: Database>(database: D) {
     let broker = broker("").await;
     let relays =
         [relay(&database, &broker).await, relay(&database, &broker).await, relay(&database, &broker).await];
@@ -37,7 +37,7 @@ async fn relays_share_the_work_and_keep_the_order<D: Database>(database: D) {
     }
 }
 
-async fn another_relay_takes_over<D: Database>(database: D) {
+pub(crate) async fn another_relay_takes_over<D: Database>(database: D) {
     let broker = broker("").await;
     let options = RelayOptions { batch: 7, ..RelayOptions::default() };
     let mut arrivals = Arrivals::of(&broker).await;
