@@ -412,6 +412,11 @@ pub trait Settler: Send + Sync {
         true
     }
 
+    /// The same of each of these.
+    fn are_current(&self, tokens: &[Token]) -> Vec<bool> {
+        tokens.iter().map(|token| self.is_current(*token)).collect()
+    }
+
     /// Which of these deliveries, all of them in hand, one transaction can settle at this moment. Never waits.
     fn standing(&self, tokens: &[Token]) -> Vec<Standing> {
         vec![Standing::Next; tokens.len()]

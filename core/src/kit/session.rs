@@ -450,6 +450,11 @@ impl Settler for Session {
         self.ended.get().is_none() && self.ledger().is_current(token)
     }
 
+    fn are_current(&self, tokens: &[Token]) -> Vec<bool> {
+        let (open, mut ledger) = (self.ended.get().is_none(), self.ledger());
+        tokens.iter().map(|token| open && ledger.is_current(*token)).collect()
+    }
+
     fn standing(&self, tokens: &[Token]) -> Vec<Standing> {
         match self.ended.get() {
             Some(_) => vec![Standing::Void; tokens.len()],

@@ -96,21 +96,22 @@ where
 
     /// None if the desk was closed before it began: dropped, the batch is handed back.
     async fn handle(&mut self, batch: &[Task]) -> Option<(Vec<Result<(), Failure>>, Span)> {
-        let began = self.desk.is_observed().then(Instant::now);
-        let (result, operation) = match self.service.ready().await? {
+        let began = Instant::now();
+        let (result, operation) = match self.service.ready(began).await? {
             Err(failure) => (Err(failure), None),
-            Ok(()) => {
+            Ok(ready) => {
                 batch.iter().for_each(|task| self.desk.begins(task));
                 let operation = self.desk.process(batch);
                 let views = |settler: &Arc<_>| batch.iter().map(|task| task.view(settler)).collect();
-                let result = operation.run(self.service.call(views)).await;
+                let result = operation.run(self.service.call(ready, views)).await;
                 (result, Some(operation))
             }
         };
         let each = result.map_or_else(|failure| Outcomes(Err(failure)), Into::into).each(batch.len());
         let failed = each.iter().find_map(|result| result.as_ref().err());
         let span = operation.map_or_else(Span::none, |operation| operation.end(failed));
-        if let Some(took) = began.map(|began| began.elapsed()) {
+        if self.desk.is_observed() {
+            let took = began.elapsed();
             batch.iter().zip(&each).for_each(|(task, result)| self.desk.ended(task, result, took));
         }
         Some((each, span))

@@ -1,5 +1,6 @@
 //! Where receiving, handling and settling meet: what waits for a handler, and what waits to be settled.
 
+use std::collections::VecDeque;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,7 +13,7 @@ use tokio::time::Instant;
 use super::delays::Delays;
 use super::lanes::{Lanes, Task};
 use super::parking;
-use super::settling::Verdicts;
+use super::settling::{Acks, Verdicts};
 use super::transactions::{Done, Work};
 use crate::failure::{BoxError, Failure};
 use crate::handling::{Handling, Hopeless};
@@ -82,9 +83,22 @@ impl Desk {
     /// Takes messages in.
     pub(super) fn push(&self, tasks: impl IntoIterator<Item = Task>) {
         let mut lanes = self.lanes();
-        tasks.into_iter().for_each(|task| lanes.push(task));
+        lanes.push(tasks);
+        self.wake(lanes);
+    }
+
+    /// Wakes somebody up if a message is ready, unless somebody is on the way: a run of quick handlers wakes few.
+    fn wake(&self, mut lanes: MutexGuard<'_, Lanes>) {
+        let wakes = lanes.wakes();
         drop(lanes);
-        self.work.notify_one();
+        if wakes {
+            self.work.notify_one();
+        }
+    }
+
+    async fn woken(&self) {
+        self.work.notified().await;
+        self.lanes().looks();
     }
 
     /// The next message that is worth beginning with; none once the desk is closed.
@@ -100,14 +114,49 @@ impl Desk {
             }
             match self.try_next() {
                 Some(task) => return Some(task),
-                None => self.work.notified().await,
+                None => self.woken().await,
             }
         }
     }
 
+    /// The next messages that are worth beginning with, up to `most` of them for one handler; says whether the desk is open.
+    ///
+    /// # Cancel safety
+    /// Cancel safe: messages leave only when it returns.
+    pub(super) async fn next_portion(&self, most: usize, into: &mut VecDeque<Task>) -> bool {
+        while !self.is_closed() {
+            self.take_portion(most, into);
+            if !into.is_empty() {
+                return true;
+            }
+            self.woken().await;
+        }
+        // The wake-up is passed on, as in `next`.
+        self.work.notify_one();
+        false
+    }
+
+    fn take_portion(&self, most: usize, into: &mut VecDeque<Task>) {
+        let mut lanes = self.lanes();
+        lanes.take_portion(most, into);
+        self.wake(lanes);
+        self.keep_current(into);
+    }
+
+    /// Takes back what one handler has not begun with, for the others.
+    pub(super) fn put_back(&self, rest: &mut VecDeque<Task>) {
+        let mut lanes = self.lanes();
+        if self.is_closed() {
+            drop(lanes);
+            return rest.clear();
+        }
+        rest.drain(..).rev().for_each(|task| lanes.put_back(task));
+        self.wake(lanes);
+    }
+
     /// Waits until something may have come in; others who wait may hear of it instead. Says whether the desk is open.
     pub(super) async fn changed(&self) -> bool {
-        self.work.notified().await;
+        self.woken().await;
         let open = !self.is_closed();
         if !open {
             // The wake-up is passed on, as in `next`.
@@ -118,9 +167,7 @@ impl Desk {
 
     /// Wakes somebody up if a message is ready.
     pub(super) fn pass_on(&self) {
-        if self.lanes().is_ready() {
-            self.work.notify_one();
-        }
+        self.wake(self.lanes());
     }
 
     /// The next message that is worth beginning with, if there is one now.
@@ -128,11 +175,7 @@ impl Desk {
         loop {
             let mut lanes = self.lanes();
             let task = lanes.take()?;
-            let more = lanes.is_ready();
-            drop(lanes);
-            if more {
-                self.work.notify_one();
-            }
+            self.wake(lanes);
             match self.current(task) {
                 Some(task) => return Some(task),
                 None => continue,
@@ -150,11 +193,29 @@ impl Desk {
         if self.settler.is_current(task.delivery.token()) {
             return Some(task);
         }
+        self.void(task);
+        None
+    }
+
+    fn keep_current(&self, tasks: &mut VecDeque<Task>) {
+        let tokens: Vec<_> = tasks.iter().map(|task| task.delivery.token()).collect();
+        let current = self.settler.are_current(&tokens);
+        if current.iter().all(|current| *current) {
+            return;
+        }
+        for (task, current) in std::mem::take(tasks).into_iter().zip(current) {
+            match current {
+                true => tasks.push_back(task),
+                false => self.void(task),
+            }
+        }
+    }
+
+    fn void(&self, task: Task) {
         // Released before the next one of its key begins.
         drop(task.delivery);
         self.release(task.key.as_ref());
         self.observe(&Happening::Void);
-        None
     }
 
     /// The work on a message of this key has ended.
@@ -162,11 +223,20 @@ impl Desk {
         let Some(key) = key else { return };
         let mut lanes = self.lanes();
         lanes.done(key);
-        let ready = lanes.is_ready();
-        drop(lanes);
-        if ready {
-            self.work.notify_one();
-        }
+        self.wake(lanes);
+    }
+
+    /// Whether success means nothing but an acknowledgement, so that many can be dealt with together.
+    pub(super) fn is_plain(&self) -> bool {
+        self.handling.parking.is_none() && self.done.is_none()
+    }
+
+    /// Messages have been handled, and nothing is left to do but to acknowledge them.
+    pub(super) fn acknowledge_all(&self, acks: &mut Acks, keys: impl Iterator<Item = Key>) {
+        self.verdicts.acknowledge(acks);
+        let mut lanes = self.lanes();
+        keys.for_each(|key| lanes.done(&key));
+        self.wake(lanes);
     }
 
     /// Whether a message is not simply let through to its handler: [`admit`](Self::admit) decides then.
@@ -270,7 +340,7 @@ impl Desk {
             // Its key goes on when it has left the parked ones.
             return self.verdicts.push(task, Verdict::Ack, outcome);
         }
-        self.verdicts.acknowledge(task.delivery, outcome);
+        self.verdicts.acknowledge(&mut Acks::of(task.delivery, outcome));
         self.release(task.key.as_ref());
     }
 
@@ -327,7 +397,7 @@ impl Desk {
         waiting.len() + self.delays.clear()
     }
 
-    fn is_closed(&self) -> bool {
+    pub(super) fn is_closed(&self) -> bool {
         self.is_closed.load(Ordering::Acquire)
     }
 

@@ -30,27 +30,31 @@ impl<S: Clone> Guarded<S> {
         Guarded { settler, desk, pristine: service.clone(), service }
     }
 
-    /// Waits until the service takes a call, however long: an open circuit or a rate limit holds messages back here. None if
-    /// the desk was closed meanwhile.
-    pub(super) async fn ready<R>(&mut self) -> Option<Result<(), Failure>>
+    /// Waits until the service takes a call, however long: an open circuit or a rate limit holds messages back here. Says when
+    /// it does, which is `now` if it did not wait. None if the desk was closed meanwhile.
+    pub(super) async fn ready<R>(&mut self, now: Instant) -> Option<Result<Instant, Failure>>
     where
         S: Service<R, Error: Into<BoxError>>,
     {
         let service = &mut self.service;
         let ready = async { service.ready().await.map(drop).map_err(|error| Failure::of(error.into())) };
-        tokio::select! {
-            biased;
-            ready = AssertUnwindSafe(ready).catch_unwind() => {
-                Some(ready.unwrap_or_else(|panic| Err(self.panicked(&*panic))))
-            }
-            () = self.desk.closed() => None,
-        }
+        let mut ready = std::pin::pin!(AssertUnwindSafe(ready).catch_unwind());
+        let (ready, at) = match futures::poll!(&mut ready) {
+            Poll::Ready(ready) => (ready, now),
+            Poll::Pending => tokio::select! {
+                biased;
+                ready = ready => (ready, Instant::now()),
+                () = self.desk.closed() => return None,
+            },
+        };
+        Some(ready.unwrap_or_else(|panic| Err(self.panicked(&*panic))).map(|()| at))
     }
 
-    /// Calls the service, which is ready. What it is called with is made here, since it would be moved with every future
-    /// around this one.
+    /// Calls the service, which is ready since `now`. What it is called with is made here, since it would be moved with every
+    /// future around this one.
     pub(super) async fn call<R>(
         &mut self,
+        now: Instant,
         request: impl FnOnce(&Arc<HandlerSettler>) -> R,
     ) -> Result<S::Response, Failure>
     where
@@ -66,7 +70,7 @@ impl<S: Clone> Guarded<S> {
         let ended = match limit {
             None => Some(call.await),
             Some(limit) => {
-                let until = Instant::now() + limit;
+                let until = now + limit;
                 self.settler.context.set_deadline(until);
                 by(until, call).await
             }

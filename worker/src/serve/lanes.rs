@@ -6,6 +6,7 @@ use std::sync::Arc;
 use anybroker_core::{Delivery, Key};
 use foldhash::fast::RandomState;
 
+use super::shelf::{Queue, Shelf};
 use crate::handler::HandlerSettler;
 use crate::outputs::Output;
 
@@ -43,42 +44,128 @@ impl Task {
 /// What waits for a handler. A key with a lane is claimed: one task of it is ready, or some are in work together.
 #[derive(Debug, Default)]
 pub(super) struct Lanes {
-    ready: VecDeque<Task>,
+    /// As received. Whether their keys are claimed is looked at when they are given out.
+    arrived: VecDeque<Task>,
+    tasks: Shelf<Task>,
+    /// The first of claimed keys, before what has arrived since.
+    ready: Queue,
     keys: HashMap<Key, Lane, RandomState>,
+    /// How many portions were given out.
+    portions: u64,
+    /// Somebody was woken up for what is ready, and has not looked yet.
+    woken: bool,
 }
 
 #[derive(Debug)]
 struct Lane {
-    waiting: VecDeque<Task>,
+    waiting: Queue,
     /// Tasks of it that are ready or in work.
     out: usize,
+    /// Of which portion those in work are.
+    portion: u64,
 }
 
 impl Lane {
-    /// Of a key whose first message is ready.
-    const FIRST: Self = Lane { waiting: VecDeque::new(), out: 1 };
+    fn claimed(portion: u64) -> Self {
+        Lane { waiting: Queue::default(), out: 1, portion }
+    }
 }
 
 impl Lanes {
-    /// Takes a message in.
-    pub(super) fn push(&mut self, task: Task) {
-        match task.key.as_ref().map(|key| self.keys.get_mut(key)) {
-            Some(Some(lane)) => return lane.waiting.push_back(task),
-            Some(None) => self.keys.extend(task.key.clone().map(|key| (key, Lane::FIRST))),
-            None => {}
-        }
-        self.ready.push_back(task);
+    /// Takes messages in.
+    pub(super) fn push(&mut self, tasks: impl IntoIterator<Item = Task>) {
+        self.arrived.extend(tasks);
     }
 
     /// Gives out the next message. Its key stays claimed until it is [`done`](Self::done).
     pub(super) fn take(&mut self) -> Option<Task> {
-        self.ready.pop_front()
+        self.sort();
+        self.take_ready()
     }
 
-    /// Gives out what waits directly behind a message of this key that was given out, for a batch.
+    /// Puts what has arrived into the lanes of its keys, for batches: they take a key's messages together.
+    fn sort(&mut self) {
+        while let Some(task) = self.arrived.pop_front() {
+            if let Some(key) = &task.key {
+                if let Some(lane) = self.keys.get_mut(key) {
+                    self.tasks.push_back(&mut lane.waiting, task);
+                    continue;
+                }
+                self.keys.insert(key.clone(), Lane::claimed(self.portions));
+            }
+            self.tasks.push_back(&mut self.ready, task);
+        }
+    }
+
+    /// Gives out up to `most` messages, to be handled one after the other: so they may be of the same keys.
+    pub(super) fn take_portion(&mut self, most: usize, into: &mut VecDeque<Task>) {
+        self.portions += 1;
+        while into.len() < most
+            && let Some(task) = self.take_ready()
+        {
+            into.push_back(task);
+        }
+        let mut at = 0;
+        while into.len() < most && at < into.len() {
+            let behind = into[at].key.as_ref().and_then(|key| self.behind(key));
+            into.extend(behind);
+            at += 1;
+        }
+        while into.len() < most
+            && let Some(task) = self.take_arrived()
+        {
+            into.push_back(task);
+        }
+    }
+
+    fn take_ready(&mut self) -> Option<Task> {
+        let task = self.tasks.pop_front(&mut self.ready)?;
+        if let Some(lane) = task.key.as_ref().and_then(|key| self.keys.get_mut(key)) {
+            lane.portion = self.portions;
+        }
+        Some(task)
+    }
+
+    /// What is of a key that others work on waits behind it.
+    fn take_arrived(&mut self) -> Option<Task> {
+        loop {
+            let task = self.arrived.pop_front()?;
+            let Some(key) = &task.key else { return Some(task) };
+            match self.keys.get_mut(key) {
+                None => {
+                    self.keys.insert(key.clone(), Lane::claimed(self.portions));
+                    return Some(task);
+                }
+                Some(lane) if lane.portion == self.portions && lane.waiting.is_empty() => {
+                    lane.out += 1;
+                    return Some(task);
+                }
+                Some(lane) => self.tasks.push_back(&mut lane.waiting, task),
+            }
+        }
+    }
+
+    /// Takes back what was given out last and has not begun.
+    pub(super) fn put_back(&mut self, task: Task) {
+        let lane = task.key.as_ref().and_then(|key| self.keys.get_mut(key));
+        match lane.filter(|lane| lane.out > 1) {
+            Some(lane) => {
+                lane.out -= 1;
+                self.tasks.push_front(&mut lane.waiting, task);
+            }
+            None => self.tasks.push_front(&mut self.ready, task),
+        }
+    }
+
+    /// Gives out what waits directly behind a message of this key that was given out.
     pub(super) fn take_behind(&mut self, key: &Key) -> Option<Task> {
+        self.sort();
+        self.behind(key)
+    }
+
+    fn behind(&mut self, key: &Key) -> Option<Task> {
         let lane = self.keys.get_mut(key)?;
-        let task = lane.waiting.pop_front()?;
+        let task = self.tasks.pop_front(&mut lane.waiting)?;
         lane.out += 1;
         Some(task)
     }
@@ -91,27 +178,43 @@ impl Lanes {
         if lane.out > 0 {
             return;
         }
-        match lane.waiting.pop_front() {
+        match self.tasks.pop_front(&mut lane.waiting) {
             Some(next) => {
                 lane.out = 1;
-                self.ready.push_back(next);
+                self.tasks.push_back(&mut self.ready, next);
             }
             None => _ = self.keys.remove(key),
         }
     }
 
-    /// Whether a message is ready.
-    pub(super) fn is_ready(&self) -> bool {
-        !self.ready.is_empty()
+    /// Whether a message is ready; of what has arrived it is not known.
+    fn is_ready(&self) -> bool {
+        !self.ready.is_empty() || !self.arrived.is_empty()
+    }
+
+    /// Whether somebody is to be woken up: a message is ready, and nobody is on the way already.
+    pub(super) fn wakes(&mut self) -> bool {
+        let wakes = self.is_ready() && !self.woken;
+        self.woken |= wakes;
+        wakes
+    }
+
+    /// Who was woken up looks.
+    pub(super) fn looks(&mut self) {
+        self.woken = false;
     }
 
     /// Takes out everything that waits, in order within each key. Keys are in their order, so that a run that is replayed
     /// hands back in the same order.
     pub(super) fn clear(&mut self) -> Vec<Task> {
-        let mut all: Vec<_> = self.ready.drain(..).collect();
+        let tasks = &mut self.tasks;
+        let mut all: Vec<_> = std::iter::from_fn(|| tasks.pop_front(&mut self.ready)).collect();
         let mut lanes: Vec<_> = self.keys.iter_mut().collect();
         lanes.sort_unstable_by(|(one, _), (other, _)| one.as_bytes().cmp(other.as_bytes()));
-        all.extend(lanes.into_iter().flat_map(|(_, lane)| lane.waiting.drain(..)));
+        for (_, lane) in lanes {
+            all.extend(std::iter::from_fn(|| tasks.pop_front(&mut lane.waiting)));
+        }
+        all.extend(self.arrived.drain(..));
         all
     }
 }

@@ -8,7 +8,9 @@ mod lanes;
 mod open;
 mod opening;
 mod parking;
+mod portion;
 mod settling;
+mod shelf;
 mod slot;
 mod transactions;
 

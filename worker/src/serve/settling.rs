@@ -43,15 +43,32 @@ struct Queue {
 
 /// Acknowledgements that are settled together, and what each of them came of.
 #[derive(Debug, Default)]
-struct Acks {
+pub(super) struct Acks {
     settlements: Vec<Settlement>,
     outcomes: Vec<Outcome>,
 }
 
 impl Acks {
-    fn append(&mut self, mut more: Acks) {
+    pub(super) fn with_capacity(messages: usize) -> Self {
+        Acks { settlements: Vec::with_capacity(messages), outcomes: Vec::with_capacity(messages) }
+    }
+
+    pub(super) fn of(delivery: Delivery, outcome: Outcome) -> Self {
+        Acks { settlements: vec![Settlement::ack(delivery)], outcomes: vec![outcome] }
+    }
+
+    pub(super) fn push(&mut self, delivery: Delivery, outcome: Outcome) {
+        self.settlements.push(Settlement::ack(delivery));
+        self.outcomes.push(outcome);
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.settlements.is_empty()
+    }
+
+    fn append(&mut self, more: &mut Acks) {
         if self.settlements.is_empty() {
-            return *self = more;
+            return std::mem::swap(self, more);
         }
         self.settlements.append(&mut more.settlements);
         self.outcomes.append(&mut more.outcomes);
@@ -63,12 +80,12 @@ impl Verdicts {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// An acknowledgement after which nothing is left to do.
-    pub(super) fn acknowledge(&self, delivery: Delivery, outcome: Outcome) {
-        self.open.begin(1);
+    /// Acknowledgements after which nothing is left to do.
+    pub(super) fn acknowledge(&self, acks: &mut Acks) {
+        self.open.begin(acks.settlements.len());
         let mut queue = self.queue();
-        queue.acks.settlements.push(Settlement::ack(delivery));
-        queue.acks.outcomes.push(outcome);
+        queue.acks.settlements.append(&mut acks.settlements);
+        queue.acks.outcomes.append(&mut acks.outcomes);
         drop(queue);
         self.arrived.notify_one();
     }
@@ -84,8 +101,11 @@ impl Verdicts {
         self.arrived.notify_one();
     }
 
+    /// Of acknowledgements as many are expected next.
     fn take(&self) -> Queue {
-        std::mem::take(&mut *self.queue())
+        let mut queue = self.queue();
+        let next = Acks::with_capacity(queue.acks.settlements.len());
+        Queue { acks: std::mem::replace(&mut queue.acks, next), others: std::mem::take(&mut queue.others) }
     }
 
     fn settled(&self, messages: usize) {
@@ -116,8 +136,8 @@ pub(super) async fn settle(desk: Arc<Desk>) {
     // In transactions it is they who settle.
     let mut heart = Heart::new(desk.wants().heartbeat.filter(|_| desk.done.is_none()));
     loop {
-        let queue = desk.verdicts.take();
-        acks.append(queue.acks);
+        let mut queue = desk.verdicts.take();
+        acks.append(&mut queue.acks);
         for one in queue.others {
             work.push(Box::pin(settle_one(&desk, one).map(|()| 0)));
         }

@@ -1,6 +1,7 @@
 //! One of the concurrent handlers of a subscription.
 
 use std::sync::Arc;
+use std::task::Poll;
 
 use anybroker_core::Delivery;
 use tokio::time::Instant;
@@ -10,8 +11,12 @@ use tracing::Span;
 use super::desk::Desk;
 use super::guard::Guarded;
 use super::lanes::Task;
+use super::portion::Portion;
 use crate::failure::{BoxError, Failure};
 use crate::handler::Context;
+
+/// What came of a message, and the span for what follows from it.
+type Handled = (Result<(), Failure>, Span);
 
 /// Handles one message after another with a service of its own.
 pub(super) struct Slot<S> {
@@ -29,11 +34,19 @@ where
 
     /// Until the desk is closed.
     pub(super) async fn run(mut self) {
-        while let Some(task) = self.desk.next().await {
-            let admitted =
-                if self.desk.is_doubtful(&task) { self.desk.admit(task).await } else { Some(task) };
-            let Some(mut task) = admitted else { continue };
-            let Some((result, span)) = self.handle(&task).await else { return };
+        let mut portion = Portion::new(self.desk.clone());
+        while let Some((mut task, now)) = portion.next().await {
+            if self.desk.is_doubtful(&task) {
+                portion.share();
+                let Some(admitted) = self.desk.admit(task).await else { continue };
+                task = admitted;
+            }
+            let Some((result, span)) = self.handle(&task, now, &mut portion).await else { return };
+            if result.is_ok() && self.desk.is_plain() {
+                portion.handled(task);
+                continue;
+            }
+            portion.share();
             let outputs = self.service.take_outputs();
             if result.is_ok() {
                 task.outputs = outputs;
@@ -42,16 +55,26 @@ where
         }
     }
 
-    /// None if the desk was closed before it began: dropped, the task is handed back.
-    async fn handle(&mut self, task: &Task) -> Option<(Result<(), Failure>, Span)> {
-        if let Err(failure) = self.service.ready().await? {
-            return Some((Err(failure), Span::none()));
+    /// Where it has to wait, the other handlers get the rest of the portion.
+    async fn handle(&mut self, task: &Task, now: Instant, portion: &mut Portion) -> Option<Handled> {
+        let mut handling = std::pin::pin!(self.handle_one(task, now));
+        if let Poll::Ready(handled) = futures::poll!(&mut handling) {
+            return handled;
         }
-        let began = self.desk.is_observed().then(Instant::now);
+        portion.share();
+        handling.await
+    }
+
+    /// None if the desk was closed before it began: dropped, the task is handed back.
+    async fn handle_one(&mut self, task: &Task, now: Instant) -> Option<Handled> {
+        let began = match self.service.ready(now).await? {
+            Ok(began) => began,
+            Err(failure) => return Some((Err(failure), Span::none())),
+        };
         self.desk.begins(task);
         let operation = self.desk.process(std::slice::from_ref(task));
-        let result = operation.run(self.service.call(|settler| task.view(settler))).await.map(drop);
-        if let Some(began) = began {
+        let result = operation.run(self.service.call(began, |settler| task.view(settler))).await.map(drop);
+        if self.desk.is_observed() {
             self.desk.ended(task, &result, began.elapsed());
         }
         let span = operation.end(result.as_ref().err());
