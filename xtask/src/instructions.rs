@@ -9,15 +9,27 @@ use crate::steps::{Environment, cargo, wait};
 use crate::summary::Summary;
 use crate::system;
 
-/// What is counted, by its name in the example `instructions`, and how many messages the shorter run has.
-const PATHS: [(&str, u64); 4] =
-    [("encode", 20_000), ("publish", 20_000), ("through", 20_000), ("one-by-one", 5_000)];
+/// What is counted: the example that does it, its name there, and how many messages the shorter run has.
+const PATHS: [(&str, &str, u64); 6] = [
+    (BROKER, "encode", 20_000),
+    (BROKER, "publish", 20_000),
+    (BROKER, "through", 20_000),
+    (BROKER, "one-by-one", 5_000),
+    (WORKER, "worker", 20_000),
+    (WORKER, "worker-typed", 20_000),
+];
+
+const BROKER: &str = "instructions";
+const WORKER: &str = "worker_instructions";
 
 /// Compilers and C libraries differ by a few per cent.
 const MARGIN: f64 = 1.10;
 
 const STEP: &str = "instructions of the hot paths";
-const BUILD: &str = "build --release -p anybroker-memory --example instructions";
+const BUILDS: [&str; 2] = [
+    "build --release -p anybroker-memory --example instructions",
+    "build --release -p anybroker-worker --example worker_instructions",
+];
 
 /// Instructions a message, by the path's name.
 type Counts = BTreeMap<String, u64>;
@@ -62,9 +74,11 @@ fn keep() -> Result<String, String> {
 }
 
 fn count() -> Result<Counts, String> {
-    cargo(BUILD, &Environment::new())?;
-    let of = |(path, messages): (&str, u64)| {
-        let (few, many) = (collected(path, messages)?, collected(path, 2 * messages)?);
+    for build in BUILDS {
+        cargo(build, &Environment::new())?;
+    }
+    let of = |(example, path, messages): (&str, &str, u64)| {
+        let (few, many) = (collected(example, path, messages)?, collected(example, path, 2 * messages)?);
         Ok((path.to_owned(), many.saturating_sub(few) / messages))
     };
     PATHS.into_iter().map(of).collect()
@@ -80,12 +94,12 @@ fn root() -> PathBuf {
 }
 
 /// The instructions of one run.
-fn collected(path: &str, messages: u64) -> Result<u64, String> {
+fn collected(example: &str, path: &str, messages: u64) -> Result<u64, String> {
     let log = release().join("instructions.log");
     let mut command = Command::new("valgrind");
     command.args(["--tool=callgrind", "--callgrind-out-file=/dev/null"]);
     command.arg(format!("--log-file={}", log.display()));
-    command.arg(release().join("examples/instructions")).args([path, &messages.to_string()]);
+    command.arg(release().join("examples").join(example)).args([path, &messages.to_string()]);
     let (status, _) = wait(&mut command).map_err(|error| format!("valgrind: {error}"))?;
     let said = std::fs::read_to_string(&log).map_err(|error| format!("{}: {error}", log.display()))?;
     let found = said.lines().find_map(|line| line.split_once("Collected :")?.1.trim().parse().ok());

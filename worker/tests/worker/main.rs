@@ -15,6 +15,7 @@ mod metrics;
 mod mute;
 #[cfg(feature = "otel")]
 mod otel;
+mod portions;
 mod retries;
 mod spans;
 mod stores;
