@@ -14,6 +14,7 @@ use crate::again;
 use crate::brokers::{TestBrokers, only_brokers, state};
 use crate::conform;
 use crate::failures::{self, Said, told};
+use crate::figures;
 use crate::instructions;
 use crate::summary::Summary;
 use crate::system;
@@ -74,10 +75,13 @@ fn builds(name: &str, features: &str, summary: &mut Summary) {
 }
 
 pub(crate) fn docs() -> ExitCode {
-    match cargo(
-        "test -p anybroker-conformance --test documents --test faithful",
-        &Environment::from([("ANYBROKER_WRITE_DOCS".into(), "1".into())]),
-    ) {
+    let generated = figures::write().and_then(|()| {
+        cargo(
+            "test -p anybroker-conformance --test documents --test faithful",
+            &Environment::from([("ANYBROKER_WRITE_DOCS".into(), "1".into())]),
+        )
+    });
+    match generated {
         Ok(_) => ExitCode::SUCCESS,
         Err(why) => {
             eprintln!("{why}");
