@@ -45,6 +45,9 @@ const FEATURES: [&str; 16] = [
 /// A workspace of its own, which the others leave out. Its third-party crates are those of this one, in the same place.
 const BENCH: &str =
     "clippy --manifest-path bench/Cargo.toml --target-dir target --all-targets -- -D warnings";
+/// One more, which compares with other libraries over databases. Those over brokers (`bench`, feature `peers`) are linted by nobody.
+const DATABASES: &str =
+    "clippy --manifest-path bench/databases/Cargo.toml --target-dir target --all-targets -- -D warnings";
 
 pub(crate) fn test(options: &TestOptions) -> ExitCode {
     let mut summary = Summary::new(options.only.clone());
@@ -55,6 +58,7 @@ pub(crate) fn test(options: &TestOptions) -> ExitCode {
     summary.step("format", || cargo("fmt --all --check", &none));
     summary.step("lints", || cargo("clippy --workspace --all-targets -- -D warnings", &none));
     summary.step("lints, bench", || cargo(BENCH, &none));
+    summary.step("lints, bench of databases", || cargo(DATABASES, &none));
     builds("no features", "", &mut summary);
     FEATURES.iter().for_each(|feature| builds(&format!("feature {feature}"), feature, &mut summary));
     builds("all features", &FEATURES.join(","), &mut summary);
