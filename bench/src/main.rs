@@ -5,10 +5,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anybroker_bench::Result;
-use anybroker_bench::contenders::field;
-use anybroker_bench::harness::{self, Options, allocations::Counting};
+use anybroker_bench::contenders::{Field, field};
+use anybroker_bench::harness::{self, Dimension, Most, Options, Scale, allocations::Counting};
 use anybroker_bench::progress::Progress;
-use anybroker_bench::report::Report;
 use anybroker_bench::task::Operation;
 use clap::Parser;
 
@@ -28,9 +27,16 @@ struct Args {
     /// What is measured; all of it that the broker has, unless stated.
     #[arg(long, value_enum, value_delimiter = ',')]
     operation: Vec<Operation>,
-    /// Payload bytes.
-    #[arg(long, value_delimiter = ',', default_values_t = [128, 1024, 16384])]
+    /// Payload bytes; 128, 1,024 and 16,384 unless stated, 128 with --scaling.
+    #[arg(long, value_delimiter = ',')]
     size: Vec<usize>,
+    /// Whether a message costs the same with more and more keys, partitions, messages in front, topics: anybroker's batch path
+    /// at each step of these, of all of them unless stated, the others held.
+    #[arg(long, value_enum, value_delimiter = ',', num_args = 0..=1, value_name = "DIMENSION", conflicts_with_all = ["operation", "peers", "only"])]
+    scaling: Option<Vec<Dimension>>,
+    /// The largest step of a dimension that is measured: backlog=100000; several with commas.
+    #[arg(long, value_delimiter = ',', value_name = "DIMENSION=N", requires = "scaling")]
+    most: Vec<Most>,
     /// Rounds of each contender.
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: u32,
@@ -105,22 +111,42 @@ async fn child() -> Result<bool> {
     Ok(true)
 }
 
-/// Whether every contender could be measured.
-async fn parent(args: Args) -> Result<bool> {
+/// Whether everything could be measured.
+async fn parent(mut args: Args) -> Result<bool> {
     let url = args.url.clone().ok_or("name the broker: anybroker-bench URL")?;
     let field = field(&url)?;
     if args.peers {
         field.has_peers()?;
     }
-    let all = if field.embedded {
-        vec![Operation::Publish, Operation::Consume, Operation::Through]
-    } else {
-        vec![Operation::Publish, Operation::Consume, Operation::Latency]
+    let progress = Progress::start();
+    let scale = args.scaling.take().map(|dimensions| Scale {
+        dimensions: if dimensions.is_empty() { Dimension::ALL.to_vec() } else { dimensions },
+        most: std::mem::take(&mut args.most),
+    });
+    let (html, format) = (args.html.clone(), args.format);
+    let options = options(url, args, &field, scale.is_some());
+    if let Some(scale) = scale {
+        let report = harness::scale(&options, &scale, &field, &progress).await?;
+        progress.end();
+        show(html, format, &report, || report.html(), || report.text())?;
+        return Ok(report.steps.iter().all(|step| step.row.failure.is_none()));
+    }
+    let report = harness::run(&options, &field, &progress).await?;
+    progress.end();
+    show(html, format, &report, || report.html(), || report.text())?;
+    Ok(report.rows.iter().all(|row| row.failure.is_none()))
+}
+
+fn options(url: String, args: Args, field: &Field, scaling: bool) -> Options {
+    let all = match field.embedded {
+        true => vec![Operation::Publish, Operation::Consume, Operation::Through],
+        false => vec![Operation::Publish, Operation::Consume, Operation::Latency],
     };
-    let options = Options {
+    let sizes = if scaling { vec![128] } else { vec![128, 1024, 16384] };
+    Options {
         url,
         operations: if args.operation.is_empty() { all } else { args.operation },
-        sizes: args.size,
+        sizes: if args.size.is_empty() { sizes } else { args.size },
         rounds: args.rounds,
         messages: args.messages,
         keys: args.keys,
@@ -130,16 +156,23 @@ async fn parent(args: Args) -> Result<bool> {
         seconds: args.seconds.max(1),
         peers: args.peers,
         only: args.only,
-    };
-    let progress = Progress::start();
-    let report: Report = harness::run(&options, &field, &progress).await?;
-    progress.end();
-    if let Some(file) = &args.html {
-        std::fs::write(file, report.html()).map_err(|error| format!("{}: {error}", file.display()))?;
     }
-    match args.format {
-        Format::Human => print!("{}", report.text()),
-        Format::Json => println!("{}", serde_json::to_string_pretty(&report)?),
+}
+
+/// Writes the page, and prints.
+fn show(
+    html: Option<PathBuf>,
+    format: Format,
+    report: &impl serde::Serialize,
+    page: impl Fn() -> String,
+    text: impl Fn() -> String,
+) -> Result<()> {
+    if let Some(file) = html {
+        std::fs::write(&file, page()).map_err(|error| format!("{}: {error}", file.display()))?;
     }
-    Ok(report.rows.iter().all(|row| row.failure.is_none()))
+    match format {
+        Format::Human => print!("{}", text()),
+        Format::Json => println!("{}", serde_json::to_string_pretty(report)?),
+    }
+    Ok(())
 }

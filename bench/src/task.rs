@@ -51,6 +51,10 @@ pub struct Task {
     pub keys: u32,
     pub partitions: u32,
     pub prefetch: usize,
+    /// So many topics at once, each with its own publisher and consumer; they share the messages.
+    pub subscriptions: u32,
+    /// Messages that lie in front of those that pass, of [`Operation::Through`].
+    pub backlog: u64,
     /// Messages a second, of [`Operation::Latency`].
     pub rate: u64,
 }
@@ -66,6 +70,22 @@ impl Task {
     /// If the name is none.
     pub fn group(&self) -> Result<Group> {
         Ok(Group::new(&self.group)?)
+    }
+
+    /// The same for each of its topics, with its share of the messages.
+    pub fn each(&self) -> Vec<Task> {
+        if self.subscriptions <= 1 {
+            return vec![self.clone()];
+        }
+        let all = u64::from(self.subscriptions);
+        let one = |number| Task {
+            topic: format!("{}-{number}", self.topic),
+            subscriptions: 1,
+            messages: self.messages.div_ceil(all),
+            warm_up: self.warm_up.div_ceil(all),
+            ..self.clone()
+        };
+        (0..self.subscriptions).map(one).collect()
     }
 
     /// The messages of this task.

@@ -4,7 +4,8 @@
 use std::process::{Command, Output};
 
 use anybroker_bench::contender::Kind;
-use anybroker_bench::report::Report;
+use anybroker_bench::harness::Dimension;
+use anybroker_bench::report::{Report, Scaling};
 use anybroker_bench::task::Operation;
 
 fn bench(arguments: &[&str]) -> Output {
@@ -53,6 +54,56 @@ fn every_contender_does_every_operation_in_every_round() {
     let page = std::fs::read_to_string(page).unwrap();
     assert!(page.contains("<svg") && page.contains("anybroker, batches"));
     assert!(!page.contains("http"), "the page needs nothing from elsewhere");
+}
+
+#[test]
+fn scaling_measures_every_step_and_says_what_it_leaves_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let page = folder.path().join("page.html");
+    let mut arguments =
+        "memory://bench --scaling --rounds 2 --messages 3000 --most".split(' ').collect::<Vec<_>>();
+    arguments.extend([
+        "backlog=10000,subscriptions=10",
+        "--format",
+        "json",
+        "--html",
+        page.to_str().unwrap(),
+    ]);
+    let ran = bench(&arguments);
+    assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+    let report: Scaling = serde_json::from_slice(&ran.stdout).unwrap();
+    let steps = |dimension, operation| {
+        let of = report.steps.iter().filter(|it| (it.dimension, it.row.operation) == (dimension, operation));
+        of.map(|it| it.step).collect::<Vec<_>>()
+    };
+    for operation in [Operation::Publish, Operation::Consume] {
+        assert_eq!(steps(Dimension::Keys, operation), [1, 10, 100, 1_000]);
+        assert_eq!(steps(Dimension::Partitions, operation), [1, 4, 16, 64]);
+        assert_eq!(steps(Dimension::Subscriptions, operation), [1, 10]);
+    }
+    assert_eq!(steps(Dimension::Backlog, Operation::Through), [1_000, 10_000]);
+    assert_eq!(report.left_out.len(), 3 + 2, "{:?}", report.left_out);
+    for step in &report.steps {
+        assert_eq!((step.row.failure.as_deref(), step.row.rounds.len()), (None, 2), "{}", step.step);
+        assert!(step.row.rounds.iter().all(|round| round.messages == 3_000 && round.peak_bytes > 0));
+        assert!(step.against_first.is_some());
+    }
+    let page = std::fs::read_to_string(page).unwrap();
+    assert!(page.contains("<svg") && page.contains("left out by --most: backlog 10,000,000"));
+}
+
+#[test]
+fn scaling_is_of_what_there_is() {
+    for (arguments, why) in [
+        (["memory://", "--scaling", "colours"], "colours"),
+        (["memory://", "--scaling", "--most=keys=0"], "the first step of keys is 1"),
+        (["memory://", "--most", "keys=10"], "--scaling"),
+    ] {
+        let ran = bench(&arguments);
+        assert_eq!(ran.status.code(), Some(2));
+        let said = String::from_utf8_lossy(&ran.stderr);
+        assert!(said.contains(why), "{said}");
+    }
 }
 
 #[test]

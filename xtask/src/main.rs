@@ -4,6 +4,7 @@ mod again;
 mod brokers;
 mod conform;
 mod failures;
+mod figures;
 mod instructions;
 mod soak;
 mod steps;
@@ -37,8 +38,15 @@ enum Verb {
         #[arg(long)]
         keep: bool,
     },
-    /// Writes the generated documents: docs/guarantees.md, docs/properties.md and the README's table.
+    /// Writes the generated documents: docs/guarantees.md, docs/properties.md and the README's tables.
     Docs,
+    /// Keeps what `anybroker bench --peers --format json` has shown, in docs/bench/kafka.json, without its single rounds. The README's
+    /// table is made from it: cargo xtask docs.
+    Figures {
+        /// Reports of one machine; later ones win where several have measured the same.
+        #[arg(required = true)]
+        reports: Vec<std::path::PathBuf>,
+    },
 }
 
 /// What `cargo xtask test` and `conform` may do, and what it leaves out.
@@ -67,5 +75,6 @@ fn main() -> ExitCode {
         Verb::Soak(options) => soak::soak(&options),
         Verb::Instructions { keep } => instructions::run(keep),
         Verb::Docs => steps::docs(),
+        Verb::Figures { reports } => figures::run(&reports),
     }
 }

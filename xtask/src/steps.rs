@@ -14,6 +14,7 @@ use crate::again;
 use crate::brokers::{TestBrokers, only_brokers, state};
 use crate::conform;
 use crate::failures::{self, Said, told};
+use crate::figures;
 use crate::instructions;
 use crate::summary::Summary;
 use crate::system;
@@ -44,6 +45,9 @@ const FEATURES: [&str; 16] = [
 /// A workspace of its own, which the others leave out. Its third-party crates are those of this one, in the same place.
 const BENCH: &str =
     "clippy --manifest-path bench/Cargo.toml --target-dir target --all-targets -- -D warnings";
+/// One more, which compares with other libraries over databases. Those over brokers (`bench`, feature `peers`) are linted by nobody.
+const DATABASES: &str =
+    "clippy --manifest-path bench/databases/Cargo.toml --target-dir target --all-targets -- -D warnings";
 
 pub(crate) fn test(options: &TestOptions) -> ExitCode {
     let mut summary = Summary::new(options.only.clone());
@@ -54,6 +58,7 @@ pub(crate) fn test(options: &TestOptions) -> ExitCode {
     summary.step("format", || cargo("fmt --all --check", &none));
     summary.step("lints", || cargo("clippy --workspace --all-targets -- -D warnings", &none));
     summary.step("lints, bench", || cargo(BENCH, &none));
+    summary.step("lints, bench of databases", || cargo(DATABASES, &none));
     builds("no features", "", &mut summary);
     FEATURES.iter().for_each(|feature| builds(&format!("feature {feature}"), feature, &mut summary));
     builds("all features", &FEATURES.join(","), &mut summary);
@@ -74,10 +79,13 @@ fn builds(name: &str, features: &str, summary: &mut Summary) {
 }
 
 pub(crate) fn docs() -> ExitCode {
-    match cargo(
-        "test -p anybroker-conformance --test documents --test faithful",
-        &Environment::from([("ANYBROKER_WRITE_DOCS".into(), "1".into())]),
-    ) {
+    let generated = figures::write().and_then(|()| {
+        cargo(
+            "test -p anybroker-conformance --test documents --test faithful",
+            &Environment::from([("ANYBROKER_WRITE_DOCS".into(), "1".into())]),
+        )
+    });
+    match generated {
         Ok(_) => ExitCode::SUCCESS,
         Err(why) => {
             eprintln!("{why}");

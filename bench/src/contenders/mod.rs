@@ -44,6 +44,14 @@ pub fn field(url: &str) -> Result<Field> {
             embedded: true,
             messages: 1_000_000,
         }),
+        "sqlite" => Ok(Field {
+            name: "SQLite",
+            settings: "in the process; what is confirmed or acknowledged is committed and on the disk",
+            contenders: vec![ours::BATCH, ours::ONE_BY_ONE, ours::NATURAL],
+            keeps: false,
+            embedded: true,
+            messages: 200_000,
+        }),
         "kafka" => Ok(Field {
             name: "kafka",
             settings: kafka::SETTINGS,
@@ -68,9 +76,10 @@ pub fn field(url: &str) -> Result<Field> {
             embedded: false,
             messages: 100_000,
         }),
-        _ => {
-            Err(format!("nothing is measured on `{scheme}`: it is memory, kafka, nats, amqp or amqps").into())
-        }
+        _ => Err(format!(
+            "nothing is measured on `{scheme}`: it is memory, sqlite, kafka, nats, amqp or amqps"
+        )
+        .into()),
     }
 }
 
@@ -110,7 +119,7 @@ mod tests {
 
     #[test]
     fn a_contender_is_known_by_its_name() {
-        for url in ["memory://", "kafka://h", "nats://h", "amqp://h", "amqps://h"] {
+        for url in ["memory://", "sqlite:///f", "kafka://h", "nats://h", "amqp://h", "amqps://h"] {
             let contenders = field(url).unwrap().contenders;
             let names: BTreeSet<_> = contenders.iter().map(|it| it.name).collect();
             assert_eq!(names.len(), contenders.len(), "{url}: {names:?}");

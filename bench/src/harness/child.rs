@@ -2,13 +2,15 @@
 
 use std::sync::Arc;
 
-use anybroker::{Message, PublisherExt, PublisherOptions, Subscription, Topology};
+use anybroker::{Broker, Message, PublisherExt, PublisherOptions, Subscription, Topology};
+use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 
 use super::broker_cpu::BrokerCpu;
 use super::figures::Figures;
 use super::handler::Handler;
 use super::latency;
 use super::proof;
+use super::several::{self, AT_ONCE};
 use super::usage::Mark;
 use crate::Result;
 use crate::contender::{Contender, Kind};
@@ -65,7 +67,7 @@ async fn measure(task: Arc<Task>, contender: Contender) -> Result<Figures> {
 async fn publish(task: &Arc<Task>, contender: Contender, broker: &BrokerCpu) -> Result<Figures> {
     let open = contender.publish.ok_or("it does not publish")?;
     let load = task.load();
-    let mut publishing = open(task.clone()).await?;
+    let mut publishing = several::publisher(open, task).await?;
     publishing.publish(&load, task.warm_up).await?;
     let mark = Mark::now(broker);
     publishing.publish(&load, task.messages).await?;
@@ -82,7 +84,7 @@ async fn consume(task: &Arc<Task>, contender: Contender, broker: &BrokerCpu) -> 
         fill(task).await?;
     }
     let handler = Arc::new(Handler::counting());
-    let mut consuming = open(task.clone()).await?;
+    let mut consuming = several::consumer(open, task).await?;
     consuming.consume(task.warm_up, &handler).await?;
     let mark = Mark::now(broker);
     consuming.consume(task.messages, &handler).await?;
@@ -101,7 +103,9 @@ async fn consume(task: &Arc<Task>, contender: Contender, broker: &BrokerCpu) -> 
 async fn through(task: &Arc<Task>, contender: Contender, broker: &BrokerCpu) -> Result<Figures> {
     let (publish, consume) = contender.publish.zip(contender.consume).ok_or("it does not do both")?;
     let (load, handler) = (task.load(), Arc::new(Handler::counting()));
-    let (mut publishing, mut consuming) = (publish(task.clone()).await?, consume(task.clone()).await?);
+    let mut publishing = several::publisher(publish, task).await?;
+    publishing.publish(&load, task.backlog).await?;
+    let mut consuming = several::consumer(consume, task).await?;
     let mut pass = async |messages: u64| -> Result<()> {
         let mut done = 0;
         while done < messages {
@@ -121,20 +125,24 @@ async fn through(task: &Arc<Task>, contender: Contender, broker: &BrokerCpu) -> 
 }
 
 async fn declare(task: &Task) -> Result<()> {
-    let broker = anybroker::connect(&task.url).await?;
-    let topology = Topology::new(task.topic()?).group(task.group()?).partitions(task.partitions);
-    Ok(broker.admin().declare(&topology).await?)
+    each(task, async |broker, task| {
+        let topology = Topology::new(task.topic()?).group(task.group()?).partitions(task.partitions);
+        Ok(broker.admin().declare(&topology).await?)
+    })
+    .await
 }
 
 /// Fills the topic with what is consumed: the same for all, with the ids that anybroker gives to messages.
 async fn fill(task: &Task) -> Result<()> {
-    let broker = anybroker::connect(&task.url).await?;
-    let publisher = broker.publisher(PublisherOptions::new(task.topic()?)).await?;
-    let load = task.load();
-    let messages = (0..filled(task)?).map(|number| Message::from(load.item(number)));
-    publisher.publish_all(futures::stream::iter(messages)).await?;
-    publisher.close().await?;
-    Ok(())
+    each(task, async |broker, task| {
+        let publisher = broker.publisher(PublisherOptions::new(task.topic()?)).await?;
+        let load = task.load();
+        let messages = (0..filled(&task)?).map(|number| Message::from(load.item(number)));
+        publisher.publish_all(stream::iter(messages)).await?;
+        publisher.close().await?;
+        Ok(())
+    })
+    .await
 }
 
 /// The messages of a filled topic: somewhat more than are consumed.
@@ -144,6 +152,12 @@ fn filled(task: &Task) -> Result<u64> {
 }
 
 async fn delete(task: &Task) -> Result<()> {
+    each(task, async |broker, task| Ok(broker.admin().delete(&task.topic()?).await?)).await
+}
+
+/// Does it for each of the task's topics, over one connection.
+async fn each(task: &Task, act: impl AsyncFn(&Broker, Task) -> Result<()>) -> Result<()> {
     let broker = anybroker::connect(&task.url).await?;
-    Ok(broker.admin().delete(&task.topic()?).await?)
+    let all = stream::iter(task.each()).map(|task| act(&broker, task));
+    all.buffer_unordered(AT_ONCE).try_collect().await
 }

@@ -1,16 +1,10 @@
-//! Interleaved rounds: A B C A B C …, each in a child process, so that its processor time, allocations and memory are its own.
-
-use std::collections::BTreeMap;
-use std::process::Stdio;
-
-use tokio::io::AsyncWriteExt;
-use tokio::process::Command;
+//! What is run: every contender at every operation and size.
 
 use super::child::{DELETE, FILL};
-use super::figures::Figures;
+use super::rounds::{Outcome, Turn, child, interleave, unique};
 use crate::Result;
 use crate::contender::{Contender, Kind};
-use crate::contenders::{DEADLINE, Field};
+use crate::contenders::Field;
 use crate::progress::Progress;
 use crate::report::{Report, Row};
 use crate::task::{Operation, Task};
@@ -87,37 +81,23 @@ async fn rows(
         progress.say(&format!("filling a topic for {size} B"));
         child(task).await?;
     }
-    let mut rounds: BTreeMap<usize, (Vec<Figures>, Option<String>)> = BTreeMap::new();
-    for round in 0..options.rounds {
-        for (index, contender) in contenders.iter().enumerate() {
-            let (figures, failure) = rounds.entry(index).or_default();
-            if failure.is_some() {
-                continue;
-            }
-            let total = options.rounds;
-            let (what, who) = (operation.as_str(), contender.name);
-            progress.say(&format!("{what} {size} B, round {} of {total}: {who}", round + 1));
-            let mut task = task(options, field, operation, size, contender);
-            task.group = format!("bench-{}", unique());
-            match &shared {
-                Some(filled) => task.topic.clone_from(&filled.topic),
-                None => task.own_topic = true,
-            }
-            match child(&task).await {
-                Ok(Some(measured)) => figures.push(measured),
-                Ok(None) => *failure = Some("it measured nothing".to_owned()),
-                Err(error) => *failure = Some(error.to_string()),
-            }
+    let turn = |contender: &&Contender| {
+        let mut task = task(options, field, operation, size, contender);
+        match &shared {
+            Some(filled) => task.topic.clone_from(&filled.topic),
+            None => task.own_topic = true,
         }
-    }
+        Turn { name: contender.name.to_owned(), task, failure: None }
+    };
+    let turns: Vec<_> = contenders.iter().map(turn).collect();
+    let outcomes = interleave(&turns, options.rounds, progress).await;
     if let Some(filled) = shared {
         child(&Task { contender: DELETE.to_owned(), ..filled }).await?;
     }
-    let row = |(index, (rounds, failure))| {
-        let contender: &Contender = contenders[index];
-        Row::new(contender, operation, size, rounds, failure)
+    let row = |(contender, outcome): (&Contender, Outcome)| {
+        Row::new(contender, operation, size, outcome.rounds, outcome.failure)
     };
-    Ok(rounds.into_iter().map(row).collect())
+    Ok(contenders.into_iter().zip(outcomes).map(row).collect())
 }
 
 fn does(contender: &Contender, operation: Operation) -> bool {
@@ -128,7 +108,13 @@ fn does(contender: &Contender, operation: Operation) -> bool {
     }
 }
 
-fn task(options: &Options, field: &Field, operation: Operation, size: usize, contender: &Contender) -> Task {
+pub(super) fn task(
+    options: &Options,
+    field: &Field,
+    operation: Operation,
+    size: usize,
+    contender: &Contender,
+) -> Task {
     let most = (MOST_BYTES / size as u64).max(1);
     let messages = options.messages.unwrap_or_else(|| field.messages.min(most)).max(1);
     let slow = contender.kind == Kind::Naive && operation != Operation::Latency;
@@ -144,12 +130,14 @@ fn task(options: &Options, field: &Field, operation: Operation, size: usize, con
         size,
         messages,
         warm_up,
-        topic: format!("bench-{}", unique()),
-        group: format!("bench-{}", unique()),
+        topic: unique(),
+        group: unique(),
         own_topic: false,
         keys: options.keys,
         partitions: options.partitions,
         prefetch: options.prefetch,
+        subscriptions: 1,
+        backlog: 0,
         rate: options.rate,
     }
 }
@@ -158,34 +146,4 @@ fn task(options: &Options, field: &Field, operation: Operation, size: usize, con
 fn shared(options: &Options, field: &Field, size: usize) -> Task {
     let filler = Contender { name: FILL, kind: Kind::Ours, way: "", publish: None, consume: None };
     task(options, field, Operation::Consume, size, &filler)
-}
-
-/// Topics and groups of other runs, and of other rounds, have other names.
-fn unique() -> String {
-    use std::sync::atomic::{AtomicU32, Ordering};
-    static NEXT: AtomicU32 = AtomicU32::new(0);
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    format!("{:x}-{}", since.as_millis(), NEXT.fetch_add(1, Ordering::Relaxed))
-}
-
-/// Runs a task in a child, which gets it by its standard input: a URL may have a password in it.
-async fn child(task: &Task) -> Result<Option<Figures>> {
-    let mut child = Command::new(std::env::current_exe()?)
-        .arg("--child")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()?;
-    if let Some(mut input) = child.stdin.take() {
-        input.write_all(&serde_json::to_vec(task)?).await?;
-    }
-    let output = tokio::time::timeout(DEADLINE, child.wait_with_output())
-        .await
-        .map_err(|_| format!("not done after {} s", DEADLINE.as_secs()))??;
-    if output.status.success() {
-        return Ok(serde_json::from_slice(&output.stdout)?);
-    }
-    let said = String::from_utf8_lossy(&output.stderr);
-    Err(said.trim().lines().last().unwrap_or("it ended without a word").to_owned().into())
 }

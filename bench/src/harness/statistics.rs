@@ -21,6 +21,11 @@ impl Spread {
             if values.len() % 2 == 1 { values[middle] } else { (values[middle - 1] + values[middle]) / 2.0 };
         Some(Spread { median, least, most })
     }
+
+    /// Of the reciprocals of the values.
+    pub fn inverse(self) -> Self {
+        Spread { median: 1.0 / self.median, least: 1.0 / self.most, most: 1.0 / self.least }
+    }
 }
 
 /// The smallest value that so many of a hundred do not exceed; `sorted` is not empty.
@@ -38,6 +43,8 @@ mod tests {
         assert_eq!(Spread::of([3.0, 1.0, 2.0]), Some(Spread { median: 2.0, least: 1.0, most: 3.0 }));
         assert_eq!(Spread::of([4.0, 1.0, 2.0, 3.0]).map(|it| it.median), Some(2.5));
         assert_eq!(Spread::of([]), None);
+        let halves = Spread { median: 0.5, least: 0.25, most: 1.0 };
+        assert_eq!(Spread::of([1.0, 2.0, 4.0]).map(Spread::inverse), Some(halves));
     }
 
     #[test]

@@ -2,9 +2,10 @@
 
 use std::fmt::Write as _;
 
+use super::machine::Machine;
 use super::{Report, Row};
 use crate::contender::Kind;
-use crate::harness::Spread;
+use crate::harness::{Figures, Spread};
 use crate::task::Operation;
 
 const STYLE: &str = "body{font:15px/1.5 system-ui,sans-serif;max-width:60em;margin:2em auto;padding:0 1em;color:#222}\
@@ -17,20 +18,25 @@ const ROW: f64 = 26.0;
 const NAMES: f64 = 230.0;
 const BARS: f64 = 560.0;
 
+/// The beginning of a page.
+pub(super) fn head(title: &str, date: &str, machine: &Machine) -> String {
+    let title = escape(title);
+    format!(
+        "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>anybroker: {title}</title>\
+         <style>{STYLE}</style><h1>{title}</h1><p>{date}; {}</p>",
+        escape(&machine.in_words())
+    )
+}
+
 impl Report {
     /// The page.
     pub fn html(&self) -> String {
-        let mut page = format!(
-            "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>anybroker: {broker}</title>\
-             <style>{STYLE}</style><h1>{broker}</h1><p>{date}; {processor}, {cores} cores, {system}</p>\
-             <p>The same for all: {settings}.</p><p>Bars are medians of interleaved rounds, dots are the rounds. Only the \
+        let mut page = head(&self.broker, &self.date, &self.machine);
+        let _ = write!(
+            page,
+            "<p>The same for all: {}.</p><p>Bars are medians of interleaved rounds, dots are the rounds. Only the \
              ratios within a plot mean anything.</p>",
-            broker = escape(&self.broker),
-            date = self.date,
-            processor = escape(&self.machine.processor),
-            cores = self.machine.cores,
-            system = escape(&self.machine.system),
-            settings = escape(&self.settings),
+            escape(&self.settings),
         );
         let mut groups: Vec<_> = self.rows.iter().map(|row| (row.operation, row.size)).collect();
         groups.dedup();
@@ -38,61 +44,52 @@ impl Report {
             let rows: Vec<_> =
                 self.rows.iter().filter(|row| (row.operation, row.size) == (operation, size)).collect();
             let _ = write!(page, "<h2>{}, {size} B</h2>", operation.as_str());
+            let bars = |value: fn(&Row) -> Option<Spread>, round: fn(&Figures) -> Option<f64>| {
+                rows.iter().map(|row| bar(row, value, round)).collect::<Vec<_>>()
+            };
             if operation == Operation::Latency {
-                plot(
-                    &mut page,
-                    "p50, ms",
-                    &rows,
-                    |row| (row.p50, rounds(row, |it| Some(it.latency?.p50))),
-                    1e3,
-                );
-                plot(
-                    &mut page,
-                    "p99, ms",
-                    &rows,
-                    |row| (row.p99, rounds(row, |it| Some(it.latency?.p99))),
-                    1e3,
-                );
-                plot(
-                    &mut page,
-                    "p99.9, ms",
-                    &rows,
-                    |row| (row.p999, rounds(row, |it| Some(it.latency?.p999))),
-                    1e3,
-                );
+                plot(&mut page, "p50, ms", &bars(|row| row.p50, |it| Some(it.latency?.p50)), 1e3);
+                plot(&mut page, "p99, ms", &bars(|row| row.p99, |it| Some(it.latency?.p99)), 1e3);
+                plot(&mut page, "p99.9, ms", &bars(|row| row.p999, |it| Some(it.latency?.p999)), 1e3);
             } else {
-                let speed = |row: &Row| (row.per_second, rounds(row, |it| Some(it.per_second())));
-                plot(&mut page, "thousand messages a second", &rows, speed, 1e3);
+                let speed = bars(|row| row.per_second, |it| Some(it.per_second()));
+                plot(&mut page, "thousand messages a second", &speed, 1e3);
             }
-            let cpu = |row: &Row| (row.cpu, rounds(row, |it| Some(it.cpu_per_message())));
-            plot(&mut page, "client CPU, µs a message", &rows, cpu, 1.0);
+            let cpu = bars(|row| row.cpu, |it| Some(it.cpu_per_message()));
+            plot(&mut page, "client CPU, µs a message", &cpu, 1.0);
             table(&mut page, &rows);
         }
         page + "</html>\n"
     }
 }
 
-fn rounds(row: &Row, value: fn(&crate::harness::Figures) -> Option<f64>) -> Vec<f64> {
-    row.rounds.iter().filter_map(value).collect()
+/// A bar of a plot, with a dot for each round.
+pub(super) struct Bar {
+    pub(super) name: String,
+    pub(super) color: &'static str,
+    pub(super) spread: Option<Spread>,
+    pub(super) rounds: Vec<f64>,
 }
 
-fn plot(
-    page: &mut String,
-    title: &str,
-    rows: &[&Row],
-    value: impl Fn(&Row) -> (Option<Spread>, Vec<f64>),
-    unit: f64,
-) {
-    let values: Vec<_> = rows.iter().map(|row| value(row)).collect();
-    let most = values.iter().filter_map(|(spread, _)| Some(spread.as_ref()?.most)).fold(0.0, f64::max);
-    let height = ROW * rows.len() as f64;
+fn bar(row: &Row, value: fn(&Row) -> Option<Spread>, round: fn(&Figures) -> Option<f64>) -> Bar {
+    Bar {
+        name: row.contender.clone(),
+        color: color(row.kind),
+        spread: value(row),
+        rounds: row.rounds.iter().filter_map(round).collect(),
+    }
+}
+
+pub(super) fn plot(page: &mut String, title: &str, bars: &[Bar], unit: f64) {
+    let most = bars.iter().filter_map(|bar| Some(bar.spread.as_ref()?.most)).fold(0.0, f64::max);
+    let height = ROW * bars.len() as f64;
     let _ =
         write!(page, "<h3>{title}</h3><svg viewBox=\"0 0 {} {height}\" role=\"img\">", NAMES + BARS + 90.0);
     let x = |value: f64| NAMES + if most > 0.0 { value / most * BARS } else { 0.0 };
-    for (index, (row, (spread, rounds))) in rows.iter().zip(&values).enumerate() {
+    for (index, Bar { name, color, spread, rounds }) in bars.iter().enumerate() {
         let top = index as f64 * ROW;
         let middle = top + ROW / 2.0;
-        let name = escape(&row.contender);
+        let name = escape(name);
         let _ = write!(
             page,
             "<text x=\"{}\" y=\"{}\" text-anchor=\"end\">{name}</text>",
@@ -100,7 +97,7 @@ fn plot(
             middle + 4.0
         );
         let Some(spread) = spread else { continue };
-        let (width, color) = (x(spread.median) - NAMES, color(row.kind));
+        let width = x(spread.median) - NAMES;
         let _ = write!(
             page,
             "<rect x=\"{NAMES}\" y=\"{}\" width=\"{width:.1}\" height=\"{}\" fill=\"{color}\"/>",
@@ -125,9 +122,11 @@ fn plot(
     page.push_str("</svg>");
 }
 
+pub(super) const OURS: &str = "#2a7de1";
+
 fn color(kind: Kind) -> &'static str {
     match kind {
-        Kind::Ours => "#2a7de1",
+        Kind::Ours => OURS,
         Kind::Raw => "#8a8a8a",
         Kind::Naive => "#d0d0d0",
         Kind::Peer => "#e0a030",
@@ -138,9 +137,6 @@ fn table(page: &mut String, rows: &[&Row]) {
     page.push_str("<table><tr><th>contender<th>messages<th>ratio to the best by hand<th>CPU ratio<th>allocations<th>broker µs<th>MiB</tr>");
     for row in rows {
         let ratio = row.against_best.as_ref();
-        let cell = |value: Option<Spread>, unit: f64| {
-            value.map_or("–".to_owned(), |it| format!("{:.2}", it.median / unit))
-        };
         let _ = write!(
             page,
             "<tr title=\"{}\"><td>{}<td>{}<td>{}<td>{}<td>{}<td>{}<td>{}</tr>",
@@ -170,6 +166,10 @@ fn table(page: &mut String, rows: &[&Row]) {
     page.push_str("</dl>");
 }
 
-fn escape(text: &str) -> String {
+pub(super) fn cell(value: Option<Spread>, unit: f64) -> String {
+    value.map_or("–".to_owned(), |it| format!("{:.2}", it.median / unit))
+}
+
+pub(super) fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }

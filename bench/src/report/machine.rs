@@ -13,6 +13,11 @@ pub struct Machine {
 }
 
 impl Machine {
+    /// In one line.
+    pub(super) fn in_words(&self) -> String {
+        format!("{}, {} cores, {}", self.processor, self.cores, self.system)
+    }
+
     pub(super) fn this() -> Self {
         let read = |file| std::fs::read_to_string(file).unwrap_or_default();
         let info = read("/proc/cpuinfo");

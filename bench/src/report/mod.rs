@@ -2,6 +2,7 @@
 
 mod html;
 mod machine;
+mod scaling;
 mod text;
 
 use serde::{Deserialize, Serialize};
@@ -11,6 +12,8 @@ use crate::contenders::Field;
 use crate::harness::{Figures, Options, Spread};
 use crate::task::Operation;
 use machine::Machine;
+pub use scaling::{Cost, FLAT, Growth, LeftOut, Scaling, Step};
+pub use text::thousands;
 
 /// One run.
 #[derive(Debug, Serialize, Deserialize)]
@@ -23,6 +26,11 @@ pub struct Report {
     /// What is the same for all.
     pub settings: String,
     pub rows: Vec<Row>,
+}
+
+/// The time, in RFC 3339.
+fn now() -> String {
+    humantime::format_rfc3339_seconds(std::time::SystemTime::now()).to_string()
 }
 
 /// One contender at one operation and size.
@@ -104,7 +112,7 @@ impl Report {
         );
         Report {
             version: 1,
-            date: humantime::format_rfc3339_seconds(std::time::SystemTime::now()).to_string(),
+            date: now(),
             machine: Machine::this(),
             broker: field.name.to_owned(),
             settings,

@@ -32,12 +32,7 @@ impl Report {
             }
         }
         let _ = writeln!(text, "same for all: {}", self.settings);
-        let machine = &self.machine;
-        let _ = writeln!(
-            text,
-            "{}: {}, {} cores, {}",
-            self.date, machine.processor, machine.cores, machine.system
-        );
+        let _ = writeln!(text, "{}: {}", self.date, self.machine.in_words());
         let _ = writeln!(
             text,
             "Medians, with the least and the most; ratios are to the best hand-written one of the same rounds."
@@ -47,8 +42,7 @@ impl Report {
 }
 
 fn table(operation: Operation, rows: &[&Row]) -> Table {
-    let mut table = Table::new();
-    table.load_style(UTF8_FULL_CONDENSED);
+    let mut table = styled();
     let latency = operation == Operation::Latency;
     let what = if latency { ["p50 ms", "p99 ms", "p99.9 ms"] } else { ["1000/s", "ratio", "MiB at most"] };
     let costs = ["client µs", "ratio", "allocations", "broker µs"];
@@ -70,13 +64,31 @@ fn table(operation: Operation, rows: &[&Row]) -> Table {
         let name = row.contender.clone() + row.failure.as_ref().map_or("", |_| " (failed)");
         table.add_row([name].into_iter().chain(measured).chain(costs));
     }
-    for column in table.column_iter_mut().skip(1) {
-        column.set_cell_alignment(CellAlignment::Right);
-    }
+    right(&mut table, 1);
     table
 }
 
-fn number(value: Option<Spread>, unit: f64, digits: usize) -> String {
+pub(super) fn styled() -> Table {
+    let mut table = Table::new();
+    table.load_style(UTF8_FULL_CONDENSED);
+    table
+}
+
+/// Numbers are read from the right, all but in the first columns.
+pub(super) fn right(table: &mut Table, but: usize) {
+    for column in table.column_iter_mut().skip(but) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+}
+
+/// Every three digits apart.
+pub fn thousands(number: u64) -> String {
+    let digits = number.to_string();
+    let groups = digits.as_bytes().rchunks(3).rev().map(String::from_utf8_lossy);
+    groups.collect::<Vec<_>>().join(",")
+}
+
+pub(super) fn number(value: Option<Spread>, unit: f64, digits: usize) -> String {
     let Some(Spread { median, least, most }) = value else { return "–".to_owned() };
     format!("{:.digits$} ({:.digits$}–{:.digits$})", median / unit, least / unit, most / unit)
 }

@@ -24,6 +24,8 @@ Examples:
   anybroker bench memory:// --size 128
   anybroker bench kafka://127.0.0.1:9092 --operation publish,consume --html kafka.html
   anybroker bench kafka://127.0.0.1:9092 --peers
+  anybroker bench kafka://127.0.0.1:9092 --scaling --most backlog=1000000,subscriptions=100
+  anybroker bench @dev --scaling keys,partitions --rounds 3
   anybroker bench @dev --format json > figures.json")]
 pub(crate) struct Args {
     /// The broker's URL, or @PROFILE.
@@ -40,6 +42,13 @@ pub(crate) struct Args {
     /// Other libraries too, on Kafka; the program must be built with them.
     #[arg(long)]
     peers: bool,
+    /// Whether a message costs the same with more and more keys, partitions, messages in front (backlog), topics (subscriptions):
+    /// of anybroker only, each step beside the first one; several with commas, all of them unless stated.
+    #[arg(long, value_name = "DIMENSION", num_args = 0..=1, default_missing_value = "", conflicts_with_all = ["operation", "peers"])]
+    scaling: Option<String>,
+    /// The largest step of a dimension that is measured; several with commas.
+    #[arg(long, value_name = "DIMENSION=N", requires = "scaling")]
+    most: Option<String>,
     /// Writes a page with plots.
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
@@ -83,12 +92,19 @@ fn arguments(args: &Args) -> Vec<String> {
     if let Some(rounds) = args.rounds {
         add("--rounds", rounds.to_string());
     }
+    if let Some(most) = &args.most {
+        add("--most", most.clone());
+    }
     if let Some(file) = &args.html {
         add("--html", file.display().to_string());
     }
     add("--format", if args.format == Format::Json { "json" } else { "human" }.to_owned());
     if args.peers {
         all.push("--peers".to_owned());
+    }
+    if let Some(dimensions) = &args.scaling {
+        all.push("--scaling".to_owned());
+        all.extend((!dimensions.is_empty()).then(|| dimensions.clone()));
     }
     all.extend(args.more.iter().cloned());
     all

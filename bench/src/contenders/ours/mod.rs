@@ -5,6 +5,7 @@ mod natural;
 mod one_by_one;
 
 use anybroker::{Broker, PublisherOptions, SharedPublisher, Subscription};
+use tokio::sync::OnceCell;
 
 use crate::Result;
 use crate::contender::{Contender, Kind};
@@ -41,8 +42,11 @@ pub(super) const ONE_BY_ONE: Contender = Contender {
     }),
 };
 
+/// One connection for all that a process opens, as a program has it.
 async fn broker(task: &Task) -> Result<Broker> {
-    Ok(anybroker::connect(&task.url).await?)
+    static BROKER: OnceCell<Broker> = OnceCell::const_new();
+    let connect = async || anybroker::connect(&task.url).await;
+    Ok(BROKER.get_or_try_init(connect).await?.clone())
 }
 
 async fn publisher(task: &Task) -> Result<(Broker, SharedPublisher)> {
