@@ -23,7 +23,7 @@ use crate::system;
 pub(crate) type Environment = BTreeMap<String, String>;
 
 /// The features of `anybroker` that must each build alone.
-const FEATURES: [&str; 16] = [
+const FEATURES: [&str; 17] = [
     "memory",
     "sqlite",
     "kafka",
@@ -35,6 +35,7 @@ const FEATURES: [&str; 16] = [
     "otel",
     "patterns",
     "postgres",
+    "postgres-log",
     "claim-check",
     "s3",
     "schema",
