@@ -1,7 +1,8 @@
 //! The relay beside the usual loop: select a hundred rows, publish one, update one, and so on. PostgreSQL and Kafka, both
 //! where `ANYBROKER_POSTGRES_URL` and `ANYBROKER_KAFKA_URL` say; rounds of the two take turns.
 //!
-//! `cargo bench -p anybroker-patterns --features postgres --bench outbox`
+//! `cargo bench -p anybroker-patterns --features postgres --bench outbox`, with `-- --log` beside the outbox in the log, with
+//! `-- --backlog` over backlogs of up to ten million rows.
 #![allow(clippy::unwrap_used, missing_docs, reason = "a measurement fails by panicking")]
 
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,7 +13,8 @@ use anybroker_core::{
     Broker, Consumer, Group, Message, PublisherExt, PublisherOptions, Start, Subscription, Topic, Topology,
 };
 use anybroker_patterns::database::{Names, Postgres};
-use anybroker_patterns::outbox::{Outbox, Relay, RelayOptions};
+use anybroker_patterns::outbox::{Outbox, PostgresLog, Relay, RelayOptions, Store};
+use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Row};
 
 const KEYS: usize = 1_000;
@@ -58,10 +60,13 @@ async fn measure() {
     let tenth = (median(&mut ours) / 10.0) as usize;
     let default = RelayOptions::default().connections;
     for (rate, connections) in [(200, default), (tenth, default), (tenth, 2), (tenth, 8)] {
-        let (p50, p99, most) = bench.latency(rate, connections).await;
+        let (p50, p99, most) = bench.latency(&bench.database, rate, connections).await;
         println!(
             "latency        {p50:.1?} p50, {p99:.1?} p99, {most:.1?} at most, from commit to receipt, at {rate}/s, {connections} connections"
         );
+    }
+    if std::env::args().any(|arg| arg == "--log") {
+        bench.beside_the_log(tenth).await;
     }
     if std::env::args().any(|arg| arg == "--backlog") {
         // Fewer rows are published before the publisher has found its partitions.
@@ -156,9 +161,48 @@ impl Bench {
         progress.published() as f64 / begun.elapsed().as_secs_f64()
     }
 
+    /// The outbox in the log beside the one in the table: staging in transactions of ten by one task, relaying what was staged,
+    /// and the time from commit to receipt.
+    async fn beside_the_log(&self, tenth: usize) {
+        let log = PostgresLog::new(self.database.clone());
+        log.create().await.unwrap();
+        for _ in 0..ROUNDS {
+            for (name, rates) in [
+                ("table", self.staged_and_relayed(&self.database).await),
+                ("log", self.staged_and_relayed(&log).await),
+            ] {
+                println!("{name:<14} staged {:.0} messages/s, relayed {:.0}", rates.0, rates.1);
+            }
+        }
+        for rate in [200, 1_000, tenth] {
+            let (p50, p99, most) = self.latency(&log, rate, 1).await;
+            println!("latency, log   {p50:.1?} p50, {p99:.1?} p99, {most:.1?} at most, at {rate}/s");
+        }
+        log.remove().await.unwrap();
+    }
+
+    async fn staged_and_relayed<S: Store<Connection = PgConnection> + Clone>(&self, store: &S) -> (f64, f64) {
+        let outbox = Outbox::new(store.clone(), self.topic.clone());
+        let begun = Instant::now();
+        for first in (0..OURS / 4).step_by(10) {
+            let mut transaction = self.database.pool().begin().await.unwrap();
+            outbox.stage_all(&mut transaction, (first..first + 10).map(message)).await.unwrap();
+            transaction.commit().await.unwrap();
+        }
+        let staged = (OURS / 4) as f64 / begun.elapsed().as_secs_f64();
+        let relay = Relay::open(store.clone(), self.broker.clone(), RelayOptions::default()).await.unwrap();
+        let begun = Instant::now();
+        relay.run_due().await.unwrap();
+        (staged, relay.progress().published() as f64 / begun.elapsed().as_secs_f64())
+    }
+
     /// Stages until something arrives: the consumer has joined, and the relay's publisher is open.
-    async fn warm(&self, consumer: &mut dyn Consumer) {
-        let outbox = Outbox::new(self.database.clone(), self.topic.clone());
+    async fn warm(
+        &self,
+        store: &(impl Store<Connection = PgConnection> + Clone),
+        consumer: &mut dyn Consumer,
+    ) {
+        let outbox = Outbox::new(store.clone(), self.topic.clone());
         loop {
             let mut transaction = self.database.pool().begin().await.unwrap();
             outbox.stage(&mut transaction, message(0)).await.unwrap();
@@ -175,20 +219,23 @@ impl Bench {
     }
 
     /// From a transaction's commit to the receipt by a consumer: a little more than to the broker's confirmation.
-    async fn latency(&self, rate: usize, connections: usize) -> (Duration, Duration, Duration) {
+    async fn latency<S: Store<Connection = PgConnection> + Clone>(
+        &self,
+        store: &S,
+        rate: usize,
+        connections: usize,
+    ) -> (Duration, Duration, Duration) {
         let table = self.database.names().table("outbox");
         sqlx::query(AssertSqlSafe(format!("truncate {table}"))).execute(self.database.pool()).await.unwrap();
         let options = RelayOptions { connections, ..Default::default() };
-        let relay = Relay::open(self.database.clone(), self.broker.clone(), options).await.unwrap();
+        let relay = Relay::open(store.clone(), self.broker.clone(), options).await.unwrap();
         let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
         let relaying = tokio::spawn(relay.run(async move { _ = stopped.await }));
-        let subscription = Subscription::new(
-            self.topic.clone(),
-            Group::new(format!("latency-{rate}-{connections}")).unwrap(),
-        )
-        .start(Start::Latest);
+        let subscription =
+            Subscription::new(self.topic.clone(), Group::new(uuid::Uuid::now_v7().to_string()).unwrap())
+                .start(Start::Latest);
         let mut consumer = self.broker.consumer(subscription).await.unwrap();
-        self.warm(consumer.as_mut()).await;
+        self.warm(store, consumer.as_mut()).await;
         let count = (rate * 10).min(60_000);
         let committed: Arc<Mutex<Vec<Option<Instant>>>> = Arc::new(Mutex::new(vec![None; count]));
         // Each writer commits a few at a time, as many services do.
@@ -198,10 +245,14 @@ impl Bench {
         let begun = Instant::now() + Duration::from_secs(1);
         let mut writing = Vec::new();
         for _ in 0..writers {
-            let (database, topic, committed, next, commits) =
-                (self.database.clone(), self.topic.clone(), committed.clone(), next.clone(), commits.clone());
+            let (database, outbox, committed, next, commits) = (
+                self.database.clone(),
+                Outbox::new(store.clone(), self.topic.clone()),
+                committed.clone(),
+                next.clone(),
+                commits.clone(),
+            );
             writing.push(tokio::spawn(async move {
-                let outbox = Outbox::new(database.clone(), topic);
                 loop {
                     let first = next.fetch_add(each, Ordering::Relaxed);
                     if first >= count {

@@ -5,7 +5,7 @@
 //!
 //! It needs PostgreSQL 14 or later with `wal_level=logical`, a role that may replicate for the relay, and
 //! [`PostgresLog::create`] before the first message. **The server keeps its log until the relay has read it**: with a relay that
-//! is away its disk fills up, unless `max_slot_wal_keep_size` limits it; what is lost then, [`check`](Store::check) and every
+//! is away its disk fills up, unless `max_slot_wal_keep_size` limits it; what is lost then, [`check`](super::Store::check) and every
 //! `stage` say. The messages of one transaction are in the relay's memory at once.
 //!
 //! ```no_run
