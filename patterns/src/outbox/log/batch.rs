@@ -6,7 +6,7 @@ use std::time::SystemTime;
 
 use anybroker_core::Result;
 use async_trait::async_trait;
-use sqlx::postgres::Postgres as Database;
+use sqlx::postgres::{PgConnection, Postgres as Database};
 use sqlx::{AssertSqlSafe, Transaction};
 
 use super::PostgresLog;
@@ -64,14 +64,28 @@ impl Batch for LogBatch {
                 let back: BTreeSet<_> = done.back.iter().map(|row| row.id).collect();
                 // Committed before the slot goes on, and by itself: the slot is in no transaction.
                 self.set_aside(done.refused).await?;
-                let (end, ahead) = progress(&commits, &back, read);
-                if let Some(end) = end {
-                    self.log.advance(&mut self.transaction, end).await?;
-                }
-                *self.log.ahead.lock().unwrap_or_else(PoisonError::into_inner) = ahead;
+                self.log.go_on(&mut self.transaction, &commits, read, &back).await?;
             }
         }
         self.transaction.commit().await.map_err(|error| typed("commit", error))
+    }
+}
+
+impl PostgresLog {
+    /// Lets the slot go as far as it may.
+    pub(super) async fn go_on(
+        &self,
+        connection: &mut PgConnection,
+        commits: &[Commit],
+        read: Option<i64>,
+        back: &BTreeSet<i64>,
+    ) -> Result<()> {
+        let (end, ahead) = progress(commits, back, read);
+        if let Some(end) = end {
+            self.advance(connection, end).await?;
+        }
+        *self.ahead.lock().unwrap_or_else(PoisonError::into_inner) = ahead;
+        Ok(())
     }
 }
 

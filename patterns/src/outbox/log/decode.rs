@@ -69,7 +69,7 @@ mod tests {
     fn a_transaction_of_the_server_is_read() {
         let begin = bytes("4200000002303167b800030450dc8dada2000e02a8");
         let Change::Begin { at } = Change::read(&begin).unwrap() else { panic!("no begin") };
-        assert_eq!(humantime::format_rfc3339_seconds(at).to_string(), "2026-11-28T08:37:53Z");
+        assert_eq!(humantime::format_rfc3339_seconds(at).to_string(), "2026-11-28T08:37:54Z");
         let message = bytes("4d0100000002303167b86162000000000568656c6c6f");
         let expected = Change::Message { place: 0x2_3031_67b8, prefix: b"ab", content: b"hello" };
         assert_eq!(Change::read(&message).unwrap(), expected);

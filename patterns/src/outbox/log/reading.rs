@@ -1,6 +1,6 @@
 //! Taking entries out of the log, and rows out of the quarantine.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::PoisonError;
 use std::time::SystemTime;
 
@@ -36,8 +36,34 @@ impl PostgresLog {
         Ok(Read { rows: rows.map_err(|error| typed("relay", error))?, from: From::Quarantine })
     }
 
+    /// The log's next commits that have something of ours. Those before, which have others' entries or what was published already,
+    /// are let go, so that the server need not keep them.
+    pub(super) async fn read_ours(
+        &self,
+        connection: &mut PgConnection,
+        upto: i64,
+        limit: Limit,
+        aside: bool,
+    ) -> Result<Read> {
+        loop {
+            let mut next = self.read(connection, upto, limit).await?;
+            if !next.rows.is_empty() && aside {
+                self.mark(connection, &mut next.rows).await?;
+            }
+            match &next.from {
+                From::Log { commits, read } if next.rows.is_empty() => {
+                    self.go_on(connection, commits, *read, &BTreeSet::new()).await?;
+                    if read.is_some() {
+                        return Ok(next);
+                    }
+                }
+                _ => return Ok(next),
+            }
+        }
+    }
+
     /// The log's next commits, up to a place: whole, and at least one.
-    pub(super) async fn read(&self, connection: &mut PgConnection, upto: i64, limit: Limit) -> Result<Read> {
+    async fn read(&self, connection: &mut PgConnection, upto: i64, limit: Limit) -> Result<Read> {
         let slot = self.slot();
         // Begin and commit count as well.
         let most = limit.rows.saturating_add(2).min(i32::MAX as u32) as i32;
@@ -77,7 +103,7 @@ impl PostgresLog {
     }
 
     /// Marks the rows whose key has an earlier one in the quarantine.
-    pub(super) async fn mark(&self, connection: &mut PgConnection, rows: &mut [Taken]) -> Result<()> {
+    async fn mark(&self, connection: &mut PgConnection, rows: &mut [Taken]) -> Result<()> {
         let sql = self.sql(
             "select distinct topic, key from {outbox_quarantine} q
              join unnest($1::text[], $2::bytea[]) as r(topic, key) using (topic, key)",

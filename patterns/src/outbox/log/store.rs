@@ -9,12 +9,12 @@ use futures::stream::BoxStream;
 use sqlx::AssertSqlSafe;
 use sqlx::postgres::PgConnection;
 
-use super::batch::{From, LogBatch};
+use super::batch::LogBatch;
 use super::{PostgresLog, entry};
 use crate::database::{Postgres, typed};
 use crate::outbox::component::OUTBOX;
 use crate::outbox::postgres::{begin, time};
-use crate::outbox::{Batch, COUNTED, Finished, Limit, Quarantined, Row, Status, Store};
+use crate::outbox::{COUNTED, Limit, Quarantined, Row, Status, Store};
 
 #[async_trait]
 impl Store for PostgresLog {
@@ -82,20 +82,15 @@ impl Store for PostgresLog {
         if !locked {
             return Ok(None);
         }
-        let mut read = match retry {
+        let read = match retry {
             true => self.wanted(&mut transaction, limit).await?,
-            false => self.read(&mut transaction, upto, limit).await?,
+            false => self.read_ours(&mut transaction, upto, limit, aside).await?,
         };
-        if aside && matches!(read.from, From::Log { .. }) {
-            self.mark(&mut transaction, &mut read.rows).await?;
-        }
-        let batch = LogBatch { log: self.clone(), transaction, rows: read.rows, from: read.from };
-        if batch.rows.is_empty() {
-            // Others' entries, or what was published already: read, so that the server need not keep them.
-            batch.finish(Finished::default()).await?;
+        if read.rows.is_empty() {
+            transaction.commit().await.map_err(|error| typed("commit", error))?;
             return Ok(None);
         }
-        Ok(Some(batch))
+        Ok(Some(LogBatch { log: self.clone(), transaction, rows: read.rows, from: read.from }))
     }
 
     async fn wakes(&self) -> Result<BoxStream<'static, u16>> {
