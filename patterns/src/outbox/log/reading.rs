@@ -43,13 +43,9 @@ impl PostgresLog {
         connection: &mut PgConnection,
         upto: i64,
         limit: Limit,
-        aside: bool,
     ) -> Result<Read> {
         loop {
             let mut next = self.read(connection, upto, limit).await?;
-            if !next.rows.is_empty() && aside {
-                self.mark(connection, &mut next.rows).await?;
-            }
             match &next.from {
                 From::Log { commits, read } if next.rows.is_empty() => {
                     self.go_on(connection, commits, *read, &BTreeSet::new()).await?;
@@ -57,7 +53,10 @@ impl PostgresLog {
                         return Ok(next);
                     }
                 }
-                _ => return Ok(next),
+                _ => {
+                    self.mark(connection, &mut next.rows).await?;
+                    return Ok(next);
+                }
             }
         }
     }

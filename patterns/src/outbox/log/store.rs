@@ -74,17 +74,18 @@ impl Store for PostgresLog {
         let mut transaction = self.database.begin(begin()).await?;
         let lock = self.sql(
             "select pg_try_advisory_xact_lock($1, 0), (pg_current_wal_flush_lsn() - '0/0')::bigint,
-                    exists (select 1 from {outbox_quarantine}), exists (select 1 from {outbox_quarantine} where retry)",
+                    exists (select 1 from {outbox_quarantine} where retry)",
         );
-        let lock = sqlx::query_as::<_, (bool, i64, bool, bool)>(lock).bind(self.database.class("lane"));
+        let lock = sqlx::query_as::<_, (bool, i64, bool)>(lock).bind(self.database.class("lane"));
         let lock = lock.fetch_one(&mut *transaction).await;
-        let (locked, upto, aside, retry) = lock.map_err(|error| typed("relay", error))?;
+        // What the last relay set aside, only later statements see for certain.
+        let (locked, upto, retry) = lock.map_err(|error| typed("relay", error))?;
         if !locked {
             return Ok(None);
         }
         let read = match retry {
             true => self.wanted(&mut transaction, limit).await?,
-            false => self.read_ours(&mut transaction, upto, limit, aside).await?,
+            false => self.read_ours(&mut transaction, upto, limit).await?,
         };
         if read.rows.is_empty() {
             transaction.commit().await.map_err(|error| typed("commit", error))?;
