@@ -10,8 +10,9 @@ use pulsar::Payload;
 use pulsar::proto::command_ack::AckType;
 use pulsar::proto::command_subscribe::{InitialPosition, SubType};
 use pulsar::proto::{
-    BaseCommand, CommandAck, CommandCloseConsumer, CommandFlow, CommandMessage, CommandSubscribe,
-    KeySharedMeta, KeySharedMode, MessageIdData, base_command::Type,
+    BaseCommand, CommandAck, CommandCloseConsumer, CommandFlow, CommandMessage,
+    CommandRedeliverUnacknowledgedMessages, CommandSubscribe, KeySharedMeta, KeySharedMode, MessageIdData,
+    base_command::Type,
 };
 use tokio::time::Instant;
 
@@ -24,6 +25,8 @@ use crate::wire::{Event, Events, Wire};
 const ACKS: usize = 1_000;
 /// How long the broker may still be about to begin, once it has said which member is the active one.
 const BEGINS: Duration = Duration::from_secs(2);
+/// How long the broker may keep back what it owes: long after it has gone back to what is unacknowledged.
+const OWES: Duration = Duration::from_millis(500);
 
 /// What a subscription is made with.
 pub(crate) struct Asked {
@@ -58,6 +61,9 @@ pub(crate) struct Lane {
     last: Option<Place>,
     /// The first place that came before the broker said that this member is the active one.
     early: Option<Place>,
+    /// When to ask for what the broker owes, which is what came early and was let go. It may have been waiting for the next
+    /// message of a publisher already when it went back, and then waits on.
+    owed: Option<Instant>,
     next: u64,
     window: u32,
     /// Permits that were used up and not granted again.
@@ -125,6 +131,7 @@ impl Lane {
             rising: asked.kind != SubscriptionType::KeyShared,
             last: None,
             early: None,
+            owed: None,
             next: 0,
             window,
             used: window,
@@ -155,16 +162,17 @@ impl Lane {
     pub(crate) fn activate(&mut self, session: &Session) {
         self.assign(session);
         self.kept = Some(Instant::now() + BEGINS);
+        self.owed = self.early.map(|_| Instant::now() + OWES);
     }
 
-    /// When to grant what is kept back.
-    pub(crate) fn kept(&self) -> Option<Instant> {
-        self.kept
+    /// When to [`flow`](Self::flow) although nothing has happened.
+    pub(crate) fn wakes(&self) -> Option<Instant> {
+        self.kept.into_iter().chain(self.owed).min()
     }
 
     /// They go to another member: it gets what is unacknowledged, so that what the session has is void.
     pub(crate) fn revoke(&mut self, session: &Session) {
-        self.early = None;
+        (self.early, self.owed) = (None, None);
         if self.generation.take().is_some() {
             session.revoke(self.partition);
             self.places.clear();
@@ -183,6 +191,7 @@ impl Lane {
     /// went back, it goes on from there: then only another choice has it go back again.
     pub(crate) fn arrive(&mut self, message: CommandMessage, payload: Payload) -> bool {
         let place = (message.message_id.ledger_id, message.message_id.entry_id);
+        self.owed = None;
         if self.is_ours() && self.early.take().is_some_and(|early| place > early) {
             return false;
         }
@@ -249,8 +258,9 @@ impl Lane {
         Ok(())
     }
 
-    /// Grants what was used up, once it is worth a frame.
+    /// Grants what was used up, once it is worth a frame, and asks for what is owed.
     pub(crate) async fn flow(&mut self) -> Result<()> {
+        self.claim().await?;
         let begun = self.kept.take_if(|until| *until <= Instant::now()).is_some();
         let granted = self.used - u32::from(self.kept.is_some()).min(self.used);
         if granted == 0 || granted < self.window.div_ceil(2) && !begun {
@@ -259,6 +269,24 @@ impl Lane {
         let flow = CommandFlow { consumer_id: self.consumer, message_permits: granted };
         self.used -= granted;
         let command = BaseCommand { r#type: Type::Flow as i32, flow: Some(flow), ..Default::default() };
+        self.wire.send(command).await
+    }
+
+    /// Has the broker go back to what is unacknowledged, until something comes. Only where nothing is on its way: what a read
+    /// brings that was under way it would skip.
+    async fn claim(&mut self) -> Result<()> {
+        if self.owed.is_none_or(|at| Instant::now() < at) {
+            return Ok(());
+        }
+        self.owed = Some(Instant::now() + OWES);
+        tracing::debug!(partition = self.partition, "the broker keeps messages back; asked for again");
+        let redeliver =
+            CommandRedeliverUnacknowledgedMessages { consumer_id: self.consumer, ..Default::default() };
+        let command = BaseCommand {
+            r#type: Type::RedeliverUnacknowledgedMessages as i32,
+            redeliver_unacknowledged_messages: Some(redeliver),
+            ..Default::default()
+        };
         self.wire.send(command).await
     }
 

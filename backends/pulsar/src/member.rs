@@ -141,7 +141,7 @@ impl Place {
                 return End::Closed(None);
             }
             let full = joined.lanes.iter().any(Lane::has_arrived);
-            let kept = joined.lanes.iter().filter_map(Lane::kept).min();
+            let wakes = joined.lanes.iter().filter_map(Lane::wakes).min();
             let step = tokio::select! {
                 command = commands.recv() => match command {
                     Some(Command::Flush(answer)) => {
@@ -170,8 +170,8 @@ impl Place {
                     None => return End::Lost,
                 },
                 _ = self.session.wait_for_room(), if full => Ok(()),
-                // What follows grants it.
-                () = at(kept) => Ok(()),
+                // What follows does it.
+                () = at(wakes) => Ok(()),
                 () = tokio::time::sleep_until(hold_at) => {
                     hold_at = Instant::now() + self.context.config.keep_alive / 2;
                     joined.hold(self);
