@@ -1,15 +1,14 @@
 //! The queue whose consumers are a group's members, and what the others' queues show.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anybroker_core::Result;
 use anybroker_core::kit::within;
-use lapin::Channel;
-use lapin::options::BasicConsumeOptions;
-use lapin::types::FieldTable;
 
 use crate::connect::Live;
+use crate::consuming::Consuming;
 use crate::error::typed;
 use crate::names::Layout;
 use crate::sharing::{Held, candidates, chance, share};
@@ -18,11 +17,10 @@ use crate::wire::look;
 /// A member's entry, on a channel of its own.
 #[derive(Clone)]
 pub(crate) struct Census {
-    channel: Channel,
     deadline: Duration,
     queue: String,
-    /// Being in it is all that it is for.
-    _member: lapin::Consumer,
+    /// Being in the queue is all that it is for.
+    member: Arc<Consuming>,
 }
 
 /// What the server showed a moment ago.
@@ -37,13 +35,11 @@ pub(crate) struct View {
 impl Census {
     pub(crate) async fn join(live: &Live, queue: String) -> Result<Self> {
         let channel = live.channel("receive").await?;
-        let (options, none) = (BasicConsumeOptions::default(), FieldTable::default());
         let member = within(live.deadline, "receive", async {
-            let consumer = channel.basic_consume(queue.as_str().into(), "".into(), options, none).await;
-            consumer.map_err(|e| typed("receive", e))
+            Consuming::begin(channel, &queue).await.map_err(|e| typed("receive", e))
         })
         .await?;
-        Ok(Census { channel, deadline: live.deadline, queue, _member: member })
+        Ok(Census { deadline: live.deadline, queue, member: Arc::new(member) })
     }
 
     /// Looks at the members and at as many partitions as are needed.
@@ -64,7 +60,10 @@ impl Census {
 
     async fn consumers(&self, queue: &str) -> Result<u32> {
         within(self.deadline, "receive", async {
-            look(&self.channel, queue).await.map(|seen| seen.consumers).map_err(|e| typed("receive", e))
+            look(&self.member.channel, queue)
+                .await
+                .map(|seen| seen.consumers)
+                .map_err(|e| typed("receive", e))
         })
         .await
     }

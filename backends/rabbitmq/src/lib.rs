@@ -14,6 +14,7 @@ mod census;
 mod config;
 mod connect;
 mod consumer;
+mod consuming;
 mod diagnosis;
 mod error;
 mod guarantees;

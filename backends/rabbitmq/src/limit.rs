@@ -7,13 +7,12 @@ use std::time::Duration;
 use anybroker_core::dead_letter::DeadLetter;
 use anybroker_core::kit::{Session, publishable, within};
 use anybroker_core::{Message, Publisher, PublisherExt, Reason, ReasonClass, RecordBuffer, Result};
-use futures::StreamExt;
 use lapin::Channel;
 use lapin::message::Delivery;
-use lapin::options::{BasicAckOptions, BasicConsumeOptions, BasicQosOptions};
-use lapin::types::FieldTable;
+use lapin::options::{BasicAckOptions, BasicQosOptions};
 
 use crate::connect::{Link, Live};
+use crate::consuming::Consuming;
 use crate::error::typed;
 use crate::names::Names;
 use crate::publisher::RabbitPublisher;
@@ -54,12 +53,11 @@ async fn move_all(live: &Live, names: &Names, session: &Session, publisher: &Rab
     let failed = |e| typed("dead-letter", e);
     let mut caught = within(live.deadline, "dead-letter", async {
         channel.basic_qos(1, BasicQosOptions::default()).await.map_err(failed)?;
-        let (options, none) = (BasicConsumeOptions::default(), FieldTable::default());
-        channel.basic_consume(names.broker_limit().into(), "".into(), options, none).await.map_err(failed)
+        Consuming::begin(channel, &names.broker_limit()).await.map_err(failed)
     })
     .await?;
     while let Some(delivery) = caught.next().await {
-        move_one(&channel, delivery.map_err(failed)?, session, publisher).await?;
+        move_one(&caught.channel, delivery.map_err(failed)?, session, publisher).await?;
     }
     Ok(())
 }

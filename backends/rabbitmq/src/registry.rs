@@ -6,12 +6,12 @@
 
 use anybroker_core::kit::within;
 use anybroker_core::{Error, Group, Kind, Result, Topic};
-use futures::StreamExt;
 use lapin::message::Delivery;
-use lapin::options::{BasicAckOptions, BasicConsumeOptions, BasicPublishOptions, ConfirmSelectOptions};
+use lapin::options::{BasicAckOptions, BasicPublishOptions, ConfirmSelectOptions};
 use lapin::types::FieldTable;
 use lapin::{BasicProperties, Channel, Confirmation};
 
+use crate::consuming::Consuming;
 use crate::error::typed;
 use crate::sharing::chance;
 use crate::wire::Wire;
@@ -29,7 +29,7 @@ pub(crate) struct Registry<'a> {
 
 /// The list, read and locked until the channel is closed.
 struct Locked {
-    channel: Channel,
+    list: Consuming,
     groups: Vec<Group>,
     /// The last delivery tag that holds a list.
     last: Option<u64>,
@@ -52,7 +52,7 @@ impl<'a> Registry<'a> {
         }
         within(self.wire.live.deadline, self.wire.operation, async {
             let locked = self.lock().await?;
-            self.unlock(&locked.channel).await?;
+            self.unlock(locked.list).await?;
             Ok(locked.groups)
         })
         .await
@@ -67,27 +67,25 @@ impl<'a> Registry<'a> {
                 locked.groups.push(group.clone());
                 self.replace(&locked).await?;
             }
-            self.unlock(&locked.channel).await
+            self.unlock(locked.list).await
         })
         .await
     }
 
     async fn lock(&self) -> Result<Locked> {
         let channel = self.wire.live.channel(self.wire.operation).await?;
-        let (options, none) = (BasicConsumeOptions::default(), FieldTable::default());
         let confirm = channel.confirm_select(ConfirmSelectOptions::default()).await;
         confirm.map_err(|e| self.failed(e))?;
-        let consumer = channel.basic_consume(self.queue.as_str().into(), "".into(), options, none).await;
-        let mut consumer = consumer.map_err(|e| self.failed(e))?;
+        let list = Consuming::begin(channel, &self.queue).await.map_err(|e| self.failed(e))?;
+        let mut locked = Locked { list, groups: Vec::new(), last: None };
         let mark = format!("mark-{:x}-{:x}", chance(), chance());
         let properties = BasicProperties::default().with_expiration(MARK_LIVES.into());
-        self.send(&channel, b"", properties.with_message_id(mark.as_str().into())).await?;
-        let mut locked = Locked { channel, groups: Vec::new(), last: None };
-        while let Some(delivery) = consumer.next().await {
+        self.send(&locked.list.channel, b"", properties.with_message_id(mark.as_str().into())).await?;
+        while let Some(delivery) = locked.list.next().await {
             let delivery = delivery.map_err(|e| self.failed(e))?;
             match id(&delivery) {
                 Some(id) if id == mark => {
-                    self.forget(&locked.channel, delivery.delivery_tag).await?;
+                    self.forget(&locked.list.channel, delivery.delivery_tag).await?;
                     return Ok(locked);
                 }
                 // Another reader's mark: it waits for the lock, and for this.
@@ -105,9 +103,9 @@ impl<'a> Registry<'a> {
     async fn replace(&self, locked: &Locked) -> Result<()> {
         let names: Vec<_> = locked.groups.iter().map(Group::as_str).collect();
         let properties = BasicProperties::default().with_delivery_mode(PERSISTENT);
-        self.send(&locked.channel, names.join("\n").as_bytes(), properties).await?;
+        self.send(&locked.list.channel, names.join("\n").as_bytes(), properties).await?;
         match locked.last {
-            Some(tag) => self.forget(&locked.channel, tag).await,
+            Some(tag) => self.forget(&locked.list.channel, tag).await,
             None => Ok(()),
         }
     }
@@ -126,8 +124,8 @@ impl<'a> Registry<'a> {
         channel.basic_ack(tag, BasicAckOptions::default()).await.map_err(|e| self.failed(e))
     }
 
-    async fn unlock(&self, channel: &Channel) -> Result<()> {
-        channel.close(200, "".into()).await.map_err(|e| self.failed(e))
+    async fn unlock(&self, list: Consuming) -> Result<()> {
+        list.close().await.map_err(|e| self.failed(e))
     }
 
     fn failed(&self, error: lapin::Error) -> Error {
