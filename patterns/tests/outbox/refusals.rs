@@ -36,8 +36,9 @@ async fn a_changed_table_is_refused<D: Database>(database: D) {
     database.run("alter table {outbox} rename column topic to subject").await;
     let error = refusal(&database).await;
     assert!(error.to_string().contains("no column topic"), "{error}");
-    // Mended, nothing is lost.
-    database.run("alter table {outbox} rename column subject to topic").await;
+    // Mended, nothing is lost. SQLite finds the column by what its connection knew before another one renamed it, unless that
+    // connection has read since.
+    database.run("select count(*) from {outbox}; alter table {outbox} rename column subject to topic").await;
     let broker = broker("").await;
     let relay = relay(&database, &broker).await;
     assert_eq!(Arrivals::of(&broker).await.payloads(1).await, ["0"]);

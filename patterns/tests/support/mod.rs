@@ -34,7 +34,7 @@ pub(crate) trait Database: Store + Clone + std::fmt::Debug {
     fn connection(transaction: &mut Self::Transaction) -> &mut Self::Connection;
     async fn commit(transaction: Self::Transaction);
     async fn rollback(transaction: Self::Transaction);
-    /// Runs a statement; `{outbox}` is the table, `{quarantine}` the other one.
+    /// Runs statements; `{outbox}` is the table, `{quarantine}` the other one.
     async fn run(&self, sql: &str) -> u64;
     async fn count(&self, sql: &str) -> i64;
 }
@@ -65,7 +65,7 @@ macro_rules! database {
 
             async fn run(&self, sql: &str) -> u64 {
                 let sql = fill(sql, self.names());
-                sqlx::query(AssertSqlSafe(sql)).execute(self.pool()).await.unwrap().rows_affected()
+                sqlx::raw_sql(AssertSqlSafe(sql)).execute(self.pool()).await.unwrap().rows_affected()
             }
 
             async fn count(&self, sql: &str) -> i64 {
