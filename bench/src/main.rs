@@ -50,7 +50,7 @@ struct Args {
     #[arg(long, default_value_t = 4)]
     partitions: u32,
     /// Messages that a consumer may hold.
-    #[arg(long, default_value_t = 1_000)]
+    #[arg(long, default_value_t = 2_000)]
     prefetch: usize,
     /// Messages a second when latency is measured.
     #[arg(long, default_value_t = 1_000)]

@@ -34,14 +34,14 @@ pub struct Subscription {
 }
 
 impl Subscription {
-    /// The defaults for a group of a topic: resume, 1,000 messages, 64 MiB, no dead letters, 5 s of draining.
+    /// The defaults for a group of a topic: resume, 2,000 messages, 64 MiB, no dead letters, 5 s of draining.
     pub fn new(topic: Topic, group: Group) -> Self {
         Subscription {
             topic,
             group,
             start: Start::default(),
             requirements: Requirements::new(),
-            prefetch: 1_000,
+            prefetch: 2_000,
             prefetch_bytes: 64 << 20,
             dead_letter: None,
             drain: Duration::from_secs(5),

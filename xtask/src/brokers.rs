@@ -87,13 +87,15 @@ fn is_well(status: &Status, works: impl Fn(&str) -> Result<(), String>) -> Resul
     }
 }
 
-/// How a broker was found, and the end of its log.
+/// How a broker was found, and the end of its log, which is kept for whoever looks into it.
 fn evidence(name: &str, why: &str) -> String {
     let log = state().join(name).join("broker.log");
+    let kept = std::env::temp_dir().join(format!("anybroker-broken-{name}.log"));
+    let kept = std::fs::copy(&log, &kept).map_or_else(|e| e.to_string(), |_| kept.display().to_string());
     let log = std::fs::read(log).map(|log| String::from_utf8_lossy(&log).into_owned()).unwrap_or_default();
     let lines: Vec<_> = log.lines().collect();
     let last = lines[lines.len().saturating_sub(LAST)..].join("\n");
-    format!("{name} was broken after the tests: {why}\nits log ended:\n{last}\n")
+    format!("{name} was broken after the tests: {why}\nits log ({kept}) ended:\n{last}\n")
 }
 
 /// The brokers, without what only the patterns' tests need.

@@ -151,7 +151,7 @@ impl Brokers {
         self.one(catalogue::one(name)?).resume().await
     }
 
-    /// Stops the broker and starts it again, with its data.
+    /// Stops the broker and starts it again, with its data and on the same ports.
     ///
     /// # Errors
     /// As [`down`](Self::down) and [`up`](Self::up).
@@ -159,9 +159,7 @@ impl Brokers {
     /// # Cancel safety
     /// Dropping the future may leave it down; call [`up`](Self::up).
     pub async fn restart(&self, name: &str) -> Result<Status, Error> {
-        let one = self.one(catalogue::one(name)?);
-        one.down().await?;
-        one.up().await
+        self.one(catalogue::one(name)?).restart().await
     }
 
     fn one(&self, broker: &'static dyn LocalBroker) -> One<'_> {

@@ -16,12 +16,17 @@ use super::{
 const INTERVAL: Duration = Duration::from_millis(20);
 /// A killed process is gone as soon as the system gets to it.
 const GONE_WITHIN: Duration = Duration::from_secs(20);
+/// A port whose holder has ended is free.
+const FREE_WITHIN: Duration = Duration::from_secs(2);
 const TAIL: usize = 20;
 
 /// Starts the broker, whose distribution has been fetched. What is left of an earlier start is ended first.
 pub(crate) async fn start(broker: &dyn LocalBroker, site: &Site, ports: &Ports) -> Result<ProcessId, Error> {
     kill(site, None).await?;
-    ports.check(broker.name(), broker.ports())?;
+    // A port may be held for a moment longer than the process that had it.
+    if !until(FREE_WITHIN, || ports.are_free(broker.ports())).await {
+        ports.check(broker.name(), broker.ports())?;
+    }
     let command = broker.prepare(site, ports).await?;
     spawn(&command, &site.mark(), &site.log())
 }

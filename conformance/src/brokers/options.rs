@@ -55,7 +55,8 @@ pub enum Engine {
 /// Which ports the brokers listen on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum PortChoice {
-    /// Those of its last start, so that a killed broker comes back where clients look for it; at first its usual ones.
+    /// Those of its last start, so that a killed broker comes back where clients look for it, or not at all if another process
+    /// has one of them; at first its usual ones.
     Same,
     /// Each broker's usual ports.
     #[default]

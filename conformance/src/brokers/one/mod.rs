@@ -28,11 +28,22 @@ pub(crate) struct One<'a> {
 
 impl One<'_> {
     pub(crate) async fn up(&self) -> Result<Status, Error> {
+        self.up_on(None).await
+    }
+
+    /// On the ports that it has now, whatever was chosen: clients have its URL.
+    pub(crate) async fn restart(&self) -> Result<Status, Error> {
+        let before = Record::load(&self.site.folder)?.map(|record| record.ports);
+        self.down().await?;
+        self.up_on(before).await
+    }
+
+    async fn up_on(&self, ports: Option<Ports>) -> Result<Status, Error> {
         let options = &self.site.options;
         let _alone = self.alone(options.fetch_within + options.ready_within).await?;
         let (record, runner) = match self.running().await? {
             Some((record, runner)) => self.adopt(record, runner).await?,
-            None => self.start().await?,
+            None => self.start(ports.map_or_else(|| self.ports(), Ok)?).await?,
         };
         let share = match &runner {
             Runner::Native(_) => options.ready_within / STARTS,
@@ -43,16 +54,17 @@ impl One<'_> {
             if !matches!((&ended, &runner), (Err(Error::NotReady { .. }), Runner::Native(_))) {
                 break;
             }
-            ended = self.start_again(share).await;
+            ended = self.start_again(record.ports.clone(), share).await;
         }
         ended
     }
 
-    /// Starts a broker again that lives and does not answer: Pulsar's start may hang for good (`docs/findings.md`).
-    async fn start_again(&self, within: Duration) -> Result<Status, Error> {
+    /// Starts a broker again that lives and does not answer: Pulsar's start may hang for good (`docs/findings.md`). Clients go on
+    /// looking for it where it was.
+    async fn start_again(&self, ports: Ports, within: Duration) -> Result<Status, Error> {
         self.site.report(Step::Stuck);
         native::kill(&self.site, None).await?;
-        let (record, runner) = self.start().await?;
+        let (record, runner) = self.start(ports).await?;
         self.ready(&record, &runner, within).await
     }
 
@@ -131,13 +143,12 @@ impl One<'_> {
         Ok((record, runner))
     }
 
-    async fn start(&self) -> Result<(Record, Runner), Error> {
+    async fn start(&self, ports: Ports) -> Result<(Record, Runner), Error> {
         let service =
             self.engine.wanted(self.site.options.engine).await?.map(|engine| self.service_of(engine));
         if service.is_none() {
             self.broker.fetch(&self.site).await?;
         }
-        let ports = self.ports()?;
         self.site.report(Step::Starting);
         match service {
             Some(service) => self.start_container(service, ports).await,
@@ -161,15 +172,18 @@ impl One<'_> {
         Ok((record, runner))
     }
 
-    /// Ports stay the same from one start to the next, as long as nothing else takes them.
+    /// Ports stay the same from one start to the next; [`PortChoice::Free`] alone gives way to whoever has one of them meanwhile.
     fn ports(&self) -> Result<Ports, Error> {
         let uses = self.broker.ports();
         let before =
-            || Ok(Record::load(&self.site.folder)?.map(|r| r.ports).filter(|ports| ports.usable(uses)));
+            || Ok(Record::load(&self.site.folder)?.map(|r| r.ports).filter(|ports| ports.are_for(uses)));
         match self.site.options.ports {
             PortChoice::Default => Ok(Ports::usual(uses)),
             PortChoice::Same => Ok(before()?.unwrap_or_else(|| Ports::usual(uses))),
-            PortChoice::Free => before()?.map_or_else(|| Ports::free(self.broker.name(), uses), Ok),
+            PortChoice::Free => match before()?.filter(|ports| ports.are_free(uses)) {
+                Some(ports) => Ok(ports),
+                None => Ports::free(self.broker.name(), uses),
+            },
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    net::{Ipv4Addr, TcpListener},
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::Command,
@@ -12,8 +13,8 @@ use async_trait::async_trait;
 
 use super::*;
 use crate::brokers::{
-    Options, catalogue::fake::Fake, container::ContainerEngine, native::tests::site, ports::PortUse,
-    site::Reporter,
+    Options, ProcessId, catalogue::fake::Fake, container::ContainerEngine, native::tests::site,
+    ports::PortUse, site::Reporter,
 };
 
 /// Keeps the container's state in a file, and answers as docker and podman do.
@@ -78,8 +79,8 @@ fn engine(folder: &Path) -> PathBuf {
     path
 }
 
-/// Answers from its third start on.
-struct StuckTwice(PathBuf);
+/// Answers from its third start on; listens on these ports.
+struct StuckTwice(PathBuf, &'static [PortUse]);
 
 #[async_trait]
 impl LocalBroker for StuckTwice {
@@ -88,7 +89,7 @@ impl LocalBroker for StuckTwice {
     }
 
     fn ports(&self) -> &'static [PortUse] {
-        &[]
+        self.1
     }
 
     fn url(&self, _ports: &Ports) -> String {
@@ -128,9 +129,27 @@ async fn a_broker_that_is_stuck_is_started_again() {
     let ready_within = Duration::from_secs(3);
     let options = Options { engine: Engine::Native, ready_within, ..(*site.options).clone() };
     let site = Site { options: Arc::new(options), reporter, ..site };
-    let broker = Box::leak(Box::new(StuckTwice(folder.path().to_owned())));
+    let broker = Box::leak(Box::new(StuckTwice(folder.path().to_owned(), &[])));
     let one = One { broker, site, engine: &EngineCell::default() };
     assert_eq!(one.up().await.unwrap().state, State::Ready);
     assert_eq!(told.lock().unwrap().iter().filter(|step| **step == Step::Stuck).count(), 2);
     one.down().await.unwrap();
+}
+
+/// Clients have its URL: on other ports it would be there for nobody.
+#[tokio::test]
+async fn a_broker_comes_back_on_its_ports_or_not_at_all() {
+    let (site, folder) = site("kafka");
+    let options = Options { engine: Engine::Native, ports: PortChoice::Same, ..(*site.options).clone() };
+    let site = Site { options: Arc::new(options), ..site };
+    let another = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let port = another.local_addr().unwrap().port();
+    let ports = Ports::from([("client", port)]);
+    let ended = Some(ProcessId { pid: std::process::id(), start_time: 0 });
+    Record { mode: Mode::Native, ports, process: ended }.save(&site.folder).unwrap();
+    let uses = const { &[PortUse::listening("client", 9092)] };
+    let broker = Box::leak(Box::new(StuckTwice(folder.path().to_owned(), uses)));
+    let one = One { broker, site, engine: &EngineCell::default() };
+    let taken = one.up().await.unwrap_err();
+    assert!(matches!(taken, Error::PortTaken { port: held, .. } if held == port), "{taken}");
 }

@@ -76,9 +76,14 @@ impl Ports {
         Ok(uses.iter().zip(listeners.keys()).map(|(each, port)| (each.purpose, *port)).collect())
     }
 
-    /// Whether these are the ports that the broker needs, and nothing listens on any of them.
-    pub(crate) fn usable(&self, uses: &[PortUse]) -> bool {
-        uses.iter().all(|each| self.0.contains_key(each.purpose)) && self.taken(uses).is_none()
+    /// Whether these are the ports that the broker needs.
+    pub(crate) fn are_for(&self, uses: &[PortUse]) -> bool {
+        uses.iter().all(|each| self.0.contains_key(each.purpose))
+    }
+
+    /// Whether nothing listens on any of them.
+    pub(crate) fn are_free(&self, uses: &[PortUse]) -> bool {
+        self.taken(uses).is_none()
     }
 
     /// Says which port is taken, and by whom.
@@ -130,7 +135,7 @@ mod tests {
         let ports = Ports::free("kafka", USES).unwrap();
         assert_ne!(ports.get("client"), ports.get("proxy"));
         assert!(ports.iter().all(|(_, port)| FREE.contains(&port)));
-        assert!(ports.usable(USES));
+        assert!(ports.are_free(USES));
     }
 
     #[test]
@@ -148,11 +153,11 @@ mod tests {
         let proxy = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let mut ports = Ports::free("kafka", USES).unwrap();
         ports.0.insert("proxy".into(), proxy.local_addr().unwrap().port());
-        assert!(ports.usable(USES));
+        assert!(ports.are_free(USES));
     }
 
     #[test]
-    fn ports_recorded_for_other_purposes_are_not_usable() {
-        assert!(!Ports::from([("client", 1)]).usable(USES));
+    fn ports_recorded_for_other_purposes_are_known() {
+        assert!(!Ports::from([("client", 1)]).are_for(USES));
     }
 }
