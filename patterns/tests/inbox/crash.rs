@@ -3,7 +3,7 @@
 use anybroker_core::Delivery;
 
 use super::{Both, deliveries, inbox};
-use crate::support::crash::{Crash, caught};
+use crate::support::crash::{Awaits, Crash, caught};
 use crate::support::{numbered, on_both, outbox};
 
 on_both!(a_crash_anywhere_lets_a_message_take_effect_once, a_message_noted_afterwards_takes_effect_twice);
@@ -27,8 +27,9 @@ async fn crash_everywhere<D: Both>(database: &D, handle: impl AsyncFn(&D, &Deliv
     let (_consumer, deliveries) = deliveries().await;
     let (mut crashed, mut wrong) = (0, Vec::new());
     for crash in Crash::BOTH {
-        for at in 1.. {
-            let ended = crash.at(at, handle(database, &deliveries[0])).await.is_some();
+        let mut awaits = Awaits::default();
+        loop {
+            let ended = crash.at(awaits.at(), handle(database, &deliveries[0])).await.is_some();
             handle(database, &deliveries[1]).await;
             let effects = database.count("select count(*) from {outbox}").await;
             if effects != 1 {
@@ -37,11 +38,11 @@ async fn crash_everywhere<D: Both>(database: &D, handle: impl AsyncFn(&D, &Deliv
             for table in ["{outbox}", "{inbox}"] {
                 database.run(&format!("delete from {table}")).await;
             }
-            if ended {
+            if !awaits.go_on(ended) {
                 break;
             }
-            crashed += 1;
         }
+        crashed += awaits.crashed();
     }
     println!("{crashed} crashes");
     (crashed, wrong)

@@ -3,7 +3,7 @@
 use anybroker_core::{Broker, PublisherExt, PublisherOptions};
 use anybroker_patterns::outbox::{Relay, RelayOptions};
 
-use crate::support::crash::{Crash, caught};
+use crate::support::crash::{Awaits, Crash, caught};
 use crate::support::{Arrivals, Database, broker, numbered, on_both, outbox, topic};
 
 on_both!(a_crash_anywhere_loses_nothing, a_row_deleted_before_it_is_published_is_lost);
@@ -66,21 +66,22 @@ async fn crash_everywhere<D: Database>(
 ) -> (usize, Vec<Vec<String>>) {
     let (mut crashed, mut wrong) = (0, Vec::new());
     for crash in Crash::BOTH {
-        for at in 1.. {
+        let mut awaits = Awaits::default();
+        loop {
             let broker = broker("").await;
             stage(database).await;
-            let ended = crash.at(at, relay(database, &broker)).await.is_some();
+            let ended = crash.at(awaits.at(), relay(database, &broker)).await.is_some();
             pass_time(database).await;
             finish(database, &broker).await;
             let arrived = arrived(&broker).await;
             if !complete(&arrived) {
                 wrong.push(arrived);
             }
-            if ended {
+            if !awaits.go_on(ended) {
                 break;
             }
-            crashed += 1;
         }
+        crashed += awaits.crashed();
     }
     println!("{crashed} crashes");
     (crashed, wrong)
