@@ -8,6 +8,7 @@ use tokio::time::{Instant, sleep};
 use super::{
     Error, Ports, ProcessId, Step,
     catalogue::LocalBroker,
+    ports::PortUse,
     process::{belonging, spawn},
     site::Site,
     tool::last_lines,
@@ -23,8 +24,7 @@ const TAIL: usize = 20;
 /// Starts the broker, whose distribution has been fetched. What is left of an earlier start is ended first.
 pub(crate) async fn start(broker: &dyn LocalBroker, site: &Site, ports: &Ports) -> Result<ProcessId, Error> {
     kill(site, None).await?;
-    // A port may be held for a moment longer than the process that had it.
-    if !until(FREE_WITHIN, || ports.are_free(broker.ports())).await {
+    if !get_free(ports, broker.ports()).await {
         ports.check(broker.name(), broker.ports())?;
     }
     let command = broker.prepare(site, ports).await?;
@@ -54,6 +54,11 @@ pub(crate) async fn kill(site: &Site, main: Option<ProcessId>) -> Result<(), Err
     }
     let pids: Vec<String> = members(site, main).iter().map(|process| process.pid.to_string()).collect();
     Err(Error::NotGone { broker: site.broker.into(), within: GONE_WITHIN, pids: pids.join(", ") })
+}
+
+/// Whether these ports are free within a moment: one may be held a little longer than the process lives that had it.
+pub(crate) async fn get_free(ports: &Ports, uses: &[PortUse]) -> bool {
+    until(FREE_WITHIN, || ports.are_free(uses)).await
 }
 
 /// Suspends the broker: its sockets stay open and nothing answers.

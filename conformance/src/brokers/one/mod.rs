@@ -43,7 +43,13 @@ impl One<'_> {
         let _alone = self.alone(options.fetch_within + options.ready_within).await?;
         let (record, runner) = match self.running().await? {
             Some((record, runner)) => self.adopt(record, runner).await?,
-            None => self.start(ports.map_or_else(|| self.ports(), Ok)?).await?,
+            None => {
+                let ports = match ports {
+                    Some(ports) => ports,
+                    None => self.ports().await?,
+                };
+                self.start(ports).await?
+            }
         };
         let share = match &runner {
             Runner::Native(_) => options.ready_within / STARTS,
@@ -173,16 +179,16 @@ impl One<'_> {
     }
 
     /// Ports stay the same from one start to the next; [`PortChoice::Free`] alone gives way to whoever has one of them meanwhile.
-    fn ports(&self) -> Result<Ports, Error> {
+    async fn ports(&self) -> Result<Ports, Error> {
         let uses = self.broker.ports();
         let before =
             || Ok(Record::load(&self.site.folder)?.map(|r| r.ports).filter(|ports| ports.are_for(uses)));
         match self.site.options.ports {
             PortChoice::Default => Ok(Ports::usual(uses)),
             PortChoice::Same => Ok(before()?.unwrap_or_else(|| Ports::usual(uses))),
-            PortChoice::Free => match before()?.filter(|ports| ports.are_free(uses)) {
-                Some(ports) => Ok(ports),
-                None => Ports::free(self.broker.name(), uses),
+            PortChoice::Free => match before()? {
+                Some(ports) if native::get_free(&ports, uses).await => Ok(ports),
+                _ => Ports::free(self.broker.name(), uses),
             },
         }
     }
