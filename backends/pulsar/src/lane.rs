@@ -27,6 +27,8 @@ const ACKS: usize = 1_000;
 const BEGINS: Duration = Duration::from_secs(2);
 /// How long the broker may keep back what it owes: long after it has gone back to what is unacknowledged.
 const OWES: Duration = Duration::from_millis(500);
+/// What it owes may have been acknowledged by another member: then nothing comes, however often it is asked.
+const MOST_PATIENT: Duration = Duration::from_secs(60);
 
 /// What a subscription is made with.
 pub(crate) struct Asked {
@@ -64,6 +66,8 @@ pub(crate) struct Lane {
     /// When to ask for what the broker owes, which is what came early and was let go. It may have been waiting for the next
     /// message of a publisher already when it went back, and then waits on.
     owed: Option<Instant>,
+    /// How long after that to ask again.
+    patience: Duration,
     next: u64,
     window: u32,
     /// Permits that were used up and not granted again.
@@ -132,6 +136,7 @@ impl Lane {
             last: None,
             early: None,
             owed: None,
+            patience: OWES,
             next: 0,
             window,
             used: window,
@@ -163,6 +168,7 @@ impl Lane {
         self.assign(session);
         self.kept = Some(Instant::now() + BEGINS);
         self.owed = self.early.map(|_| Instant::now() + OWES);
+        self.patience = OWES;
     }
 
     /// When to [`flow`](Self::flow) although nothing has happened.
@@ -278,7 +284,8 @@ impl Lane {
         if self.owed.is_none_or(|at| Instant::now() < at) {
             return Ok(());
         }
-        self.owed = Some(Instant::now() + OWES);
+        self.patience = (self.patience * 2).min(MOST_PATIENT);
+        self.owed = Some(Instant::now() + self.patience);
         tracing::debug!(partition = self.partition, "the broker keeps messages back; asked for again");
         let redeliver =
             CommandRedeliverUnacknowledgedMessages { consumer_id: self.consumer, ..Default::default() };
