@@ -1,7 +1,7 @@
 //! Who is compared, broker by broker.
 
 mod kafka;
-mod nats;
+pub(crate) mod nats;
 mod ours;
 #[cfg(feature = "peers")]
 mod peers;
@@ -55,7 +55,7 @@ pub fn field(url: &str) -> Result<Field> {
         "kafka" => Ok(Field {
             name: "kafka",
             settings: kafka::SETTINGS,
-            contenders: [&[ours::BATCH, ours::NATURAL], kafka::RAW, peers_on_kafka()].concat(),
+            contenders: [&[ours::BATCH, ours::NATURAL], kafka::RAW, PEERS_ON_KAFKA].concat(),
             keeps: true,
             embedded: false,
             messages: 200_000,
@@ -63,7 +63,7 @@ pub fn field(url: &str) -> Result<Field> {
         "nats" => Ok(Field {
             name: "NATS JetStream",
             settings: nats::SETTINGS,
-            contenders: [&[ours::BATCH, ours::NATURAL], nats::RAW].concat(),
+            contenders: [&[ours::BATCH, ours::NATURAL], nats::RAW, PEERS_ON_NATS].concat(),
             keeps: true,
             embedded: false,
             messages: 100_000,
@@ -71,7 +71,7 @@ pub fn field(url: &str) -> Result<Field> {
         "amqp" | "amqps" => Ok(Field {
             name: "RabbitMQ",
             settings: rabbitmq::SETTINGS,
-            contenders: [&[ours::BATCH, ours::NATURAL], rabbitmq::RAW].concat(),
+            contenders: [&[ours::BATCH, ours::NATURAL], rabbitmq::RAW, PEERS_ON_RABBITMQ].concat(),
             keeps: false,
             embedded: false,
             messages: 100_000,
@@ -84,14 +84,14 @@ pub fn field(url: &str) -> Result<Field> {
 }
 
 #[cfg(feature = "peers")]
-fn peers_on_kafka() -> &'static [Contender] {
-    peers::kafka::ALL
-}
+use peers::{kafka::ALL as PEERS_ON_KAFKA, nats::ALL as PEERS_ON_NATS, rabbitmq::ALL as PEERS_ON_RABBITMQ};
 
 #[cfg(not(feature = "peers"))]
-fn peers_on_kafka() -> &'static [Contender] {
-    &[]
-}
+const PEERS_ON_KAFKA: &[Contender] = &[];
+#[cfg(not(feature = "peers"))]
+const PEERS_ON_NATS: &[Contender] = &[];
+#[cfg(not(feature = "peers"))]
+const PEERS_ON_RABBITMQ: &[Contender] = &[];
 
 impl Field {
     /// That other libraries are among the contenders.

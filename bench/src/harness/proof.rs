@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::Result;
+use crate::contenders::nats;
 use crate::task::Task;
 
 /// Commits in the background, and on closing, may be under way for so long.
@@ -21,7 +22,8 @@ pub(super) async fn published(task: &Task, confirmed: u64) -> Result<()> {
 pub(super) async fn acknowledged(task: &Task, left: u64) -> Result<()> {
     let begun = Instant::now();
     loop {
-        let there = backlog(task).await;
+        // On JetStream a peer's consumer is its own, and no group of ours.
+        let there = if task.url.starts_with("nats") { nats::left(task).await } else { backlog(task).await };
         if matches!(there, Ok(there) if there == left) {
             return Ok(());
         }

@@ -92,7 +92,7 @@ async fn context(task: &Task) -> Result<Context> {
 }
 
 /// The subjects of the topic's partitions.
-fn subjects(task: &Task) -> Vec<async_nats::Subject> {
+pub(super) fn subjects(task: &Task) -> Vec<async_nats::Subject> {
     (0..task.partitions.max(1)).map(|partition| format!("{}.{partition}", task.topic).into()).collect()
 }
 
@@ -105,4 +105,11 @@ async fn consumer(task: &Task, ack_policy: AckPolicy) -> Result<PullConsumer> {
         ..Default::default()
     };
     Ok(context(task).await?.create_consumer_on_stream(config, &task.topic).await?)
+}
+
+/// The messages that the consumer of a hand-written client, or of another library, has not acknowledged.
+pub(crate) async fn left(task: &Task) -> Result<u64> {
+    let stream = context(task).await?.get_stream(&task.topic).await?;
+    let consumer = stream.consumer_info(&task.group).await?;
+    Ok(consumer.num_pending + consumer.num_ack_pending as u64)
 }

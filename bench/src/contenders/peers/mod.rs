@@ -1,3 +1,8 @@
 //! Other libraries over several brokers, each in the way that its own documentation says is the fastest.
 
+mod background;
+mod batches;
 pub(super) mod kafka;
+pub(super) mod nats;
+pub(super) mod rabbitmq;
+mod window;

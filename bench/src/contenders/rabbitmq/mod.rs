@@ -73,6 +73,8 @@ pub(super) const RAW: &[Contender] = &[
     },
 ];
 
+/// The slots of a topic: messages of one key go by the same, and so to the same partition.
+pub(super) const SLOTS: u32 = 256;
 /// The most that wait for a confirmation: what anybroker's publisher has by default.
 const WINDOW: usize = 10_000;
 
@@ -99,7 +101,7 @@ async fn connect(task: &Task) -> Result<Connection> {
 }
 
 /// The queues of the group's partitions.
-fn queues(task: &Task) -> impl Iterator<Item = ShortString> {
+pub(super) fn queues(task: &Task) -> impl Iterator<Item = ShortString> {
     let (topic, group) = (task.topic.clone(), task.group.clone());
     (0..task.partitions.max(1)).map(move |partition| format!("{topic}:{group}:{partition}").into())
 }

@@ -6,11 +6,10 @@ use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
 use lapin::types::{AMQPValue, FieldTable, ShortString};
 use lapin::{BasicProperties, Channel, Confirmation, Connection, PublisherConfirm};
 
+use super::SLOTS;
 use crate::Result;
 use crate::task::{Item, Task};
 
-/// The slots of a topic: messages of one key go by the same, and so to the same partition.
-const SLOTS: u32 = 256;
 const PERSISTENT: u8 = 2;
 /// What anybroker calls the headers.
 pub(super) const ID: &str = "cloudEvents_id";

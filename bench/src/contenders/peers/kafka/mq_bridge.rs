@@ -6,14 +6,15 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use futures::FutureExt;
 use futures::future::BoxFuture;
+use mq_bridge::CanonicalMessage;
 use mq_bridge::endpoints::kafka::{KafkaConsumer, KafkaPublisher};
 use mq_bridge::models::KafkaConfig;
 use mq_bridge::traits::{MessageConsumer, MessageDisposition, MessagePublisher};
-use mq_bridge::{CanonicalMessage, SentBatch};
 
 use crate::Result;
 use crate::contender::{Consume, Publish};
 use crate::contenders::kafka::{CONSUMER, PRODUCER, WINDOW, addresses};
+use crate::contenders::peers::batches::all;
 use crate::harness::Handler;
 use crate::task::{Item, Load, Task};
 
@@ -69,17 +70,6 @@ impl Publishing {
 fn message(item: Item) -> CanonicalMessage {
     let key = String::from_utf8_lossy(&item.key).into_owned();
     CanonicalMessage::new_bytes(item.payload, None).with_metadata_kv(KEY, key)
-}
-
-/// Fails unless all of the batch is confirmed.
-fn all(sent: SentBatch) -> Result<()> {
-    match sent {
-        SentBatch::Ack => Ok(()),
-        SentBatch::Partial { failed, .. } => match failed.into_iter().next() {
-            Some((_, error)) => Err(error.into()),
-            None => Ok(()),
-        },
-    }
 }
 
 #[async_trait]
