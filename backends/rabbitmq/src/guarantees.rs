@@ -83,8 +83,8 @@ impl Facts<'_> {
                 .because("the client delivers it again itself, before later messages of its key"),
             order_across_consumers: self.order_across_consumers(),
             order_after_member_death: self.queues(Kept::Yes, ORDER).because(
-                "what a closed channel held returns to the front of its queue, in order; then the next consumer \
-                 becomes the active one",
+                "what a closed channel held returns to its queue in order, behind what had returned before and still waits: \
+                 nothing does if the group's members have the same prefetch; then the next consumer becomes the active one",
             ),
             order_after_failed_publish: Row::new(AfterFailure::Held, Basis::Client, CONFIRMS)
                 .because("what was sent before the failure showed may be stored behind it"),

@@ -74,6 +74,9 @@ pub async fn possible(context: &Context) -> Result<Possible, Failure> {
         processes: context.spawn_member.is_ok(),
         pause: context.faults.is_ok(),
         kill: context.faults.is_ok() && context.volatile.is_none() && durable,
+        // What a larger window returned waits where a smaller one has no room, and what that returns comes behind it
+        // (`docs/findings.md`): there the order after a member's death asks for the same windows.
+        windows: guarantees.backend != "rabbitmq",
     })
 }
 

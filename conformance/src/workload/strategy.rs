@@ -49,6 +49,8 @@ pub struct Possible {
     pub pause: bool,
     /// The broker keeps what it confirmed when it is killed.
     pub kill: bool,
+    /// The members of a group may have any prefetch; if not, they have the same one.
+    pub windows: bool,
 }
 
 impl Possible {
@@ -171,9 +173,11 @@ impl Shape {
     fn manners(&self) -> impl Strategy<Value = Manners, Tree: Send> + use<> {
         let rarely = |most: u32| prop_oneof![2 => Just(0), 1 => 0..=most];
         let letters = if self.possible.dead_letters { 3 } else { 0 };
-        let take = self.prefetch.end() / 2;
+        let most = *self.prefetch.end();
+        let take = most / 2;
+        let prefetch = if self.possible.windows { self.prefetch.clone() } else { most..=most };
         (
-            self.prefetch.clone(),
+            prefetch,
             1..=take.max(1),
             rarely(20),
             0..=40_u64,

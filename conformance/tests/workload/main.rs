@@ -19,6 +19,7 @@ const POSSIBLE: Possible = Possible {
     processes: false,
     pause: false,
     kill: false,
+    windows: true,
 };
 
 /// Virtual time costs nothing, and a simulation is the same every time.

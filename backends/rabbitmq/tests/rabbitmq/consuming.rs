@@ -224,3 +224,30 @@ async fn what_nobody_tried_is_not_given_up() {
     })
     .await;
 }
+
+/// Why the order after a member's death asks for the same prefetch on all members (`docs/findings.md`). If this fails, RabbitMQ
+/// has mended it, and the guarantee may say more.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_smaller_window_returns_comes_behind_what_a_larger_one_left() {
+    on_servers("", async |broker, _| {
+        let topic = declared(&broker, "windows", None).await;
+        let publisher = publisher(&broker, &topic).await;
+        publish(&publisher, numbered(1, 100)).await;
+        for prefetch in [80, 50] {
+            let mut consumer = broker.consumer(subscription(&topic).prefetch(prefetch)).await.unwrap();
+            let held = receive(&mut consumer, prefetch).await;
+            assert!(texts(&held).into_iter().eq((0..prefetch).map(|n| n.to_string())));
+            // As in a crash.
+            drop(consumer);
+            drop(held);
+        }
+        let mut third = consumer(&broker, &topic).await;
+        let all = receive(&mut third, 100).await;
+        let order = (50..80).chain(0..50).chain(80..100);
+        assert!(texts(&all).into_iter().eq(order.map(|n| n.to_string())), "{:?}", texts(&all));
+        drop(all);
+        third.close().await.unwrap();
+        clean(&broker, &topic).await;
+    })
+    .await;
+}
