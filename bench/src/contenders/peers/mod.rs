@@ -6,3 +6,10 @@ pub(super) mod kafka;
 pub(super) mod nats;
 pub(super) mod rabbitmq;
 mod window;
+
+use crate::task::Task;
+
+/// The URL without what is anybroker's.
+fn plain(task: &Task) -> String {
+    task.url.split('?').next().unwrap_or_default().to_owned()
+}

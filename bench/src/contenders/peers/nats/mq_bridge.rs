@@ -3,10 +3,10 @@
 use mq_bridge::endpoints::nats::NatsPublisher;
 use mq_bridge::models::NatsConfig;
 
-use super::plain;
 use crate::Result;
 use crate::contenders::nats::subjects;
 use crate::contenders::peers::batches::Batches;
+use crate::contenders::peers::plain;
 use crate::task::Task;
 
 pub(super) async fn publishing(task: &Task) -> Result<Batches<NatsPublisher>> {

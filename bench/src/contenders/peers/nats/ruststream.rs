@@ -10,11 +10,11 @@ use ruststream_nats::{
     ConnectedNatsBroker, JetStreamPublish, JetStreamPublisher, JetStreamSubject, NatsBroker, NatsSubscriber,
 };
 
-use super::plain;
 use crate::Result;
 use crate::contender::Publish;
 use crate::contenders::nats::subjects;
 use crate::contenders::peers::background::Background;
+use crate::contenders::peers::plain;
 use crate::contenders::peers::window::Window;
 use crate::task::{Item, Load, Task};
 

@@ -4,7 +4,6 @@ mod mq_bridge;
 mod ruststream;
 
 use crate::contender::{Contender, Kind};
-use crate::task::Task;
 
 /// Each library by its adapter for RabbitMQ, without what it has above: handlers, routes, middleware.
 pub(in crate::contenders) const ALL: &[Contender] = &[
@@ -27,8 +26,3 @@ pub(in crate::contenders) const ALL: &[Contender] = &[
         consume: None,
     },
 ];
-
-/// The URL without what is anybroker's.
-fn plain(task: &Task) -> String {
-    task.url.split('?').next().unwrap_or_default().to_owned()
-}

@@ -3,9 +3,9 @@
 use mq_bridge::endpoints::amqp::AmqpPublisher;
 use mq_bridge::models::AmqpConfig;
 
-use super::plain;
 use crate::Result;
 use crate::contenders::peers::batches::Batches;
+use crate::contenders::peers::plain;
 use crate::task::Task;
 
 pub(super) async fn publishing(task: &Task) -> Result<Batches<AmqpPublisher>> {

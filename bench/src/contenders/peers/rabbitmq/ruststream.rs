@@ -12,10 +12,10 @@ use ruststream_lapin::{
     ConfirmsPublisher, ConnectedLapinBroker, LapinBroker, LapinPublish, LapinSubscriber, RabbitQuorumQueue,
 };
 
-use super::plain;
 use crate::Result;
 use crate::contender::Publish;
 use crate::contenders::peers::background::Background;
+use crate::contenders::peers::plain;
 use crate::contenders::peers::window::Window;
 use crate::contenders::rabbitmq::{SLOTS, queues};
 use crate::task::{Item, Load, Task};
