@@ -1,12 +1,12 @@
-//! The session's way to the server: acknowledgements, each confirmed by the server, and closing.
+//! The session's way to the server: acknowledgements, which the server answers, and closing.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use anybroker_core::kit::{self, Ack, within};
 use anybroker_core::{Error, Fate, Kind, Result, Settled, async_trait};
-use async_nats::Subject;
 use async_nats::client::Request;
+use async_nats::{Client, Subject};
 use bytes::Bytes;
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
@@ -43,27 +43,45 @@ impl Handle {
             .collect()
     }
 
-    /// Sends all and collects the answers into `results`.
-    async fn send(&self, replies: Vec<Result<Subject>>, results: &mut [Result<Settled>]) -> Result<()> {
-        let epoch = self.link.up("acknowledge", self.deadline).await?;
-        let client = self.link.client("acknowledge")?;
-        let mut answers = FuturesUnordered::new();
+    /// What is answered together: with a majority each by itself, else all of a partition with the last of them. The server
+    /// takes what one connection sends in order.
+    fn groups(
+        &self,
+        acks: &[Ack],
+        replies: Vec<Result<Subject>>,
+        results: &mut [Result<Settled>],
+    ) -> Vec<Group> {
+        let mut groups: Vec<Group> = Vec::new();
         for (at, reply) in replies.into_iter().enumerate() {
-            match reply {
-                Ok(reply) => {
-                    let request = Request::new().payload(ACK).timeout(None);
-                    let client = &client;
-                    answers.push(async move { (at, client.send_request(reply, request).await) });
+            let reply = match reply {
+                Ok(reply) => (at, reply),
+                Err(error) => {
+                    results[at] = Err(error);
+                    continue;
                 }
-                Err(error) => results[at] = Err(error),
+            };
+            let partition = acks[at].partition;
+            let together =
+                |group: &&mut Group| self.settled == Settled::Recorded && group.partition == partition;
+            match groups.iter_mut().find(together) {
+                Some(group) => group.replies.push(reply),
+                None => groups.push(Group { partition, replies: vec![reply] }),
             }
         }
+        groups
+    }
+
+    /// Sends all and collects the answers into `results`.
+    async fn send(&self, groups: Vec<Group>, results: &mut [Result<Settled>]) -> Result<()> {
+        let epoch = self.link.up("acknowledge", self.deadline).await?;
+        let client = self.link.client("acknowledge")?;
+        let mut answers: FuturesUnordered<_> = groups.into_iter().map(|group| group.send(&client)).collect();
         loop {
             tokio::select! {
                 biased;
                 answer = answers.next() => match answer {
-                    Some((at, Ok(_))) => results[at] = Ok(self.settled),
-                    Some((at, Err(error))) => results[at] = Err(requesting("acknowledge", error)),
+                    Some((group, Ok(()))) => group.places().for_each(|at| results[at] = Ok(self.settled)),
+                    Some((group, Err(error))) => group.places().for_each(|at| results[at] = Err(error.duplicate())),
                     None => return Ok(()),
                 },
                 () = self.link.lost(epoch) => {
@@ -71,6 +89,36 @@ impl Handle {
                 }
             }
         }
+    }
+}
+
+/// Acknowledgements that one answer is for.
+struct Group {
+    partition: u32,
+    /// Each with its place in the call.
+    replies: Vec<(usize, Subject)>,
+}
+
+impl Group {
+    async fn send(self, client: &Client) -> (Self, Result<()>) {
+        let sent = self.ask(client).await;
+        (self, sent)
+    }
+
+    /// Sends them in order, and waits until the server has the last one.
+    async fn ask(&self, client: &Client) -> Result<()> {
+        let Some(((_, last), before)) = self.replies.split_last() else { return Ok(()) };
+        for (_, reply) in before {
+            // Fails only with the connection, and then the request below does too.
+            let _ = client.publish(reply.clone(), ACK).await;
+        }
+        let request = Request::new().payload(ACK).timeout(None);
+        let answer = client.send_request(last.clone(), request).await;
+        answer.map(drop).map_err(|error| requesting("acknowledge", error))
+    }
+
+    fn places(&self) -> impl Iterator<Item = usize> {
+        self.replies.iter().map(|(at, _)| *at)
     }
 }
 
@@ -83,7 +131,8 @@ impl kit::Link for Handle {
     async fn acknowledge(&self, acks: &[Ack]) -> Vec<Result<Settled>> {
         let unanswered = || Error::new(Kind::TimedOut, "acknowledge", "the server did not answer");
         let mut results: Vec<_> = acks.iter().map(|_| Err(unanswered())).collect();
-        let sent = within(self.deadline, "acknowledge", self.send(self.replies(acks), &mut results)).await;
+        let groups = self.groups(acks, self.replies(acks), &mut results);
+        let sent = within(self.deadline, "acknowledge", self.send(groups, &mut results)).await;
         if let Err(error) = sent {
             for result in results.iter_mut().filter(|r| matches!(r, Err(e) if e.kind() == Kind::TimedOut)) {
                 *result = Err(error.duplicate().with_fate(Fate::Unknown));

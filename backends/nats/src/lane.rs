@@ -29,18 +29,19 @@ pub(crate) struct Told {
 
 impl Told {
     pub(crate) fn read(subject: &str) -> Option<Self> {
-        let tokens: Vec<&str> = subject.strip_prefix("$JS.ACK.")?.split('.').collect();
-        let numbers = match tokens.len() {
-            7 => &tokens[2..7],
-            9.. => &tokens[4..9],
+        let told = subject.strip_prefix("$JS.ACK.")?;
+        let before = match told.bytes().filter(|byte| *byte == b'.').count() + 1 {
+            7 => 2,
+            9.. => 4,
             _ => return None,
         };
+        let mut numbers = told.split('.').skip(before);
         Some(Told {
-            delivered: numbers[0].parse().ok()?,
-            sequence: numbers[1].parse().ok()?,
-            delivery: numbers[2].parse().ok()?,
-            stored: numbers[3].parse().ok()?,
-            pending: numbers[4].parse().ok()?,
+            delivered: numbers.next()?.parse().ok()?,
+            sequence: numbers.next()?.parse().ok()?,
+            delivery: numbers.next()?.parse().ok()?,
+            stored: numbers.next()?.parse().ok()?,
+            pending: numbers.next()?.parse().ok()?,
         })
     }
 }

@@ -1,6 +1,6 @@
 //! Duplicates, positions, replay, foreign programs, groups.
 
-use anybroker_core::{Message, PublisherExt, Start};
+use anybroker_core::{Message, PublisherExt, Settled, Settlement, Start};
 use anybroker_nats::NativeClient;
 
 use crate::support::{LIMIT, connect, declared, group, publish, publisher, receive, subscription, texts};
@@ -130,6 +130,27 @@ async fn a_lost_message_is_taken_back_in_order() {
     }
     assert!(came.contains(&stolen));
     assert_eq!(came, numbers(3..published + 5));
+    consumer.close().await.unwrap();
+    broker.admin().delete(&topic).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_answer_tells_that_all_acknowledgements_of_a_partition_have_arrived() {
+    let broker = connect("").await;
+    let topic = declared(&broker, "answers", Some(2)).await;
+    let publisher = publisher(&broker, &topic).await;
+    let mut left = 6_000;
+    publish(&publisher, numbers(0..left)).await;
+    let mut consumer = broker.consumer(subscription(&topic)).await.unwrap();
+    let settler = consumer.settler();
+    while left > 0 {
+        let batch = consumer.receive(500).await.unwrap();
+        left -= batch.len();
+        for settled in settler.settle(batch.into_iter().map(Settlement::ack).collect()).await {
+            assert_eq!(settled.unwrap(), Settled::Recorded);
+        }
+        assert_eq!(broker.admin().backlog(&topic, &group("g")).await.unwrap(), left as u64);
+    }
     consumer.close().await.unwrap();
     broker.admin().delete(&topic).await.unwrap();
 }
