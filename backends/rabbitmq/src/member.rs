@@ -19,6 +19,10 @@ use crate::names::Layout;
 use crate::sending::Verify;
 use crate::sharing::{candidates, chance, next_look, surplus};
 
+/// How long acknowledgements are gathered: what comes together is one frame.
+const GATHER: Duration = Duration::from_millis(2);
+/// A window so small runs empty meanwhile: nothing is gathered.
+const SMALL: u16 = 64;
 /// How long an acknowledgement waits behind a gap before it is sent by itself.
 const SINGLES_AFTER: Duration = Duration::from_millis(50);
 /// How long a server that was lost may refuse us, or miss what we need, before the consumer gives up.
@@ -147,7 +151,8 @@ impl Member {
 
     /// Serves one connection until it is lost or the consumer is closed.
     async fn serve(&mut self, joined: &mut Joined) -> End {
-        let mut singles_at: Option<Instant> = None;
+        let gather = if self.place.prefetch < SMALL { Duration::ZERO } else { GATHER };
+        let (mut acks_at, mut singles_at): (Option<Instant>, Option<Instant>) = (None, None);
         let mut looking = Looking::default();
         loop {
             if self.place.session.ended().is_some() || *self.closing.borrow() {
@@ -163,7 +168,11 @@ impl Member {
                     Some(Command::Close(answer)) => return End::Closed(Some(answer)),
                     None => return End::Closed(None),
                 },
-                () = self.place.session.settlement() => {
+                () = self.place.session.settlement(), if acks_at.is_none() => {
+                    acks_at = Some(Instant::now() + gather);
+                }
+                () = at(acks_at) => {
+                    acks_at = None;
                     joined.lanes.acknowledge(false).await;
                     singles_at.get_or_insert_with(|| Instant::now() + SINGLES_AFTER);
                     self.place.release_drained(joined).await;
