@@ -18,7 +18,7 @@ pub(super) async fn published(task: &Task, confirmed: u64) -> Result<()> {
     }
 }
 
-/// What AMQP loses of a consumer that ends: acknowledgements on their way. Nothing confirms them, and no peer asks.
+/// What AMQP and JetStream lose of a consumer that ends: acknowledgements on their way. No peer waits for an answer to them.
 const ON_THE_WAY: u64 = 1_000;
 
 /// Fails unless the group has so many left: all but what it handled.
@@ -27,7 +27,7 @@ pub(super) async fn acknowledged(task: &Task, left: u64) -> Result<()> {
     loop {
         // On JetStream a peer's consumer is its own, and no group of ours.
         let there = if task.url.starts_with("nats") { nats::left(task).await } else { backlog(task).await };
-        let most = if task.url.starts_with("amqp") { left + ON_THE_WAY } else { left };
+        let most = if task.url.starts_with("kafka") { left } else { left + ON_THE_WAY };
         if matches!(there, Ok(there) if (left..=most).contains(&there)) {
             return Ok(());
         }

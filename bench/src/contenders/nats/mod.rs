@@ -46,6 +46,17 @@ pub(super) const RAW: &[Contender] = &[
         }),
     },
     Contender {
+        name: "a consumer for each partition",
+        kind: Kind::Raw,
+        way: "each message acknowledged; a pull consumer for each partition, as several members need that keep the order",
+        publish: None,
+        consume: Some(|task| {
+            Box::pin(async move {
+                Ok(Box::new(consuming::Consuming::open(&task, consuming::BY_PARTITION).await?) as _)
+            })
+        }),
+    },
+    Contender {
         name: "own inbox / ack all",
         kind: Kind::Raw,
         way: "replies to one inbox, counted, 10,000 on their way; ack policy all, every 200th message acknowledged \
@@ -96,10 +107,15 @@ pub(super) fn subjects(task: &Task) -> Vec<async_nats::Subject> {
     (0..task.partitions.max(1)).map(|partition| format!("{}.{partition}", task.topic).into()).collect()
 }
 
-/// One consumer over all partitions.
-async fn consumer(task: &Task, ack_policy: AckPolicy) -> Result<PullConsumer> {
+/// A consumer, of the subject that `filter` says, if any.
+async fn consumer(task: &Task, ack_policy: AckPolicy, filter: &str) -> Result<PullConsumer> {
+    let name = match filter.rsplit_once('.') {
+        Some((_, partition)) => format!("{}-{partition}", task.group),
+        None => task.group.clone(),
+    };
     let config = pull::Config {
-        durable_name: Some(task.group.clone()),
+        durable_name: Some(name),
+        filter_subject: filter.to_owned(),
         ack_policy,
         max_ack_pending: task.prefetch as i64,
         ..Default::default()

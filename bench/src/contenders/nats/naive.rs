@@ -49,7 +49,7 @@ pub(super) struct Consuming(pull::Stream);
 
 impl Consuming {
     pub(super) async fn open(task: &Task) -> Result<Self> {
-        Ok(Consuming(super::consumer(task, AckPolicy::Explicit).await?.messages().await?))
+        Ok(Consuming(super::consumer(task, AckPolicy::Explicit, "").await?.messages().await?))
     }
 }
 
