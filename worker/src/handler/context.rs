@@ -23,6 +23,9 @@ pub(crate) type States = HashMap<TypeId, Arc<dyn Any + Send + Sync>>;
 pub struct Context {
     states: Arc<States>,
     publishers: Publishers,
+    /// How long a handler may take.
+    limit: Option<Duration>,
+    /// Until when the one that runs may; 0 if nobody has asked yet.
     deadline: Arc<AtomicU64>,
     /// Where the handler that runs publishes, if that belongs to a transaction.
     outputs: Arc<Mutex<Option<Arc<Outputs>>>>,
@@ -30,7 +33,7 @@ pub struct Context {
 
 impl Context {
     pub(crate) fn new(states: Arc<States>, publishers: Publishers) -> Self {
-        Context { states, publishers, deadline: Arc::default(), outputs: Arc::default() }
+        Context { states, publishers, limit: None, deadline: Arc::default(), outputs: Arc::default() }
     }
 
     /// The context of the worker that handles `delivery`.
@@ -41,6 +44,10 @@ impl Context {
     /// For another slot: what belongs to the handler that runs is its own.
     pub(crate) fn fork(&self) -> Self {
         Context { deadline: Arc::default(), outputs: Arc::default(), ..self.clone() }
+    }
+
+    pub(crate) fn with_limit(self, limit: Option<Duration>) -> Self {
+        Context { limit, ..self }
     }
 
     fn outputs(&self) -> MutexGuard<'_, Option<Arc<Outputs>>> {
@@ -74,17 +81,18 @@ impl Context {
         &self.publishers
     }
 
-    pub(crate) fn set_deadline(&self, deadline: Instant) {
-        let nanos = deadline.saturating_duration_since(epoch()).as_nanos() as u64;
-        self.deadline.store(nanos, Ordering::Relaxed);
+    /// A handler begins, which has its whole time.
+    pub(crate) fn begin_deadline(&self) {
+        self.deadline.store(0, Ordering::Relaxed);
     }
 
-    /// When the handler that runs is dropped; none if it may take for ever.
+    /// When the handler that runs is dropped; none if it may take for ever. Its time is counted from when it first waits or
+    /// asks for this: most do neither, and are spared the clock.
     pub fn deadline(&self) -> Option<Instant> {
-        match self.deadline.load(Ordering::Relaxed) {
-            0 => None,
-            nanos => Some(epoch() + Duration::from_nanos(nanos)),
-        }
+        let limit = self.limit?;
+        let since_epoch = (Instant::now() + limit).saturating_duration_since(epoch()).as_nanos() as u64;
+        let known = self.deadline.compare_exchange(0, since_epoch, Ordering::Relaxed, Ordering::Relaxed);
+        Some(epoch() + Duration::from_nanos(known.err().unwrap_or(since_epoch)))
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 
-use anybroker_core::{Delivery, Key};
+use anybroker_core::Delivery;
 use tokio::time::Instant;
 use tower::Service;
 use tracing::Span;
@@ -57,16 +57,16 @@ where
     async fn take(&mut self, first: Task, batch: &mut Vec<Task>) {
         let mut next = Some(first);
         while let Some(task) = next {
-            let key = task.key.clone();
+            let key = task.delivery.to_key();
             batch.extend(self.desk.admit(task).await);
             if let Some(key) = &key {
-                self.take_behind(key, batch).await;
+                self.take_behind(key.as_bytes(), batch).await;
             }
             next = if batch.len() < self.batches.most { self.desk.try_next() } else { None };
         }
     }
 
-    async fn take_behind(&mut self, key: &Key, batch: &mut Vec<Task>) {
+    async fn take_behind(&mut self, key: &[u8], batch: &mut Vec<Task>) {
         while batch.len() < self.batches.most {
             let Some(task) = self.desk.try_behind(key) else { return };
             batch.extend(self.desk.admit(task).await);
@@ -80,9 +80,9 @@ where
         while batch.len() < self.batches.most && !over {
             let open = tokio::time::timeout_at(until, self.desk.changed()).await;
             over = open != Ok(true);
-            let keys: HashSet<_> = batch.iter().filter_map(|task| task.key.clone()).collect();
+            let keys: HashSet<_> = batch.iter().filter_map(|task| task.delivery.to_key()).collect();
             for key in &keys {
-                self.take_behind(key, batch).await;
+                self.take_behind(key.as_bytes(), batch).await;
             }
             if batch.len() < self.batches.most
                 && let Some(task) = self.desk.try_next()
@@ -97,13 +97,13 @@ where
     /// None if the desk was closed before it began: dropped, the batch is handed back.
     async fn handle(&mut self, batch: &[Task]) -> Option<(Vec<Result<(), Failure>>, Span)> {
         let began = Instant::now();
-        let (result, operation) = match self.service.ready(began).await? {
+        let (result, operation) = match self.service.ready().await? {
             Err(failure) => (Err(failure), None),
-            Ok(ready) => {
+            Ok(()) => {
                 batch.iter().for_each(|task| self.desk.begins(task));
                 let operation = self.desk.process(batch);
                 let views = |settler: &Arc<_>| batch.iter().map(|task| task.view(settler)).collect();
-                let result = operation.run(self.service.call(ready, views)).await;
+                let result = operation.run(self.service.call(views)).await;
                 (result, Some(operation))
             }
         };
@@ -145,11 +145,11 @@ where
 fn take_of(
     batch: &mut VecDeque<Task>,
     results: &mut VecDeque<Result<(), Failure>>,
-    key: Option<&Key>,
+    key: Option<&[u8]>,
 ) -> Vec<Task> {
     let Some(key) = key else { return Vec::new() };
     let all = std::mem::take(batch).into_iter().zip(std::mem::take(results));
-    let (of_key, others): (Vec<_>, Vec<_>) = all.partition(|(task, _)| task.key.as_ref() == Some(key));
+    let (of_key, others): (Vec<_>, Vec<_>) = all.partition(|(task, _)| task.key() == Some(key));
     (*batch, *results) = others.into_iter().unzip();
     of_key.into_iter().map(|(task, _)| task).collect()
 }

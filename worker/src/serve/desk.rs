@@ -184,7 +184,7 @@ impl Desk {
     }
 
     /// What waits directly behind a message of this key that is in work, if it is worth beginning with.
-    pub(super) fn try_behind(&self, key: &Key) -> Option<Task> {
+    pub(super) fn try_behind(&self, key: &[u8]) -> Option<Task> {
         let task = self.lanes().take_behind(key)?;
         self.current(task)
     }
@@ -212,14 +212,15 @@ impl Desk {
     }
 
     fn void(&self, task: Task) {
+        let key = task.delivery.to_key();
         // Released before the next one of its key begins.
         drop(task.delivery);
-        self.release(task.key.as_ref());
+        self.release(key.as_ref().map(Key::as_bytes));
         self.observe(&Happening::Void);
     }
 
     /// The work on a message of this key has ended.
-    pub(super) fn release(&self, key: Option<&Key>) {
+    pub(super) fn release(&self, key: Option<&[u8]>) {
         let Some(key) = key else { return };
         let mut lanes = self.lanes();
         lanes.done(key);
@@ -232,11 +233,13 @@ impl Desk {
     }
 
     /// Messages have been handled, and nothing is left to do but to acknowledge them.
-    pub(super) fn acknowledge_all(&self, acks: &mut Acks, keys: impl Iterator<Item = Key>) {
-        self.verdicts.acknowledge(acks);
+    pub(super) fn acknowledge_all(&self, acks: &mut Acks) {
         let mut lanes = self.lanes();
-        keys.for_each(|key| lanes.done(&key));
+        acks.keys().for_each(|key| lanes.done(key));
+        // Before anybody begins with the next ones of these keys.
+        self.verdicts.add(acks);
         self.wake(lanes);
+        self.verdicts.announce();
     }
 
     /// Whether a message is not simply let through to its handler: [`admit`](Self::admit) decides then.
@@ -279,7 +282,7 @@ impl Desk {
         &self,
         task: Task,
         result: Result<(), Failure>,
-        later: impl FnOnce(Option<&Key>) -> Vec<Task>,
+        later: impl FnOnce(Option<&[u8]>) -> Vec<Task>,
     ) {
         let failure = match result {
             Ok(()) => return self.acknowledge(task, Outcome::Acknowledged),
@@ -289,15 +292,15 @@ impl Desk {
         match decision {
             Decision::Again(delay) if self.handling.retry.in_order => {
                 tracing::debug!(error = %failure, attempt = task.attempt(), ?delay, "a handler failed; the message comes again");
-                let later = later(task.key.as_ref());
+                let later = later(task.key());
                 self.verdicts.push_with(task, Verdict::Nack { delay }, Outcome::Retried, later);
             }
             Decision::Again(delay) => {
                 tracing::debug!(error = %failure, attempt = task.attempt(), ?delay, "a handler failed; the message waits aside");
                 self.observe(&Happening::Waits(&task.delivery));
-                let key = task.key.clone();
+                let key = task.delivery.to_key();
                 self.delays.push(Instant::now() + delay, Task { failed_here: task.failed_here + 1, ..task });
-                self.release(key.as_ref());
+                self.release(key.as_ref().map(Key::as_bytes));
             }
             Decision::GiveUp => self.give_up(task, &failure),
             Decision::End => self.end(task, failure.into_source()),
@@ -332,24 +335,24 @@ impl Desk {
 
     fn acknowledge(&self, task: Task, outcome: Outcome) {
         if let Some(done) = &self.done {
-            let goes_on = if task.parked { None } else { task.key.clone() };
+            let goes_on = if task.parked { None } else { task.delivery.to_key() };
             done.push(Work::done(task, outcome));
-            return self.release(goes_on.as_ref());
+            return self.release(goes_on.as_ref().map(Key::as_bytes));
         }
         if task.parked {
             // Its key goes on when it has left the parked ones.
             return self.verdicts.push(task, Verdict::Ack, outcome);
         }
-        self.verdicts.acknowledge(&mut Acks::of(task.delivery, outcome));
-        self.release(task.key.as_ref());
+        self.acknowledge_all(&mut Acks::of(task.delivery, outcome));
     }
 
     /// All of a batch is done, and what was published belongs to all of it.
     pub(super) fn acknowledge_together(&self, batch: Vec<Task>, outputs: Vec<Output>) {
         let Some(done) = &self.done else { return };
-        let goes_on: Vec<_> = batch.iter().filter(|task| !task.parked).map(|task| task.key.clone()).collect();
+        let goes_on: Vec<_> =
+            batch.iter().filter(|task| !task.parked).map(|task| task.delivery.to_key()).collect();
         done.push(Work::together(batch, outputs));
-        goes_on.iter().for_each(|key| self.release(key.as_ref()));
+        goes_on.iter().for_each(|key| self.release(key.as_ref().map(Key::as_bytes)));
     }
 
     /// The worker cannot go on; the message is handed back.

@@ -1,15 +1,14 @@
 //! Keeps a handler within its bounds: it may panic and it may hang, and both are an error of its message.
 
 use std::any::Any;
-use std::future::Future;
-use std::panic::AssertUnwindSafe;
+use std::future::{Future, poll_fn};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
 use futures::FutureExt;
-use tokio::time::Instant;
-use tower::{Service, ServiceExt};
+use tower::Service;
 
 use super::desk::Desk;
 use crate::failure::{BoxError, Failure};
@@ -26,59 +25,52 @@ pub(super) struct Guarded<S> {
 
 impl<S: Clone> Guarded<S> {
     pub(super) fn new(desk: Arc<Desk>, context: Context, service: S) -> Self {
+        let context = context.with_limit(desk.handling.timeout);
         let settler = Arc::new(HandlerSettler::new(desk.settler.clone(), context));
         Guarded { settler, desk, pristine: service.clone(), service }
     }
 
-    /// Waits until the service takes a call, however long: an open circuit or a rate limit holds messages back here. Says when
-    /// it does, which is `now` if it did not wait. None if the desk was closed meanwhile.
-    pub(super) async fn ready<R>(&mut self, now: Instant) -> Option<Result<Instant, Failure>>
+    /// Waits until the service takes a call, however long: an open circuit or a rate limit holds messages back here. None if
+    /// the desk was closed meanwhile.
+    pub(super) async fn ready<R>(&mut self) -> Option<Result<(), Failure>>
     where
         S: Service<R, Error: Into<BoxError>>,
     {
         let service = &mut self.service;
-        let ready = async { service.ready().await.map(drop).map_err(|error| Failure::of(error.into())) };
-        let mut ready = std::pin::pin!(AssertUnwindSafe(ready).catch_unwind());
-        let (ready, at) = match futures::poll!(&mut ready) {
-            Poll::Ready(ready) => (ready, now),
+        let mut ready = poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| service.poll_ready(cx))) {
+            Ok(polled) => polled.map_err(|error| Failure::of(error.into())).map(Ok),
+            Err(panic) => Poll::Ready(Err(panic)),
+        });
+        let ready = match futures::poll!(&mut ready) {
+            Poll::Ready(ready) => ready,
             Poll::Pending => tokio::select! {
                 biased;
-                ready = ready => (ready, Instant::now()),
+                ready = ready => ready,
                 () = self.desk.closed() => return None,
             },
         };
-        Some(ready.unwrap_or_else(|panic| Err(self.panicked(&*panic))).map(|()| at))
+        Some(ready.unwrap_or_else(|panic| Err(self.panicked(&*panic))))
     }
 
-    /// Calls the service, which is ready since `now`. What it is called with is made here, since it would be moved with every
-    /// future around this one.
+    /// Calls the service, which is ready. What it is called with is made here, since it would be moved with every future
+    /// around this one.
     pub(super) async fn call<R>(
         &mut self,
-        now: Instant,
         request: impl FnOnce(&Arc<HandlerSettler>) -> R,
     ) -> Result<S::Response, Failure>
     where
         S: Service<R, Error: Into<BoxError>>,
     {
-        let limit = self.desk.handling.timeout;
         if self.desk.done.is_some() {
             self.settler.context.begin_outputs();
         }
+        self.settler.context.begin_deadline();
         let (service, settler) = (&mut self.service, &self.settler);
         let call = async { service.call(request(settler)).await.map_err(|error| Failure::of(error.into())) };
-        let call = AssertUnwindSafe(call).catch_unwind();
-        let ended = match limit {
-            None => Some(call.await),
-            Some(limit) => {
-                let until = now + limit;
-                self.settler.context.set_deadline(until);
-                by(until, call).await
-            }
-        };
-        match (ended, limit) {
-            (Some(Ok(result)), _) => result,
-            (Some(Err(panic)), _) => Err(self.panicked(&*panic)),
-            (None, limit) => Err(too_long(limit.unwrap_or_default())),
+        match in_time(&settler.context, AssertUnwindSafe(call).catch_unwind()).await {
+            Some(Ok(result)) => result,
+            Some(Err(panic)) => Err(self.panicked(&*panic)),
+            None => Err(too_long(self.desk.handling.timeout.unwrap_or_default())),
         }
     }
 
@@ -98,13 +90,16 @@ impl<S: Clone> Guarded<S> {
     }
 }
 
-/// What comes of `future` until then. One that does not wait gets no timer.
-async fn by<F: Future>(until: Instant, future: F) -> Option<F::Output> {
+/// What comes of `future` until the deadline. One that does not wait gets no timer.
+async fn in_time<F: Future>(context: &Context, future: F) -> Option<F::Output> {
     let mut future = std::pin::pin!(future);
     if let Poll::Ready(value) = futures::poll!(&mut future) {
         return Some(value);
     }
-    tokio::time::timeout_at(until, future).await.ok()
+    match context.deadline() {
+        Some(until) => tokio::time::timeout_at(until, future).await.ok(),
+        None => Some(future.await),
+    }
 }
 
 fn too_long(limit: Duration) -> Failure {

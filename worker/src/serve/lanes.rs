@@ -13,10 +13,8 @@ use crate::outputs::Output;
 /// A message on its way through the worker.
 #[derive(Debug)]
 pub(super) struct Task {
-    /// The delivery, unsettled.
+    /// The delivery, unsettled. Its key is claimed while the task is in work.
     pub(super) delivery: Delivery,
-    /// Its key, which is claimed while the task is in work.
-    pub(super) key: Option<Key>,
     /// Attempts that failed in this process without the broker's knowledge.
     pub(super) failed_here: u32,
     /// It is the first of its key's parked messages, and leaves them when it is done.
@@ -27,7 +25,11 @@ pub(super) struct Task {
 
 impl Task {
     pub(super) fn new(delivery: Delivery) -> Self {
-        Task { key: delivery.to_key(), delivery, failed_here: 0, parked: false, outputs: Vec::new() }
+        Task { delivery, failed_here: 0, parked: false, outputs: Vec::new() }
+    }
+
+    pub(super) fn key(&self) -> Option<&[u8]> {
+        self.delivery.key()
     }
 
     /// 1 for the first attempt; to be delivered again for an earlier message's sake is none.
@@ -86,14 +88,13 @@ impl Lanes {
     /// Puts what has arrived into the lanes of its keys, for batches: they take a key's messages together.
     fn sort(&mut self) {
         while let Some(task) = self.arrived.pop_front() {
-            if let Some(key) = &task.key {
-                if let Some(lane) = self.keys.get_mut(key) {
-                    self.tasks.push_back(&mut lane.waiting, task);
-                    continue;
+            match task.key().and_then(|key| self.keys.get_mut(key)) {
+                Some(lane) => self.tasks.push_back(&mut lane.waiting, task),
+                None => {
+                    self.claim(&task);
+                    self.tasks.push_back(&mut self.ready, task);
                 }
-                self.keys.insert(key.clone(), Lane::claimed(self.portions));
             }
-            self.tasks.push_back(&mut self.ready, task);
         }
     }
 
@@ -107,47 +108,56 @@ impl Lanes {
         }
         let mut at = 0;
         while into.len() < most && at < into.len() {
-            let behind = into[at].key.as_ref().and_then(|key| self.behind(key));
+            let behind = into[at].key().and_then(|key| self.behind(key));
             into.extend(behind);
             at += 1;
         }
-        while into.len() < most
-            && let Some(task) = self.take_arrived()
-        {
-            into.push_back(task);
-        }
+        self.take_arrived(most, into);
     }
 
     fn take_ready(&mut self) -> Option<Task> {
         let task = self.tasks.pop_front(&mut self.ready)?;
-        if let Some(lane) = task.key.as_ref().and_then(|key| self.keys.get_mut(key)) {
+        if let Some(lane) = task.key().and_then(|key| self.keys.get_mut(key)) {
             lane.portion = self.portions;
         }
         Some(task)
     }
 
     /// What is of a key that others work on waits behind it.
-    fn take_arrived(&mut self) -> Option<Task> {
-        loop {
-            let task = self.arrived.pop_front()?;
-            let Some(key) = &task.key else { return Some(task) };
-            match self.keys.get_mut(key) {
+    fn take_arrived(&mut self, most: usize, into: &mut VecDeque<Task>) {
+        // Looked at where they lie, and moved once.
+        let mut free = 0;
+        while into.len() + free < most
+            && let Some(task) = self.arrived.get(free)
+        {
+            match task.key().and_then(|key| self.keys.get_mut(key)) {
                 None => {
-                    self.keys.insert(key.clone(), Lane::claimed(self.portions));
-                    return Some(task);
+                    self.keys.extend(task.delivery.to_key().map(|key| (key, Lane::claimed(self.portions))))
                 }
-                Some(lane) if lane.portion == self.portions && lane.waiting.is_empty() => {
-                    lane.out += 1;
-                    return Some(task);
+                Some(lane) if lane.portion == self.portions && lane.waiting.is_empty() => lane.out += 1,
+                Some(lane) => {
+                    into.extend(self.arrived.drain(..free));
+                    free = 0;
+                    let behind = self.arrived.pop_front();
+                    behind.into_iter().for_each(|task| self.tasks.push_back(&mut lane.waiting, task));
+                    continue;
                 }
-                Some(lane) => self.tasks.push_back(&mut lane.waiting, task),
             }
+            free += 1;
+        }
+        into.extend(self.arrived.drain(..free));
+    }
+
+    /// Its key was nobody's, and is now.
+    fn claim(&mut self, task: &Task) {
+        if let Some(key) = task.delivery.to_key() {
+            self.keys.insert(key, Lane::claimed(self.portions));
         }
     }
 
     /// Takes back what was given out last and has not begun.
     pub(super) fn put_back(&mut self, task: Task) {
-        let lane = task.key.as_ref().and_then(|key| self.keys.get_mut(key));
+        let lane = task.key().and_then(|key| self.keys.get_mut(key));
         match lane.filter(|lane| lane.out > 1) {
             Some(lane) => {
                 lane.out -= 1;
@@ -158,12 +168,12 @@ impl Lanes {
     }
 
     /// Gives out what waits directly behind a message of this key that was given out.
-    pub(super) fn take_behind(&mut self, key: &Key) -> Option<Task> {
+    pub(super) fn take_behind(&mut self, key: &[u8]) -> Option<Task> {
         self.sort();
         self.behind(key)
     }
 
-    fn behind(&mut self, key: &Key) -> Option<Task> {
+    fn behind(&mut self, key: &[u8]) -> Option<Task> {
         let lane = self.keys.get_mut(key)?;
         let task = self.tasks.pop_front(&mut lane.waiting)?;
         lane.out += 1;
@@ -172,7 +182,7 @@ impl Lanes {
 
     /// The work on a message of this key has ended. When it was the last one in work, the next one is ready, after the
     /// other keys.
-    pub(super) fn done(&mut self, key: &Key) {
+    pub(super) fn done(&mut self, key: &[u8]) {
         let Some(lane) = self.keys.get_mut(key) else { return };
         lane.out -= 1;
         if lane.out > 0 {

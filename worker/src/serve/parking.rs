@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::time::Duration;
 
-use anybroker_core::{MessageId, Reason, ReasonClass, Result};
+use anybroker_core::{Key, Reason, ReasonClass, Result};
 
 use super::desk::Desk;
 use super::lanes::Task;
@@ -15,7 +15,8 @@ const PAUSE: Duration = Duration::from_secs(1);
 
 /// Lets a message through, or parks it. While the store fails, it waits.
 pub(super) async fn admit(desk: &Desk, mut task: Task) -> Option<Task> {
-    let Some((lot, id)) = lot(desk, &task) else { return Some(task) };
+    let Some(key) = task.delivery.to_key() else { return Some(task) };
+    let (lot, Some(id)) = (lot(desk, &key), task.delivery.identity()) else { return Some(task) };
     let Some(store) = &desk.handling.parking else { return Some(task) };
     let admission = tokio::select! {
         biased;
@@ -39,7 +40,8 @@ pub(super) async fn admit(desk: &Desk, mut task: Task) -> Option<Task> {
 
 /// Before a message is settled: a hopeless one parks its key, one that came back from there leaves it.
 pub(super) async fn note(desk: &Desk, task: &Task, outcome: Outcome) {
-    let (Some(store), Some((lot, id))) = (&desk.handling.parking, lot(desk, task)) else { return };
+    let (Some(store), Some(key)) = (&desk.handling.parking, task.delivery.to_key()) else { return };
+    let (lot, Some(id)) = (lot(desk, &key), task.delivery.identity()) else { return };
     match outcome {
         Outcome::DeadLettered => persistently(|| store.park(&lot, &id)).await,
         Outcome::Acknowledged if task.parked => persistently(|| store.leave(&lot, &id)).await,
@@ -47,11 +49,9 @@ pub(super) async fn note(desk: &Desk, task: &Task, outcome: Outcome) {
     }
 }
 
-/// None for a message without a key: nothing comes after it in order.
-fn lot<'a>(desk: &'a Desk, task: &'a Task) -> Option<(Lot<'a>, MessageId)> {
-    let key = task.key.as_ref()?;
-    let (topic, group) = (desk.settler.topic(), desk.settler.group());
-    Some((Lot { topic, group, key }, task.delivery.identity()?))
+/// Of a message without a key there is none: nothing comes after it in order.
+fn lot<'a>(desk: &'a Desk, key: &'a Key) -> Lot<'a> {
+    Lot { topic: desk.settler.topic(), group: desk.settler.group(), key }
 }
 
 async fn persistently<T, F: Future<Output = Result<T>>>(attempt: impl Fn() -> F) -> T {

@@ -5,7 +5,6 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anybroker_core::Key;
 use tokio::task::coop::consume_budget;
 use tokio::time::Instant;
 
@@ -20,54 +19,59 @@ const MOST: usize = 64;
 /// A handler that takes longer is worth waking another one for, which takes about as long.
 const QUICK: Duration = Duration::from_micros(10);
 
+/// After how many messages it is looked whether they were quick: the clock costs as much as a quick handler.
+const LOOK: u32 = 8;
+
 /// Messages that wait for one handler, and those that it has handled. Portions grow while it is quick.
 pub(super) struct Portion {
     desk: Arc<Desk>,
     rest: VecDeque<Task>,
     acks: Acks,
-    /// Of those.
-    keys: Vec<Key>,
     most: usize,
-    /// When the last message was given out.
-    began: Instant,
+    /// When somebody looked last.
+    looked: Instant,
+    /// How many have been given out since.
+    given: u32,
 }
 
 impl Portion {
     pub(super) fn new(desk: Arc<Desk>) -> Self {
-        let (rest, acks, keys) = (VecDeque::new(), Acks::default(), Vec::new());
-        Portion { desk, rest, acks, keys, most: 1, began: Instant::now() }
+        let (rest, acks) = (VecDeque::new(), Acks::default());
+        Portion { desk, rest, acks, most: 1, looked: Instant::now(), given: 0 }
     }
 
-    /// The next message that is worth beginning with, and the time; none once the desk is closed.
-    pub(super) async fn next(&mut self) -> Option<(Task, Instant)> {
-        loop {
-            let now = Instant::now();
-            if now - self.began > QUICK || self.desk.is_closed() {
-                self.share();
-            }
-            self.began = now;
-            if let Some(task) = self.rest.pop_front() {
-                return Some((task, now));
-            }
-            self.fill().await.then_some(())?;
+    /// The next message; none when more are to be taken.
+    pub(super) fn next(&mut self) -> Option<Task> {
+        if self.was_slow() || self.desk.is_closed() {
+            self.share();
         }
+        self.given += 1;
+        self.rest.pop_front()
     }
 
-    async fn fill(&mut self) -> bool {
+    fn was_slow(&mut self) -> bool {
+        if self.given == 0 || (self.given < LOOK && !self.rest.is_empty()) {
+            return false;
+        }
+        let (now, given) = (Instant::now(), std::mem::take(&mut self.given));
+        now - std::mem::replace(&mut self.looked, now) > QUICK * given
+    }
+
+    /// Takes messages that are worth beginning with; says whether the desk is open.
+    pub(super) async fn fill(&mut self) -> bool {
         self.settle();
         // Nobody was waited for, so other tasks get their turn now and then.
         consume_budget().await;
         let most = if self.desk.is_plain() { self.most } else { 1 };
         let open = self.desk.next_portion(most, &mut self.rest).await;
         self.most = (2 * self.most).min(MOST);
-        self.began = Instant::now();
+        (self.looked, self.given) = (Instant::now(), 0);
         open
     }
 
     /// This message is handled, and only to be acknowledged.
     pub(super) fn handled(&mut self, task: Task) {
         self.acks.push(task.delivery, Outcome::Acknowledged);
-        self.keys.extend(task.key);
     }
 
     /// Leaves the rest to the other handlers, since this one is to wait or has taken long. After a failure too: what comes
@@ -82,7 +86,7 @@ impl Portion {
 
     fn settle(&mut self) {
         if !self.acks.is_empty() {
-            self.desk.acknowledge_all(&mut self.acks, self.keys.drain(..));
+            self.desk.acknowledge_all(&mut self.acks);
         }
     }
 }

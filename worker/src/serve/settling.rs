@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use anybroker_core::{Delivery, Error, Kind, SettleError, Settled, Settlement, Verdict};
+use anybroker_core::{Delivery, Error, Key, Kind, SettleError, Settled, Settlement, Verdict};
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
 use futures::{FutureExt, StreamExt};
@@ -66,6 +66,10 @@ impl Acks {
         self.settlements.is_empty()
     }
 
+    pub(super) fn keys(&self) -> impl Iterator<Item = &[u8]> {
+        self.settlements.iter().filter_map(|settlement| settlement.delivery.key())
+    }
+
     fn append(&mut self, more: &mut Acks) {
         if self.settlements.is_empty() {
             return std::mem::swap(self, more);
@@ -80,13 +84,15 @@ impl Verdicts {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Acknowledgements after which nothing is left to do.
-    pub(super) fn acknowledge(&self, acks: &mut Acks) {
+    /// Acknowledgements after which nothing is left to do. They are settled once they are [announced](Self::announce).
+    pub(super) fn add(&self, acks: &mut Acks) {
         self.open.begin(acks.settlements.len());
         let mut queue = self.queue();
         queue.acks.settlements.append(&mut acks.settlements);
         queue.acks.outcomes.append(&mut acks.outcomes);
-        drop(queue);
+    }
+
+    pub(super) fn announce(&self) {
         self.arrived.notify_one();
     }
 
@@ -181,7 +187,8 @@ async fn settle_one(desk: &Desk, decided: Decided) {
     if desk.handling.parking.is_some() {
         parking::note(desk, &decided.task, decided.outcome).await;
     }
-    let Decided { task: Task { mut delivery, key, .. }, verdict, mut outcome, later } = decided;
+    let Decided { task: Task { mut delivery, .. }, verdict, mut outcome, later } = decided;
+    let key = delivery.to_key();
     let seen = view(desk, &delivery);
     let mut wait = REFUSED.0;
     let result = loop {
@@ -210,11 +217,10 @@ async fn settle_one(desk: &Desk, decided: Decided) {
     desk.observe(&Happening::Settled { delivery: &seen, outcome, result: told });
     drop(result);
     for task in later {
-        let key = task.key.clone();
         drop(task);
-        desk.release(key.as_ref());
+        desk.release(key.as_ref().map(Key::as_bytes));
     }
-    desk.release(key.as_ref());
+    desk.release(key.as_ref().map(Key::as_bytes));
     desk.verdicts.settled(1);
 }
 

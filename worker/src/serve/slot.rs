@@ -35,29 +35,39 @@ where
     /// Until the desk is closed.
     pub(super) async fn run(mut self) {
         let mut portion = Portion::new(self.desk.clone());
-        while let Some((mut task, now)) = portion.next().await {
-            if self.desk.is_doubtful(&task) {
-                portion.share();
-                let Some(admitted) = self.desk.admit(task).await else { continue };
-                task = admitted;
+        while portion.fill().await {
+            while let Some(task) = portion.next() {
+                if self.work_on(task, &mut portion).await.is_none() {
+                    return;
+                }
             }
-            let Some((result, span)) = self.handle(&task, now, &mut portion).await else { return };
-            if result.is_ok() && self.desk.is_plain() {
-                portion.handled(task);
-                continue;
-            }
-            portion.share();
-            let outputs = self.service.take_outputs();
-            if result.is_ok() {
-                task.outputs = outputs;
-            }
-            span.in_scope(|| self.desk.finish(task, result, |_| Vec::new()));
         }
     }
 
+    /// None if the desk was closed before it began.
+    async fn work_on(&mut self, mut task: Task, portion: &mut Portion) -> Option<()> {
+        if self.desk.is_doubtful(&task) {
+            portion.share();
+            let Some(admitted) = self.desk.admit(task).await else { return Some(()) };
+            task = admitted;
+        }
+        let (result, span) = self.handle(&task, portion).await?;
+        if result.is_ok() && self.desk.is_plain() {
+            portion.handled(task);
+            return Some(());
+        }
+        portion.share();
+        let outputs = self.service.take_outputs();
+        if result.is_ok() {
+            task.outputs = outputs;
+        }
+        span.in_scope(|| self.desk.finish(task, result, |_| Vec::new()));
+        Some(())
+    }
+
     /// Where it has to wait, the other handlers get the rest of the portion.
-    async fn handle(&mut self, task: &Task, now: Instant, portion: &mut Portion) -> Option<Handled> {
-        let mut handling = std::pin::pin!(self.handle_one(task, now));
+    async fn handle(&mut self, task: &Task, portion: &mut Portion) -> Option<Handled> {
+        let mut handling = std::pin::pin!(self.handle_one(task));
         if let Poll::Ready(handled) = futures::poll!(&mut handling) {
             return handled;
         }
@@ -66,15 +76,15 @@ where
     }
 
     /// None if the desk was closed before it began: dropped, the task is handed back.
-    async fn handle_one(&mut self, task: &Task, now: Instant) -> Option<Handled> {
-        let began = match self.service.ready(now).await? {
-            Ok(began) => began,
-            Err(failure) => return Some((Err(failure), Span::none())),
-        };
+    async fn handle_one(&mut self, task: &Task) -> Option<Handled> {
+        if let Err(failure) = self.service.ready().await? {
+            return Some((Err(failure), Span::none()));
+        }
         self.desk.begins(task);
+        let began = self.desk.is_observed().then(Instant::now);
         let operation = self.desk.process(std::slice::from_ref(task));
-        let result = operation.run(self.service.call(began, |settler| task.view(settler))).await.map(drop);
-        if self.desk.is_observed() {
+        let result = operation.run(self.service.call(|settler| task.view(settler))).await.map(drop);
+        if let Some(began) = began {
             self.desk.ended(task, &result, began.elapsed());
         }
         let span = operation.end(result.as_ref().err());

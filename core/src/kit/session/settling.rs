@@ -45,6 +45,9 @@ impl Applied {
 
     /// One result for each; an error hands the delivery back.
     pub(super) fn finish(self) -> Vec<Result<Settled, SettleError>> {
+        if self.results.iter().all(Result::is_ok) {
+            return self.results.into_iter().flatten().map(Ok).collect();
+        }
         let with = |(result, settlement): (Result<_>, Settlement)| {
             result.map_err(|error| SettleError::new(error, settlement.delivery))
         };

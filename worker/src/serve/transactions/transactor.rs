@@ -80,7 +80,7 @@ impl Transactor {
                 if self.desk.handling.parking.is_some() {
                     parking::note(&self.desk, task, work.outcome).await;
                 }
-                self.desk.release(task.key.as_ref());
+                self.desk.release(task.key());
             }
             self.waiting.push(work);
         }
