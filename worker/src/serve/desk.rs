@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use super::delays::Delays;
 use super::lanes::{Lanes, Task};
 use super::parking;
-use super::settling::{Acks, Verdicts};
+use super::settling::{Acks, Verdicts, acknowledge_at_once};
 use super::transactions::{Done, Work};
 use crate::failure::{BoxError, Failure};
 use crate::handling::{Handling, Hopeless};
@@ -233,13 +233,11 @@ impl Desk {
     }
 
     /// Messages have been handled, and nothing is left to do but to acknowledge them.
-    pub(super) fn acknowledge_all(&self, acks: &mut Acks) {
+    pub(super) fn acknowledge_all(self: &Arc<Self>, acks: &mut Acks) {
         let mut lanes = self.lanes();
         acks.keys().for_each(|key| lanes.done(key));
-        // Before anybody begins with the next ones of these keys.
-        self.verdicts.add(acks);
         self.wake(lanes);
-        self.verdicts.announce();
+        acknowledge_at_once(self, acks);
     }
 
     /// Whether a message is not simply let through to its handler: [`admit`](Self::admit) decides then.
@@ -249,7 +247,7 @@ impl Desk {
 
     /// Lets a message through to its handler, unless it was delivered too often without its handler having come to an end,
     /// or is to be parked. None also if the desk was closed meanwhile.
-    pub(super) async fn admit(&self, task: Task) -> Option<Task> {
+    pub(super) async fn admit(self: &Arc<Self>, task: Task) -> Option<Task> {
         let deliveries = task.delivery.attempt();
         if self.handling.retry.is_over(deliveries) {
             let text =
@@ -279,7 +277,7 @@ impl Desk {
     /// Decides what becomes of a message whose handler has ended. `later` takes out what was handled together with it and
     /// comes after it in its key: if it comes again, they are void.
     pub(super) fn finish(
-        &self,
+        self: &Arc<Self>,
         task: Task,
         result: Result<(), Failure>,
         later: impl FnOnce(Option<&[u8]>) -> Vec<Task>,
@@ -308,7 +306,7 @@ impl Desk {
     }
 
     /// A message that no attempt can help.
-    pub(super) fn give_up(&self, task: Task, failure: &Failure) {
+    pub(super) fn give_up(self: &Arc<Self>, task: Task, failure: &Failure) {
         let attempt = task.attempt();
         tracing::warn!(error = %failure, class = failure.class().as_str(), attempt, "a message is hopeless");
         match (&self.dead_letters, self.handling.hopeless) {
@@ -333,7 +331,7 @@ impl Desk {
         }
     }
 
-    fn acknowledge(&self, task: Task, outcome: Outcome) {
+    fn acknowledge(self: &Arc<Self>, task: Task, outcome: Outcome) {
         if let Some(done) = &self.done {
             let goes_on = if task.parked { None } else { task.delivery.to_key() };
             done.push(Work::done(task, outcome));

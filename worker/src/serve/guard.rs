@@ -3,6 +3,7 @@
 use std::any::Any;
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
@@ -67,7 +68,11 @@ impl<S: Clone> Guarded<S> {
         self.settler.context.begin_deadline();
         let (service, settler) = (&mut self.service, &self.settler);
         let call = async { service.call(request(settler)).await.map_err(|error| Failure::of(error.into())) };
-        match in_time(&settler.context, AssertUnwindSafe(call).catch_unwind()).await {
+        let ended = {
+            let call = std::pin::pin!(AssertUnwindSafe(call).catch_unwind());
+            in_time(&settler.context, call).await
+        };
+        match ended {
             Some(Ok(result)) => result,
             Some(Err(panic)) => Err(self.panicked(&*panic)),
             None => Err(too_long(self.desk.handling.timeout.unwrap_or_default())),
@@ -91,8 +96,7 @@ impl<S: Clone> Guarded<S> {
 }
 
 /// What comes of `future` until the deadline. One that does not wait gets no timer.
-async fn in_time<F: Future>(context: &Context, future: F) -> Option<F::Output> {
-    let mut future = std::pin::pin!(future);
+async fn in_time<F: Future>(context: &Context, mut future: Pin<&mut F>) -> Option<F::Output> {
     if let Poll::Ready(value) = futures::poll!(&mut future) {
         return Some(value);
     }

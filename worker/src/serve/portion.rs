@@ -64,6 +64,7 @@ impl Portion {
         consume_budget().await;
         let most = if self.desk.is_plain() { self.most } else { 1 };
         let open = self.desk.next_portion(most, &mut self.rest).await;
+        self.acks.reserve(self.rest.len());
         self.most = (2 * self.most).min(MOST);
         (self.looked, self.given) = (Instant::now(), 0);
         open

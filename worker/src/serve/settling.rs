@@ -27,7 +27,7 @@ struct Decided {
 }
 
 /// What waits to be settled.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Verdicts {
     queue: Mutex<Queue>,
     /// Not settled yet, including those on their way.
@@ -35,10 +35,14 @@ pub(super) struct Verdicts {
     arrived: Notify,
 }
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Queue {
     acks: Acks,
     others: Vec<Decided>,
+    /// How many batches of acknowledgements are on their way.
+    batches: usize,
+    /// Those that a handler's task has begun with, and that wait for the broker.
+    begun: Vec<BoxFuture<'static, ()>>,
 }
 
 /// Acknowledgements that are settled together, and what each of them came of.
@@ -49,8 +53,9 @@ pub(super) struct Acks {
 }
 
 impl Acks {
-    pub(super) fn with_capacity(messages: usize) -> Self {
-        Acks { settlements: Vec::with_capacity(messages), outcomes: Vec::with_capacity(messages) }
+    pub(super) fn reserve(&mut self, messages: usize) {
+        self.settlements.reserve(messages);
+        self.outcomes.reserve(messages);
     }
 
     pub(super) fn of(delivery: Delivery, outcome: Outcome) -> Self {
@@ -69,14 +74,6 @@ impl Acks {
     pub(super) fn keys(&self) -> impl Iterator<Item = &[u8]> {
         self.settlements.iter().filter_map(|settlement| settlement.delivery.key())
     }
-
-    fn append(&mut self, more: &mut Acks) {
-        if self.settlements.is_empty() {
-            return std::mem::swap(self, more);
-        }
-        self.settlements.append(&mut more.settlements);
-        self.outcomes.append(&mut more.outcomes);
-    }
 }
 
 impl Verdicts {
@@ -84,16 +81,20 @@ impl Verdicts {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Acknowledgements after which nothing is left to do. They are settled once they are [announced](Self::announce).
-    pub(super) fn add(&self, acks: &mut Acks) {
+    /// Acknowledgements after which nothing is left to do. They come back if they may be settled at once; otherwise they are
+    /// settled together with others.
+    fn add(&self, acks: &mut Acks) -> Option<Acks> {
         self.open.begin(acks.settlements.len());
         let mut queue = self.queue();
+        if queue.batches < BATCHES && queue.acks.is_empty() {
+            queue.batches += 1;
+            return Some(std::mem::take(acks));
+        }
         queue.acks.settlements.append(&mut acks.settlements);
         queue.acks.outcomes.append(&mut acks.outcomes);
-    }
-
-    pub(super) fn announce(&self) {
+        drop(queue);
         self.arrived.notify_one();
+        None
     }
 
     pub(super) fn push(&self, task: Task, verdict: Verdict, outcome: Outcome) {
@@ -107,11 +108,28 @@ impl Verdicts {
         self.arrived.notify_one();
     }
 
-    /// Of acknowledgements as many are expected next.
+    /// Acknowledgements are left where they are while enough of them are on their way.
     fn take(&self) -> Queue {
         let mut queue = self.queue();
-        let next = Acks::with_capacity(queue.acks.settlements.len());
-        Queue { acks: std::mem::replace(&mut queue.acks, next), others: std::mem::take(&mut queue.others) }
+        let mut taken = Queue { batches: queue.batches, ..Queue::default() };
+        std::mem::swap(&mut queue.others, &mut taken.others);
+        std::mem::swap(&mut queue.begun, &mut taken.begun);
+        if queue.batches < BATCHES && !queue.acks.is_empty() {
+            queue.batches += 1;
+            std::mem::swap(&mut queue.acks, &mut taken.acks);
+        }
+        taken
+    }
+
+    fn batch_ended(&self, messages: usize) {
+        let mut queue = self.queue();
+        queue.batches -= 1;
+        let more = !queue.acks.is_empty();
+        drop(queue);
+        if more {
+            self.arrived.notify_one();
+        }
+        self.settled(messages);
     }
 
     fn settled(&self, messages: usize) {
@@ -135,35 +153,39 @@ pub(super) const REFUSED: (Duration, Duration) = (Duration::from_millis(100), Du
 
 /// Settles what is pushed, for as long as it is polled.
 pub(super) async fn settle(desk: Arc<Desk>) {
-    // Each says how many batches it was.
-    let mut work: FuturesUnordered<BoxFuture<'_, usize>> = FuturesUnordered::new();
-    let mut batches = 0;
-    let mut acks = Acks::default();
+    let mut work: FuturesUnordered<BoxFuture<'_, ()>> = FuturesUnordered::new();
     // In transactions it is they who settle.
     let mut heart = Heart::new(desk.wants().heartbeat.filter(|_| desk.done.is_none()));
     loop {
-        let mut queue = desk.verdicts.take();
-        acks.append(&mut queue.acks);
-        for one in queue.others {
-            work.push(Box::pin(settle_one(&desk, one).map(|()| 0)));
-        }
-        if batches < BATCHES && !acks.settlements.is_empty() {
-            batches += 1;
-            work.push(Box::pin(acknowledge(&desk, std::mem::take(&mut acks)).map(|()| 1)));
+        let queue = desk.verdicts.take();
+        work.extend(queue.begun);
+        work.extend(queue.others.into_iter().map(|one| settle_one(&desk, one).boxed()));
+        if !queue.acks.is_empty() {
+            work.push(acknowledge(desk.clone(), queue.acks).boxed());
         }
         tokio::select! {
             biased;
             () = heart.beat() => desk.observe(&Happening::Beats(Loop::Settling)),
-            Some(ended) = work.next() => batches -= ended,
+            Some(()) = work.next() => {}
             () = desk.verdicts.arrived.notified() => {}
         }
     }
 }
 
-async fn acknowledge(desk: &Desk, Acks { settlements, outcomes }: Acks) {
+/// Acknowledges, at once where that takes no waiting: many brokers are told later, and it would cost more to wake somebody.
+pub(super) fn acknowledge_at_once(desk: &Arc<Desk>, acks: &mut Acks) {
+    let Some(acks) = desk.verdicts.add(acks) else { return };
+    let mut settling = acknowledge(desk.clone(), acks).boxed();
+    if (&mut settling).now_or_never().is_none() {
+        desk.verdicts.queue().begun.push(settling);
+        desk.verdicts.arrived.notify_one();
+    }
+}
+
+async fn acknowledge(desk: Arc<Desk>, Acks { settlements, outcomes }: Acks) {
     // The observers want to see the deliveries, which settling takes away.
     let seen: Vec<_> = match desk.is_observed() {
-        true => settlements.iter().map(|one| view(desk, &one.delivery)).zip(outcomes).collect(),
+        true => settlements.iter().map(|one| view(&desk, &one.delivery)).zip(outcomes).collect(),
         false => Vec::new(),
     };
     let count = settlements.len();
@@ -179,7 +201,7 @@ async fn acknowledge(desk: &Desk, Acks { settlements, outcomes }: Acks) {
     }
     // What was refused and is still ours is released here: it comes again.
     drop(results);
-    desk.verdicts.settled(count);
+    desk.verdicts.batch_ended(count);
 }
 
 /// Puts back or dead-letters a message; its key goes on afterwards.

@@ -36,33 +36,25 @@ where
     pub(super) async fn run(mut self) {
         let mut portion = Portion::new(self.desk.clone());
         while portion.fill().await {
-            while let Some(task) = portion.next() {
-                if self.work_on(task, &mut portion).await.is_none() {
-                    return;
+            while let Some(mut task) = portion.next() {
+                if self.desk.is_doubtful(&task) {
+                    portion.share();
+                    let Some(admitted) = self.desk.admit(task).await else { continue };
+                    task = admitted;
                 }
+                let Some((result, span)) = self.handle(&task, &mut portion).await else { return };
+                if result.is_ok() && self.desk.is_plain() {
+                    portion.handled(task);
+                    continue;
+                }
+                portion.share();
+                let outputs = self.service.take_outputs();
+                if result.is_ok() {
+                    task.outputs = outputs;
+                }
+                span.in_scope(|| self.desk.finish(task, result, |_| Vec::new()));
             }
         }
-    }
-
-    /// None if the desk was closed before it began.
-    async fn work_on(&mut self, mut task: Task, portion: &mut Portion) -> Option<()> {
-        if self.desk.is_doubtful(&task) {
-            portion.share();
-            let Some(admitted) = self.desk.admit(task).await else { return Some(()) };
-            task = admitted;
-        }
-        let (result, span) = self.handle(&task, portion).await?;
-        if result.is_ok() && self.desk.is_plain() {
-            portion.handled(task);
-            return Some(());
-        }
-        portion.share();
-        let outputs = self.service.take_outputs();
-        if result.is_ok() {
-            task.outputs = outputs;
-        }
-        span.in_scope(|| self.desk.finish(task, result, |_| Vec::new()));
-        Some(())
     }
 
     /// Where it has to wait, the other handlers get the rest of the portion.
@@ -83,7 +75,9 @@ where
         self.desk.begins(task);
         let began = self.desk.is_observed().then(Instant::now);
         let operation = self.desk.process(std::slice::from_ref(task));
-        let result = operation.run(self.service.call(|settler| task.view(settler))).await.map(drop);
+        // Pinned, it is not moved into the future around it.
+        let call = std::pin::pin!(self.service.call(|settler| task.view(settler)));
+        let result = operation.run(call).await.map(drop);
         if let Some(began) = began {
             self.desk.ended(task, &result, began.elapsed());
         }
