@@ -10,6 +10,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use super::{DEFAULT_SOURCE, Message, MessageId};
 use crate::error::{Error, Kind, Result};
 
+/// The version of CloudEvents.
+pub(super) const SPEC_VERSION: &str = "1.0";
+
 /// An attribute of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Attribute<'a> {
@@ -61,20 +64,12 @@ impl Message {
             MessageId::Uuid(uuid) => write(Attribute::Id, uuid.as_hyphenated().encode_lower(&mut buffer)),
             MessageId::Text(text) => write(Attribute::Id, text),
         }
-        self.other_attributes(write);
-    }
-
-    /// The same, without the id.
-    pub(super) fn other_attributes(&self, mut write: impl FnMut(Attribute<'_>, &str)) {
-        let mut buffer = [0u8; 40];
         if let Some(event_type) = &self.event_type {
-            write(Attribute::SpecVersion, "1.0");
+            write(Attribute::SpecVersion, SPEC_VERSION);
             write(Attribute::Type, event_type);
         }
-        match &self.source {
-            Some(source) => write(Attribute::Source, source),
-            None if self.event_type.is_some() => write(Attribute::Source, DEFAULT_SOURCE),
-            None => {}
+        if let Some(source) = self.written_source() {
+            write(Attribute::Source, source);
         }
         if let Some(time) = self.time {
             write(Attribute::Time, format_time(time, &mut buffer));
@@ -83,6 +78,12 @@ impl Message {
             write(Attribute::SchemaVersion, format_into(version, &mut buffer));
         }
         self.extensions.iter().for_each(|(name, value)| write(Attribute::Extension(name), value));
+    }
+
+    /// Its source, which a complete CloudEvent always has.
+    pub(super) fn written_source(&self) -> Option<&str> {
+        let default = self.event_type.is_some().then_some(DEFAULT_SOURCE);
+        self.source.as_deref().or(default)
     }
 }
 
@@ -111,9 +112,13 @@ pub(crate) fn rfc3339(time: SystemTime) -> String {
 }
 
 fn format_time(time: SystemTime, buffer: &mut [u8; 40]) -> &str {
-    // Before 1970 or after 9999 there is no RFC 3339 form that the formatter can write.
+    format_into(humantime::format_rfc3339_millis(written_time(time)), buffer)
+}
+
+/// Before 1970 or after 9999 there is no RFC 3339 form that the formatter can write.
+pub(super) fn written_time(time: SystemTime) -> SystemTime {
     let last = UNIX_EPOCH + Duration::from_secs(253_402_300_799);
-    format_into(humantime::format_rfc3339_millis(time.clamp(UNIX_EPOCH, last)), buffer)
+    time.clamp(UNIX_EPOCH, last)
 }
 
 fn format_into(value: impl std::fmt::Display, buffer: &mut [u8; 40]) -> &str {

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use bytes::{BufMut, Bytes, BytesMut};
 use bytestring::ByteString;
 
-use super::attributes::parse_time;
+use super::attributes::{SPEC_VERSION, parse_time, written_time};
 use super::{Attribute, Headers, Key, Message, MessageId};
 
 /// A received message: the payload, and everything else packed into one shared buffer that is scanned on access.
@@ -254,7 +254,7 @@ impl RecordBuffer {
             MessageId::Uuid(uuid) => writer.put(Tag::IdUuid, &[uuid.as_bytes()]),
             MessageId::Text(text) => writer.put(Tag::IdText, &[text.as_bytes()]),
         };
-        message.other_attributes(|attribute, value| writer.attribute(attribute.name(), value.as_bytes()));
+        writer.fields(message);
         if let Some(content_type) = &message.content_type {
             writer.content_type(content_type.as_bytes());
         }
@@ -308,6 +308,25 @@ impl RecordWriter<'_> {
         if !taken {
             self.pair(Tag::Extension, name, value);
         }
+    }
+
+    /// What [`Message::attributes`] gives, but for the id, without a detour through texts.
+    fn fields(&mut self, message: &Message) {
+        if let Some(event_type) = &message.event_type {
+            self.put(Tag::SpecVersion, &[SPEC_VERSION.as_bytes()]);
+            self.put(Tag::Type, &[event_type.as_bytes()]);
+        }
+        if let Some(source) = message.written_source() {
+            self.put(Tag::Source, &[source.as_bytes()]);
+        }
+        if let Some(time) = message.time {
+            let since_1970 = written_time(time).duration_since(UNIX_EPOCH).unwrap_or_default();
+            self.put(Tag::Time, &[&(since_1970.as_millis() as i64).to_le_bytes()]);
+        }
+        if let Some(version) = message.schema_version {
+            self.put(Tag::SchemaVersion, &[&version.to_le_bytes()]);
+        }
+        message.extensions.iter().for_each(|(name, value)| self.attribute(name, value.as_bytes()));
     }
 
     /// Ends the record with a payload that is already shared.

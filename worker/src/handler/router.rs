@@ -7,7 +7,8 @@ use std::sync::Arc;
 use std::task::{self, Poll};
 
 use anybroker_core::{Delivery, Error, Event};
-use futures::future::BoxFuture;
+use futures::future::{BoxFuture, MapErr};
+use futures::{FutureExt, TryFutureExt};
 use tower::Service;
 
 use super::{Context, Handler};
@@ -85,7 +86,7 @@ impl Router {
 impl Service<Delivery> for Router {
     type Response = ();
     type Error = HandlerError;
-    type Future = BoxFuture<'static, Result<(), HandlerError>>;
+    type Future = MapErr<BoxFuture<'static, Result<(), Failure>>, fn(Failure) -> HandlerError>;
 
     fn poll_ready(&mut self, _: &mut task::Context<'_>) -> Poll<Result<(), HandlerError>> {
         Poll::Ready(Ok(()))
@@ -93,14 +94,11 @@ impl Service<Delivery> for Router {
 
     fn call(&mut self, delivery: Delivery) -> Self::Future {
         let result = match (self.route(&delivery), self.unknown) {
-            (Some(route), _) => {
-                let handled = route.handle(&delivery);
-                return Box::pin(async move { handled.await.map_err(HandlerError) });
-            }
-            (None, Unknown::Poison) => Err(HandlerError(self.nobody(&delivery))),
+            (Some(route), _) => return route.handle(&delivery).map_err(HandlerError),
+            (None, Unknown::Poison) => Err(self.nobody(&delivery)),
             (None, Unknown::Ignore) => Ok(()),
         };
-        Box::pin(std::future::ready(result))
+        std::future::ready(result).boxed().map_err(HandlerError)
     }
 }
 
