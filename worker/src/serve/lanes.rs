@@ -145,7 +145,10 @@ impl Lanes {
             }
             free += 1;
         }
-        into.extend(self.arrived.drain(..free));
+        match into.is_empty() && free == self.arrived.len() {
+            true => std::mem::swap(into, &mut self.arrived),
+            false => into.extend(self.arrived.drain(..free)),
+        }
     }
 
     /// Its key was nobody's, and is now.

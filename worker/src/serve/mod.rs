@@ -207,17 +207,26 @@ impl Session {
     async fn serve(&mut self, desk: &Desk) -> Result<()> {
         let mut heart = Heart::new(desk.wants().heartbeat);
         loop {
-            tokio::select! {
+            let received = tokio::select! {
                 biased;
                 _ = self.ending.wait_for(|ending| *ending != Ending::No) => return Ok(()),
                 error = desk.fatal() => return Err(error),
-                due = desk.delays.due() => desk.push(due),
-                () = heart.beat() => desk.observe(&Happening::Beats(Loop::Receiving)),
-                received = desk.spans.receive(&mut *self.consumer, &*desk.settler, BATCH) => {
-                    let received = received?;
-                    desk.observe(&Happening::Received(received.len()));
-                    desk.push(received.into_iter().map(Task::new));
+                due = desk.delays.due() => {
+                    desk.push(due);
+                    continue;
                 }
+                () = heart.beat() => {
+                    desk.observe(&Happening::Beats(Loop::Receiving));
+                    continue;
+                }
+                received = desk.spans.receive(&mut *self.consumer, &*desk.settler, BATCH) => received?,
+            };
+            let is_full = received.len() == BATCH;
+            desk.observe(&Happening::Received(received.len()));
+            desk.push(received.into_iter().map(Task::new));
+            if is_full {
+                // They are handled while they are in the processor's cache.
+                tokio::task::yield_now().await;
             }
         }
     }

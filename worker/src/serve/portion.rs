@@ -8,13 +8,14 @@ use std::time::Duration;
 use tokio::task::coop::consume_budget;
 use tokio::time::Instant;
 
+use super::BATCH;
 use super::desk::Desk;
 use super::lanes::Task;
 use super::settling::Acks;
 use crate::observe::Outcome;
 
 /// The most messages of a portion.
-const MOST: usize = 64;
+const MOST: usize = BATCH;
 
 /// A handler that takes longer is worth waking another one for, which takes about as long.
 const QUICK: Duration = Duration::from_micros(10);
