@@ -48,7 +48,8 @@ impl Handling {
         self
     }
 
-    /// A handler that takes longer is dropped at its next await, which counts as a retryable failure.
+    /// A handler that takes longer is dropped at its next await, which counts as a retryable failure. Its time is counted from
+    /// when it first waits, or asks for its [`Deadline`](crate::Deadline).
     pub fn timeout(mut self, limit: Duration) -> Self {
         self.timeout = Some(limit);
         self

@@ -234,10 +234,12 @@ impl Desk {
 
     /// Messages have been handled, and nothing is left to do but to acknowledge them.
     pub(super) fn acknowledge_all(self: &Arc<Self>, acks: &mut Acks) {
-        let mut lanes = self.lanes();
-        acks.keys().for_each(|key| lanes.done(key));
-        self.wake(lanes);
+        let keys = acks.keys();
         acknowledge_at_once(self, acks);
+        // Not before: the next ones of these keys would overtake them.
+        let mut lanes = self.lanes();
+        keys.iter().for_each(|key| lanes.done(key.as_bytes()));
+        self.wake(lanes);
     }
 
     /// Whether a message is not simply let through to its handler: [`admit`](Self::admit) decides then.

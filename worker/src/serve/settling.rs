@@ -71,8 +71,8 @@ impl Acks {
         self.settlements.is_empty()
     }
 
-    pub(super) fn keys(&self) -> impl Iterator<Item = &[u8]> {
-        self.settlements.iter().filter_map(|settlement| settlement.delivery.key())
+    pub(super) fn keys(&self) -> Vec<Key> {
+        self.settlements.iter().filter_map(|settlement| settlement.delivery.to_key()).collect()
     }
 }
 
