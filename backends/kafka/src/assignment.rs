@@ -3,6 +3,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anybroker_core::Result;
@@ -162,8 +163,13 @@ impl Loop {
             listed.map_err(|e| error::of("consume", e))?;
             let Some(queue) = Queue::split(&self.consumer, topic.as_str(), number) else { continue };
             let mut slot = Slot::new(number, queue, mark, past, self.assignment.owner, &self.session);
-            let wake = self.wake.clone();
-            slot.wake_by(move || wake.wake());
+            let (wake, session) = (self.wake.clone(), Arc::downgrade(&self.session));
+            slot.wake_by(move || {
+                // Who begins to wait after this looks by itself.
+                if session.upgrade().is_some_and(|session| session.is_awaited()) {
+                    wake.wake();
+                }
+            });
             self.assignment.slots.retain(|slot| slot.number != number);
             self.assignment.slots.push(slot);
         }

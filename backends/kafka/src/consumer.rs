@@ -15,6 +15,7 @@ use crate::error;
 use crate::fetch::Loop;
 use crate::link::{LoopLink, Wake};
 use crate::rebalance::Member;
+use crate::turns::Turns;
 
 /// Joins the group and starts the loop. Blocks for a request at most.
 ///
@@ -38,7 +39,9 @@ pub(crate) fn open(
     let session = Session::new(subscription, None, dead_letters);
     let (link, commands) = LoopLink::new(cluster, &session, consumer.context().clone(), wake.clone());
     let looping = Loop::new(Arc::new(consumer), session.clone(), wake, config, commands, start)?;
-    link.own(blocking::spawn("kafka-consumer", move || looping.run())?);
+    let turns = Turns::new(looping);
+    let run = turns.clone();
+    link.own(turns, blocking::spawn("kafka-consumer", move || run.run())?);
     Ok((session.connect(link.clone()), link))
 }
 

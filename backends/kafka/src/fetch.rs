@@ -1,8 +1,7 @@
-//! The consumer's loop, on a thread of its own: it serves librdkafka's events, fills the session, and commits.
+//! The consumer's loop: it serves librdkafka's events, fills the session, and commits.
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, TryRecvError};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use anybroker_core::kit::{Incoming, Session};
@@ -14,16 +13,19 @@ use tokio::sync::oneshot;
 
 use crate::assignment::{Assignment, Pending, Stage, Start};
 use crate::batch::Fields;
-use crate::blocking;
 use crate::commit::Commits;
 use crate::committer::Committer;
 use crate::config::KafkaConfig;
 use crate::error;
 use crate::link::{Command, Wake};
 use crate::rebalance::{Event, Member};
+use crate::turns::Rest;
 
 /// The longest the loop rests: a session that was dropped is noticed within it.
 const REST: Duration = Duration::from_millis(100);
+
+/// So many records and one portion of a partition at most are moved at once, so that nobody waits long for the thread.
+const MOST: usize = 1_024;
 
 /// How long leaving waits for a commit that is under way.
 const LAST_COMMIT: Duration = Duration::from_secs(2);
@@ -74,22 +76,14 @@ impl Loop {
         })
     }
 
-    /// Runs until the consumer is closed, dropped, or fails.
-    pub(crate) fn run(mut self) {
-        self.wake.attach(thread::current());
-        let ends = Ends(self.session.clone());
-        while !self.is_finished() {
-            self.serve();
-            self.obey();
-            self.rebalance();
-            let more = self.fetch();
-            self.commit();
-            if !more {
-                self.rest();
-            }
-        }
-        self.leave();
-        drop(ends);
+    /// One turn; says what to do until the next, none if that follows at once.
+    pub(crate) fn turn(&mut self) -> Option<Rest> {
+        self.serve();
+        self.obey();
+        self.rebalance();
+        let more = self.session.is_awaited() && self.fetch();
+        self.commit();
+        (!more).then(|| self.rest())
     }
 
     /// Serves what librdkafka has for us, until there is nothing.
@@ -187,7 +181,7 @@ impl Loop {
         self.closing.is_some()
     }
 
-    fn is_finished(&self) -> bool {
+    pub(crate) fn is_finished(&self) -> bool {
         let Some(closing) = &self.closing else { return false };
         let committed = match closing.answer {
             Some(_) => self.assignment.slots.iter().all(|slot| slot.has_ended()),
@@ -197,7 +191,7 @@ impl Loop {
     }
 
     /// Leaves the group, so that it rebalances at once.
-    fn leave(mut self) {
+    pub(crate) fn leave(mut self) {
         let committed = self.assignment.slots.iter().all(|slot| slot.has_ended());
         self.end_all_flushes();
         self.consumer.context().close();
@@ -217,36 +211,50 @@ impl Loop {
         });
     }
 
-    /// Moves records into the session, partition by partition; says whether there is more to do at once.
+    /// Moves records into the session for who waits there; says whether there is more to do at once.
     fn fetch(&mut self) -> bool {
-        if self.closing.is_some() {
-            return false;
+        let (records, more) = self.fill();
+        if records > 0 {
+            self.session.announce();
         }
-        let (mut more, mut arrived) = (false, false);
+        more && !self.is_full()
+    }
+
+    /// The same on the thread of who waits, unannounced; says how many. None if the loop must have a turn for that.
+    pub(crate) fn refill(&mut self) -> Option<usize> {
+        let (records, _) = self.fill();
+        let nothing = records == 0 && !self.is_full();
+        let commits_first = || self.assignment.slots.iter().any(|slot| slot.is_urgent());
+        (!nothing || !commits_first()).then_some(records)
+    }
+
+    /// Moves records into the session, partition by partition; says how many, and whether there may be more.
+    fn fill(&mut self) -> (usize, bool) {
+        if self.closing.is_some() {
+            return (0, false);
+        }
+        let (mut all, mut more) = (0, false);
         let count = self.assignment.slots.len();
         for step in 0..count {
             let room = self.session.room().messages;
-            if room == 0 {
+            if room == 0 || all >= MOST {
                 break;
             }
             let slot = &mut self.assignment.slots[(self.turn + step) % count];
             match slot.fetch(&self.session, &mut self.buffer, &mut self.batch, room) {
                 Ok((records, there_is)) => {
-                    arrived |= records > 0;
+                    all += records;
                     more |= there_is;
                 }
                 Err(error) => {
                     // It came after some records, perhaps.
-                    arrived = true;
+                    all += 1;
                     self.failed(error);
                 }
             }
         }
         self.turn = self.turn.wrapping_add(1);
-        if arrived {
-            self.session.announce();
-        }
-        more && !self.is_full()
+        (all, more)
     }
 
     /// Whether the session takes no more; then the loop is woken when enough has been acknowledged.
@@ -263,28 +271,16 @@ impl Loop {
         true
     }
 
-    fn rest(&mut self) {
-        self.is_full();
+    fn rest(&mut self) -> Rest {
+        if self.session.is_awaited() {
+            self.is_full();
+        } else {
+            self.wake.want_room(0);
+        }
         let now = Instant::now();
         let due = self.commit_due(now).into_iter().chain(self.rebalance_due());
         let rest = due.map(|due| due.saturating_duration_since(now)).min().unwrap_or(REST);
-        let rest = rest.min(REST);
-        if self.is_draining() {
-            blocking::park(rest, self.session.settlement());
-        } else {
-            thread::park_timeout(rest);
-        }
-    }
-}
-
-/// Whatever ends the loop, a panic of the client library included, ends the session.
-struct Ends(Arc<Session>);
-
-impl Drop for Ends {
-    fn drop(&mut self) {
-        if thread::panicking() {
-            let text = "the client library panicked, and the consumer has ended";
-            self.0.fail(Error::new(Kind::Unexpected, "receive", text));
-        }
+        let draining = self.is_draining().then(|| self.session.clone());
+        Rest { longest: rest.min(REST), draining }
     }
 }

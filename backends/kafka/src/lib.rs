@@ -57,6 +57,7 @@ mod supervise;
 mod topology;
 mod transaction;
 mod transactor;
+mod turns;
 
 pub use config::{GroupProtocol, KafkaConfig};
 pub use connect::{connect, connect_with};

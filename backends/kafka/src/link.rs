@@ -16,6 +16,7 @@ use crate::cluster::Cluster;
 use crate::enlist::{Enlist, Thaw};
 use crate::rebalance::Member;
 use crate::supervise::Supervised;
+use crate::turns::Turns;
 
 /// What the loop is asked.
 pub(crate) enum Command {
@@ -77,6 +78,7 @@ pub(crate) struct LoopLink {
     wake: Arc<Wake>,
     commands: Sender<Command>,
     thread: Mutex<Option<Owned>>,
+    turns: OnceLock<Turns>,
     request_timeout: Duration,
     close_timeout: Duration,
     cluster: Weak<Cluster>,
@@ -98,6 +100,7 @@ impl LoopLink {
             wake,
             commands,
             thread: Mutex::new(None),
+            turns: OnceLock::new(),
             request_timeout: cluster.config.request_timeout,
             close_timeout: cluster.config.close_timeout,
             cluster: Arc::downgrade(cluster),
@@ -105,8 +108,9 @@ impl LoopLink {
         (Arc::new(link), receiver)
     }
 
-    /// Takes over the loop's thread.
-    pub(crate) fn own(&self, thread: Owned) {
+    /// Takes over the loop and its thread.
+    pub(crate) fn own(&self, turns: Turns, thread: Owned) {
+        let _ = self.turns.set(turns);
         *self.thread.lock().unwrap_or_else(PoisonError::into_inner) = Some(thread);
     }
 
@@ -154,6 +158,14 @@ impl LoopLink {
 impl Link for LoopLink {
     fn recorded(&self, acks: usize) {
         self.wake.acknowledged(acks);
+    }
+
+    fn refill(&self) -> usize {
+        let records = self.turns.get().and_then(Turns::refill);
+        if records.is_none() {
+            self.wake.wake();
+        }
+        records.unwrap_or(0)
     }
 
     async fn flush(&self) -> Result<()> {

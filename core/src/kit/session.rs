@@ -6,6 +6,7 @@ mod settling;
 use std::any::Any;
 use std::collections::BTreeSet;
 use std::fmt;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -44,6 +45,8 @@ pub struct Session {
     acks: Notify,
     /// Wakes whoever waits for its end.
     over: Notify,
+    /// How many wait for records.
+    waiting: AtomicUsize,
 }
 
 impl Session {
@@ -66,6 +69,7 @@ impl Session {
             settled: Notify::new(),
             acks: Notify::new(),
             over: Notify::new(),
+            waiting: AtomicUsize::new(0),
         })
     }
 
@@ -132,6 +136,12 @@ impl Session {
     /// Wakes whoever waits for records.
     pub fn announce(&self) {
         self.arrived.notify_one();
+    }
+
+    /// Whether somebody waits for records, or is about to, and has not asked [`Link::refill`] yet: an adapter that is asked by
+    /// that need not hand on what nobody waits for.
+    pub fn is_awaited(&self) -> bool {
+        self.waiting.load(Ordering::SeqCst) > 0
     }
 
     /// How much more fits: the back-pressure that the fetch task passes on to the broker.
@@ -340,7 +350,9 @@ impl Session {
                 return Err(error);
             }
             let mut taken = self.take(max.max(1));
-            if matches!(taken, Taken::Nothing(_)) && self.refill().await {
+            // Before the adapter is asked: what comes from then on, it hands on by itself.
+            let waits = matches!(taken, Taken::Nothing(_)).then(|| Waits::begin(&self.waiting));
+            if waits.is_some() && self.refill().await {
                 taken = self.take(max.max(1));
             }
             match taken {
@@ -392,6 +404,22 @@ const MESSAGES_PER_TURN: usize = 64;
 
 /// How long a message waits when the dead letter topic could not be reached.
 const DEAD_LETTER_RETRY: Duration = Duration::from_secs(1);
+
+/// Somebody waits for records.
+struct Waits<'a>(&'a AtomicUsize);
+
+impl<'a> Waits<'a> {
+    fn begin(waiting: &'a AtomicUsize) -> Self {
+        waiting.fetch_add(1, Ordering::SeqCst);
+        Waits(waiting)
+    }
+}
+
+impl Drop for Waits<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
 
 enum Taken {
     Batch(Vec<Delivery>),

@@ -480,7 +480,11 @@ struct OnDemand {
 impl Link for OnDemand {
     fn refill(&self) -> usize {
         let mut left = self.left.lock().unwrap();
-        let (Some(session), true) = (self.session.upgrade(), *left > 0) else { return 0 };
+        let Some(session) = self.session.upgrade() else { return 0 };
+        assert!(session.is_awaited(), "else a record that comes now would be nobody's");
+        if *left == 0 {
+            return 0;
+        }
         session.push_unannounced(0, self.generation, [incoming(10 - *left, "a")]);
         *left -= 1;
         1
@@ -501,8 +505,13 @@ async fn an_adapter_that_can_fills_the_session_when_it_is_asked() {
     let mut consumer = session.connect(Arc::new(link));
     let (first, second) = (consumer.receive(9).await.unwrap(), consumer.receive(9).await.unwrap());
     assert_eq!((payloads(&first), payloads(&second)), (vec![&b"8"[..]], vec![&b"9"[..]]));
+    assert!(!session.is_awaited());
     let nothing = tokio::time::timeout(Duration::from_secs(1), consumer.receive(9)).await;
     assert!(nothing.is_err(), "there is no more");
+    assert!(!session.is_awaited(), "who waited was cancelled");
+    let mut receiving = Box::pin(consumer.receive(9));
+    assert!(futures::poll!(&mut receiving).is_pending());
+    assert!(session.is_awaited());
 }
 
 #[tokio::test(start_paused = true)]
