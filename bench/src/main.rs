@@ -120,7 +120,7 @@ async fn parent(mut args: Args) -> Result<bool> {
     }
     let progress = Progress::start();
     let scale = args.scaling.take().map(|dimensions| Scale {
-        dimensions: if dimensions.is_empty() { Dimension::ALL.to_vec() } else { dimensions },
+        dimensions: if dimensions.is_empty() { Dimension::of(&field) } else { dimensions },
         most: std::mem::take(&mut args.most),
     });
     let (html, format) = (args.html.clone(), args.format);
@@ -138,14 +138,10 @@ async fn parent(mut args: Args) -> Result<bool> {
 }
 
 fn options(url: String, args: Args, field: &Field, scaling: bool) -> Options {
-    let all = match field.embedded {
-        true => vec![Operation::Publish, Operation::Consume, Operation::Through],
-        false => vec![Operation::Publish, Operation::Consume, Operation::Latency],
-    };
     let sizes = if scaling { vec![128] } else { vec![128, 1024, 16384] };
     Options {
         url,
-        operations: if args.operation.is_empty() { all } else { args.operation },
+        operations: if args.operation.is_empty() { field.operations().to_vec() } else { args.operation },
         sizes: if args.size.is_empty() { sizes } else { args.size },
         rounds: args.rounds,
         messages: args.messages,

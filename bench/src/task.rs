@@ -91,12 +91,25 @@ impl Task {
     /// The messages of this task.
     pub fn load(&self) -> Load {
         let keys = (0..self.keys.max(1)).map(|key| Bytes::from(format!("key-{key}")));
-        Load { payload: Bytes::from(vec![0; self.size.max(STAMP)]), keys: keys.collect() }
+        Load { payload: Bytes::from(vec![ZERO; self.size.max(STAMP)]), keys: keys.collect() }
     }
 }
 
-/// The bytes at a payload's beginning that say when it was due.
+/// The characters at a payload's beginning that say when it was due, each of them six bits, the lowest first. It is text: SQS
+/// carries nothing else as it is.
 pub const STAMP: usize = 8;
+/// The character of six bits that are zero.
+const ZERO: u8 = b'0';
+
+/// When a payload was due.
+pub fn due(payload: &[u8]) -> u64 {
+    let stamp = payload.first_chunk::<STAMP>().unwrap_or(&[ZERO; STAMP]);
+    stamp.iter().rev().fold(0, |due, character| due << 6 | u64::from(character.wrapping_sub(ZERO) & 63))
+}
+
+fn stamp(due: u64) -> [u8; STAMP] {
+    std::array::from_fn(|at| ZERO + (due >> (6 * at) & 63) as u8)
+}
 
 /// What is published: one payload, which all messages share, and the keys in turn.
 #[derive(Clone)]
@@ -119,7 +132,7 @@ impl Load {
     /// The message of that number, with a payload of its own that says when it was due.
     pub fn stamped(&self, number: u64, due: u64) -> Item {
         let mut payload = self.payload.to_vec();
-        payload[..STAMP].copy_from_slice(&due.to_le_bytes());
+        payload[..STAMP].copy_from_slice(&stamp(due));
         Item { key: self.key(number).clone(), payload: payload.into() }
     }
 }
@@ -134,5 +147,20 @@ pub struct Item {
 impl From<Item> for anybroker::Message {
     fn from(item: Item) -> Self {
         anybroker::Message::new(item.payload).with_key(item.key)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stamp_is_text_and_reads_back() {
+        for time in [0, 1, 63, 64, 3_600_000_000_123, (1 << 48) - 1] {
+            let stamp = stamp(time);
+            assert!(stamp.iter().all(u8::is_ascii_graphic), "{stamp:?}");
+            assert_eq!(due(&stamp), time);
+        }
+        assert_eq!(due(b"short"), 0);
     }
 }

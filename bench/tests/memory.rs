@@ -112,3 +112,17 @@ fn a_broker_without_contenders_is_refused() {
     assert_eq!(ran.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&ran.stderr).contains("nothing is measured on `gopher`"));
 }
+
+#[test]
+fn what_a_broker_does_not_have_is_refused() {
+    for (arguments, why) in [
+        (["nats+core://127.0.0.1", "--operation=consume"], "stores nothing that could be consumed"),
+        (["nats+core://127.0.0.1", "--scaling=backlog"], "no steps of backlog on core NATS"),
+        (["sqs://us-east-1", "--scaling=partitions"], "no steps of partitions on SQS FIFO"),
+    ] {
+        let ran = bench(&arguments);
+        assert_eq!(ran.status.code(), Some(2));
+        let said = String::from_utf8_lossy(&ran.stderr);
+        assert!(said.contains(why), "{said}");
+    }
+}

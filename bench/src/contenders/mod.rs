@@ -1,16 +1,20 @@
 //! Who is compared, broker by broker.
 
+pub(crate) mod core_nats;
 mod kafka;
 pub(crate) mod nats;
 mod ours;
 #[cfg(feature = "peers")]
 mod peers;
+mod pulsar;
 mod rabbitmq;
+pub(crate) mod sqs;
 
 use std::time::Duration;
 
 use crate::Result;
 use crate::contender::{Contender, Kind};
+use crate::task::Operation;
 
 /// A broker as the harness sees it.
 pub struct Field {
@@ -18,8 +22,12 @@ pub struct Field {
     /// Settings that are the same for all.
     pub settings: &'static str,
     pub contenders: Vec<Contender>,
+    /// It stores what is published, so that there is a backlog to consume.
+    pub stores: bool,
     /// It keeps what was consumed: one filled topic serves every round.
     pub keeps: bool,
+    /// Its topics have as many partitions as are asked for.
+    pub partitioned: bool,
     /// It is in the process.
     pub embedded: bool,
     /// Messages of a round of small payloads, unless told otherwise.
@@ -40,7 +48,9 @@ pub fn field(url: &str) -> Result<Field> {
             name: "memory",
             settings: "in the process; nothing to compare with but itself",
             contenders: vec![ours::BATCH, ours::ONE_BY_ONE, ours::NATURAL],
+            stores: true,
             keeps: false,
+            partitioned: true,
             embedded: true,
             messages: 1_000_000,
         }),
@@ -48,7 +58,9 @@ pub fn field(url: &str) -> Result<Field> {
             name: "SQLite",
             settings: "in the process; what is confirmed or acknowledged is committed and on the disk",
             contenders: vec![ours::BATCH, ours::ONE_BY_ONE, ours::NATURAL],
+            stores: true,
             keeps: false,
+            partitioned: true,
             embedded: true,
             messages: 200_000,
         }),
@@ -56,7 +68,9 @@ pub fn field(url: &str) -> Result<Field> {
             name: "kafka",
             settings: kafka::SETTINGS,
             contenders: [&[ours::BATCH, ours::NATURAL], kafka::RAW, PEERS_ON_KAFKA].concat(),
+            stores: true,
             keeps: true,
+            partitioned: true,
             embedded: false,
             messages: 200_000,
         }),
@@ -64,36 +78,86 @@ pub fn field(url: &str) -> Result<Field> {
             name: "NATS JetStream",
             settings: nats::SETTINGS,
             contenders: [&[ours::BATCH, ours::NATURAL], nats::RAW, PEERS_ON_NATS].concat(),
+            stores: true,
             keeps: true,
+            partitioned: true,
             embedded: false,
             messages: 100_000,
+        }),
+        "nats+core" => Ok(Field {
+            name: "core NATS",
+            settings: core_nats::SETTINGS,
+            contenders: [&[ours::BATCH, ours::NATURAL_PUBLISH], core_nats::RAW, PEERS_ON_CORE_NATS].concat(),
+            stores: false,
+            keeps: false,
+            partitioned: false,
+            embedded: false,
+            messages: 1_000_000,
+        }),
+        "pulsar" => Ok(Field {
+            name: "Pulsar",
+            settings: pulsar::SETTINGS,
+            contenders: [&[ours::BATCH, ours::NATURAL], pulsar::RAW].concat(),
+            stores: true,
+            keeps: true,
+            partitioned: true,
+            embedded: false,
+            messages: 50_000,
         }),
         "amqp" | "amqps" => Ok(Field {
             name: "RabbitMQ",
             settings: rabbitmq::SETTINGS,
             contenders: [&[ours::BATCH, ours::NATURAL], rabbitmq::RAW, PEERS_ON_RABBITMQ].concat(),
+            stores: true,
             keeps: false,
+            partitioned: true,
             embedded: false,
             messages: 100_000,
         }),
+        "sqs" => Ok(Field {
+            name: "SQS FIFO",
+            settings: sqs::SETTINGS,
+            contenders: [&[ours::BATCH, ours::NATURAL], sqs::RAW, PEERS_ON_SQS].concat(),
+            stores: true,
+            keeps: false,
+            partitioned: false,
+            embedded: false,
+            messages: 20_000,
+        }),
         _ => Err(format!(
-            "nothing is measured on `{scheme}`: it is memory, sqlite, kafka, nats, amqp or amqps"
+            "nothing is measured on `{scheme}`: it is memory, sqlite, kafka, nats, nats+core, pulsar, amqp, amqps or sqs"
         )
         .into()),
     }
 }
 
 #[cfg(feature = "peers")]
-use peers::{kafka::ALL as PEERS_ON_KAFKA, nats::ALL as PEERS_ON_NATS, rabbitmq::ALL as PEERS_ON_RABBITMQ};
+use peers::{
+    core_nats::ALL as PEERS_ON_CORE_NATS, kafka::ALL as PEERS_ON_KAFKA, nats::ALL as PEERS_ON_NATS,
+    rabbitmq::ALL as PEERS_ON_RABBITMQ, sqs::ALL as PEERS_ON_SQS,
+};
 
+#[cfg(not(feature = "peers"))]
+const PEERS_ON_CORE_NATS: &[Contender] = &[];
 #[cfg(not(feature = "peers"))]
 const PEERS_ON_KAFKA: &[Contender] = &[];
 #[cfg(not(feature = "peers"))]
 const PEERS_ON_NATS: &[Contender] = &[];
 #[cfg(not(feature = "peers"))]
 const PEERS_ON_RABBITMQ: &[Contender] = &[];
+#[cfg(not(feature = "peers"))]
+const PEERS_ON_SQS: &[Contender] = &[];
 
 impl Field {
+    /// What is measured unless something is asked for.
+    pub fn operations(&self) -> &'static [Operation] {
+        match self {
+            Field { embedded: true, .. } => &[Operation::Publish, Operation::Consume, Operation::Through],
+            Field { stores: false, .. } => &[Operation::Publish, Operation::Through, Operation::Latency],
+            _ => &[Operation::Publish, Operation::Consume, Operation::Latency],
+        }
+    }
+
     /// That other libraries are among the contenders.
     ///
     /// # Errors
@@ -119,7 +183,17 @@ mod tests {
 
     #[test]
     fn a_contender_is_known_by_its_name() {
-        for url in ["memory://", "sqlite:///f", "kafka://h", "nats://h", "amqp://h", "amqps://h"] {
+        for url in [
+            "memory://",
+            "sqlite:///f",
+            "kafka://h",
+            "nats://h",
+            "amqp://h",
+            "amqps://h",
+            "nats+core://h",
+            "pulsar://h",
+            "sqs://r",
+        ] {
             let contenders = field(url).unwrap().contenders;
             let names: BTreeSet<_> = contenders.iter().map(|it| it.name).collect();
             assert_eq!(names.len(), contenders.len(), "{url}: {names:?}");

@@ -31,11 +31,15 @@ impl BrokerCpu {
 }
 
 fn find(url: &str) -> Option<u32> {
-    let url: BrokerUrl = url.parse().ok()?;
+    let mut url: BrokerUrl = url.parse().ok()?;
+    if url.scheme == "sqs" {
+        url = url.parameters().text("endpoint")?.parse().ok()?;
+    }
     let (host, port) = url.hosts.first()?;
     let port = port.or(match url.scheme.as_str() {
         "kafka" => Some(9092),
         "nats" | "nats+core" => Some(4222),
+        "pulsar" => Some(6650),
         "amqp" => Some(5672),
         "amqps" => Some(5671),
         _ => None,

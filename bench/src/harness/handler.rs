@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use tokio::sync::Notify;
 
-use crate::task::STAMP;
+use crate::task::due;
 
 /// Counts what it has handled.
 pub struct Handler {
@@ -45,7 +45,7 @@ impl Handler {
 
     /// Handles a message.
     pub fn handle(&self, payload: &[u8]) {
-        let due = payload.first_chunk::<STAMP>().map_or(0, |stamp| u64::from_le_bytes(*stamp));
+        let due = due(payload);
         black_box((due, payload.len()));
         if let Some(late) = &self.late
             && due >= late.from

@@ -40,6 +40,13 @@ const NAIVE: (u64, u64) = (100, 500);
 /// If nothing can be run at all. What a contender fails with is in its row.
 pub async fn run(options: &Options, field: &Field, progress: &Progress) -> Result<Report> {
     let contenders = chosen(options, field)?;
+    if !field.stores && options.operations.contains(&Operation::Consume) {
+        let name = field.name;
+        return Err(format!(
+            "{name} stores nothing that could be consumed later: `through` measures it with publishing"
+        )
+        .into());
+    }
     let mut report = Report::new(options, field);
     for operation in &options.operations {
         for size in &options.sizes {

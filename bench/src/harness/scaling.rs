@@ -36,6 +36,16 @@ impl Dimension {
     pub const ALL: [Dimension; 4] =
         [Dimension::Keys, Dimension::Partitions, Dimension::Backlog, Dimension::Subscriptions];
 
+    /// Those that a broker has.
+    pub fn of(field: &Field) -> Vec<Dimension> {
+        let there = |it: &Dimension| match it {
+            Dimension::Partitions => field.partitioned,
+            Dimension::Backlog => field.stores,
+            Dimension::Keys | Dimension::Subscriptions => true,
+        };
+        Dimension::ALL.into_iter().filter(there).collect()
+    }
+
     /// As it is written.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -61,9 +71,10 @@ impl Dimension {
     }
 
     /// A backlog that is consumed is soon none: behind one, messages are published and consumed in portions, so that it stays.
-    fn operations(self) -> &'static [Operation] {
+    fn operations(self, field: &Field) -> &'static [Operation] {
         match self {
             Dimension::Backlog => &[Operation::Through],
+            _ if !field.stores => &[Operation::Publish, Operation::Through],
             _ => &[Operation::Publish, Operation::Consume],
         }
     }
@@ -113,11 +124,15 @@ const OF_A_TOPIC: u64 = 1_000;
 pub async fn scale(options: &Options, scale: &Scale, field: &Field, progress: &Progress) -> Result<Scaling> {
     let ours =
         field.contenders.iter().find(|it| it.kind == Kind::Ours).ok_or("anybroker is not measured here")?;
+    let there = Dimension::of(field);
+    if let Some(missing) = scale.dimensions.iter().find(|it| !there.contains(it)) {
+        return Err(format!("there are no steps of {} on {}", missing.as_str(), field.name).into());
+    }
     let mut report = Scaling::new(options, field, ours);
     for dimension in &scale.dimensions {
         let (steps, left_out) = scale.steps(*dimension);
         report.leave_out(*dimension, left_out);
-        for operation in dimension.operations() {
+        for operation in dimension.operations(field) {
             for size in &options.sizes {
                 let usual = task(options, field, *operation, *size, ours);
                 let at = |step: &u64| at(&usual, *dimension, *step, options.messages.is_some());

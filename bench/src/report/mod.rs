@@ -106,8 +106,9 @@ impl Report {
     /// An empty report of a run that begins now.
     pub fn new(options: &Options, field: &Field) -> Self {
         let Options { rounds, keys, partitions, prefetch, rate, .. } = options;
+        let partitions = if field.partitioned { format!("{partitions} partitions, ") } else { String::new() };
         let settings = format!(
-            "{}; {rounds} interleaved rounds, {keys} keys, {partitions} partitions, prefetch {prefetch}; latency at {rate}/s",
+            "{}; {rounds} interleaved rounds, {keys} keys, {partitions}prefetch {prefetch}; latency at {rate}/s",
             field.settings
         );
         Report {

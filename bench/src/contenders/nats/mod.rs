@@ -84,7 +84,7 @@ pub(super) const RAW: &[Contender] = &[
 /// The most that wait for a confirmation: what anybroker's publisher has by default.
 const WINDOW: usize = 10_000;
 
-async fn client(task: &Task) -> Result<Client> {
+pub(super) async fn client(task: &Task) -> Result<Client> {
     let url: BrokerUrl = task.url.parse()?;
     let addresses = url.addresses(4222);
     let mut options = async_nats::ConnectOptions::new();

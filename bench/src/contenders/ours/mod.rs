@@ -29,6 +29,9 @@ pub(super) const NATURAL: Contender = Contender {
     consume: Some(|task| Box::pin(async move { Ok(Box::new(natural::Consuming::open(&task).await?) as _) })),
 };
 
+/// The same where nothing is stored: a worker subscribes once it runs, and what is published before is lost.
+pub(super) const NATURAL_PUBLISH: Contender = Contender { consume: None, ..NATURAL };
+
 /// One message after the other.
 pub(super) const ONE_BY_ONE: Contender = Contender {
     name: "anybroker, one by one",

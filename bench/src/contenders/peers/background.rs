@@ -22,13 +22,20 @@ pub(super) struct Background<B, S> {
     waiting: Vec<S>,
     running: JoinSet<Result<()>>,
     end: watch::Sender<bool>,
+    /// Whether the broker knows acknowledgements.
+    acknowledges: bool,
     target: u64,
 }
 
 impl<B, S> Background<B, S> {
     pub(super) fn new(broker: B, subscribers: Vec<S>) -> Self {
         let (end, running) = (watch::Sender::new(false), JoinSet::new());
-        Background { broker, waiting: subscribers, running, end, target: 0 }
+        Background { broker, waiting: subscribers, running, end, acknowledges: true, target: 0 }
+    }
+
+    /// On a broker that has nothing to acknowledge.
+    pub(super) fn without_acknowledgements(broker: B, subscribers: Vec<S>) -> Self {
+        Background { acknowledges: false, ..Self::new(broker, subscribers) }
     }
 }
 
@@ -36,6 +43,7 @@ async fn serve<S: Subscriber>(
     mut subscriber: S,
     handler: Arc<Handler>,
     mut end: watch::Receiver<bool>,
+    acknowledges: bool,
 ) -> Result<()> {
     let mut chunks = pin!(subscriber.stream().ready_chunks(CHUNK));
     loop {
@@ -48,7 +56,9 @@ async fn serve<S: Subscriber>(
         for message in chunk {
             let message = message?;
             handler.handle(message.payload());
-            handled.push(message.ack());
+            if acknowledges {
+                handled.push(message.ack());
+            }
         }
         try_join_all(handled).await?;
     }
@@ -62,7 +72,8 @@ where
 {
     async fn consume(&mut self, count: u64, handler: &Arc<Handler>) -> Result<()> {
         for subscriber in self.waiting.drain(..) {
-            self.running.spawn(serve(subscriber, handler.clone(), self.end.subscribe()));
+            let end = self.end.subscribe();
+            self.running.spawn(serve(subscriber, handler.clone(), end, self.acknowledges));
         }
         self.target += count;
         tokio::select! {

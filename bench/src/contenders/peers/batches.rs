@@ -81,7 +81,7 @@ impl<P: MessagePublisher + 'static> Publish for Batches<P> {
             self.add(load.item(number)).await?;
         }
         self.send_rest().await?;
-        self.under_way.confirmed().await
+        self.confirmed().await
     }
 
     async fn pass(&mut self, due: Vec<Item>) -> Result<()> {
@@ -92,6 +92,10 @@ impl<P: MessagePublisher + 'static> Publish for Batches<P> {
     }
 
     async fn confirmed(&mut self) -> Result<()> {
-        self.under_way.confirmed().await
+        self.under_way.confirmed().await?;
+        for lane in &self.lanes {
+            lane.publisher.flush().await?;
+        }
+        Ok(())
     }
 }

@@ -2,9 +2,11 @@
 
 mod background;
 mod batches;
+pub(super) mod core_nats;
 pub(super) mod kafka;
 pub(super) mod nats;
 pub(super) mod rabbitmq;
+pub(super) mod sqs;
 mod window;
 
 use crate::task::Task;

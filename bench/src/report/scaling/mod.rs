@@ -74,8 +74,9 @@ impl Scaling {
     /// An empty report of a run that begins now.
     pub fn new(options: &Options, field: &Field, ours: &Contender) -> Self {
         let Options { rounds, keys, partitions, prefetch, .. } = options;
+        let partitions = if field.partitioned { format!("{partitions} partitions, ") } else { String::new() };
         let mut settings = format!(
-            "{}; {rounds} interleaved rounds; {keys} keys, {partitions} partitions, no backlog, one subscription; prefetch {prefetch}",
+            "{}; {rounds} interleaved rounds; {keys} keys, {partitions}no backlog, one subscription; prefetch {prefetch}",
             field.settings
         );
         if field.embedded {
