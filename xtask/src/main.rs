@@ -6,6 +6,7 @@ mod conform;
 mod failures;
 mod figures;
 mod instructions;
+mod measure;
 mod soak;
 mod steps;
 mod summary;
@@ -40,8 +41,11 @@ enum Verb {
     },
     /// Writes the generated documents: docs/guarantees.md, docs/properties.md and the README's tables.
     Docs,
-    /// Keeps what `anybroker bench --peers --format json` has shown, in docs/bench/kafka.json, without its single rounds. The README's
-    /// table is made from it: cargo xtask docs.
+    /// Measures anybroker on every broker beside hand-written code and other libraries, and keeps that: the README's table, in
+    /// one command. Takes half an hour and the whole machine.
+    Bench(measure::BenchOptions),
+    /// Keeps what `anybroker bench --peers --format json` has shown, in docs/bench, without its single rounds. The README's table is
+    /// made from it: cargo xtask docs.
     Figures {
         /// Reports of one machine; later ones win where several have measured the same.
         #[arg(required = true)]
@@ -75,6 +79,7 @@ fn main() -> ExitCode {
         Verb::Soak(options) => soak::soak(&options),
         Verb::Instructions { keep } => instructions::run(keep),
         Verb::Docs => steps::docs(),
+        Verb::Bench(options) => measure::bench(&options),
         Verb::Figures { reports } => figures::run(&reports),
     }
 }

@@ -121,6 +121,13 @@ pub(crate) struct Running {
     pub(crate) environment: Environment,
 }
 
+impl Running {
+    /// Where a broker is, if it runs.
+    pub(crate) fn url(&self, name: &str) -> Option<String> {
+        self.statuses.iter().find(|status| status.name == name)?.url.clone()
+    }
+}
+
 /// Starts the brokers of these names that are not left out, does `steps` with them, and stops them.
 pub(crate) fn with_brokers(
     names: Vec<&'static str>,
