@@ -44,8 +44,8 @@ enum Verb {
     /// Measures anybroker on every broker beside hand-written code and other libraries, and keeps that: the README's table, in
     /// one command. Takes half an hour and the whole machine.
     Bench(measure::BenchOptions),
-    /// Keeps what `anybroker bench --peers --format json` has shown, in docs/bench, without its single rounds. The README's table is
-    /// made from it: cargo xtask docs.
+    /// Keeps what `anybroker bench --peers --format json` has shown, in docs/bench, without its single rounds, and makes the README's
+    /// table of it.
     Figures {
         /// Reports of one machine; later ones win where several have measured the same.
         #[arg(required = true)]

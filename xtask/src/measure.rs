@@ -100,7 +100,7 @@ fn measure(runs: &[&Run], rounds: u32, running: &Running, summary: &mut Summary)
         });
     }
     if !reports.is_empty() {
-        summary.step("keep", || figures::keep(&reports).and_then(|kept| figures::write().map(|()| kept)));
+        summary.step("keep", || figures::keep(&reports));
     }
 }
 

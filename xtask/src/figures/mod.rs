@@ -25,7 +25,7 @@ pub(crate) fn run(reports: &[PathBuf]) -> ExitCode {
     }
 }
 
-/// Keeps reports, each with its broker; says where.
+/// Keeps reports, each with its broker, and makes the README's table of all that is kept; says where.
 ///
 /// # Errors
 /// A file can't be read or written, or is no report of this machine.
@@ -36,6 +36,7 @@ pub(crate) fn keep(reports: &[PathBuf]) -> Result<String, String> {
         let text = serde_json::to_string_pretty(document).map_err(|error| error.to_string())?;
         store(&folder().join(name), &format!("{text}\n"))?;
     }
+    write()?;
     Ok(format!("kept in docs/bench: {}", documents.into_keys().collect::<Vec<_>>().join(", ")))
 }
 

@@ -10,7 +10,7 @@ const BROKERS: [(&str, &str, &str, &str); 6] = [
     ("NATS JetStream", "JetStream", "own inbox, with ids", "a consumer for each partition"),
     ("core NATS", "core NATS", "echo each 1,000, ids", "echo each 1,000, ids"),
     ("SQS FIFO", "SQS FIFO", "batches of ten, ids", "batches of ten, ids"),
-    ("Pulsar", "Pulsar", "", ""),
+    ("Pulsar", "Pulsar", "an entry each, ids", "an entry each / ack each"),
 ];
 
 /// The columns beside those by hand: a contender, and its heading.
