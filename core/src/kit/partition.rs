@@ -222,7 +222,7 @@ impl Partition {
                 self.cursor += 1;
                 continue;
             }
-            let waits = self.retries.queue_behind(entry.record.key(), sequence, now);
+            let waits = self.retries.queue_behind(|| entry.record.key(), sequence, now);
             self.cursor += 1;
             if !waits {
                 return Some(sequence);

@@ -45,12 +45,18 @@ impl Retries {
         }
     }
 
-    /// Queues a message not handed out yet behind its key's failed ones; says whether there were any.
-    pub(super) fn queue_behind(&mut self, key: Option<&[u8]>, sequence: u64, now: Instant) -> bool {
+    /// Queues a message not handed out yet behind its key's failed ones; says whether there were any. Its key is looked at only
+    /// where some have failed: it may be far away in memory.
+    pub(super) fn queue_behind<'a>(
+        &mut self,
+        key: impl FnOnce() -> Option<&'a [u8]>,
+        sequence: u64,
+        now: Instant,
+    ) -> bool {
         if self.keyed.is_empty() {
             return false;
         }
-        let lane = key.and_then(|key| self.keyed.get_mut(key));
+        let lane = key().and_then(|key| self.keyed.get_mut(key));
         lane.map(|lane| lane.waiting.push_back((sequence, now))).is_some()
     }
 

@@ -46,7 +46,9 @@ impl Applied {
     /// One result for each; an error hands the delivery back.
     pub(super) fn finish(self) -> Vec<Result<Settled, SettleError>> {
         if self.results.iter().all(Result::is_ok) {
-            return self.results.into_iter().flatten().map(Ok).collect();
+            let mut told = Vec::with_capacity(self.results.len());
+            told.extend(self.results.into_iter().flatten().map(Ok));
+            return told;
         }
         let with = |(result, settlement): (Result<_>, Settlement)| {
             result.map_err(|error| SettleError::new(error, settlement.delivery))
