@@ -85,7 +85,7 @@ impl SqsConfig {
             visibility: Duration::from_secs(30),
             lease_limit: LONGEST_LEASE,
             wait: Duration::from_secs(20),
-            receivers: 8,
+            receivers: 4,
             requests: 16,
             key_batch: 1,
             retention: Duration::from_secs(4 * 24 * 60 * 60),
