@@ -1,5 +1,6 @@
 //! Messages on the wire, by the CloudEvents binding for NATS in binary mode: attributes are headers `ce-<name>`,
 //! percent-encoded where they are not plain text; the payload is the payload. The key is the attribute `partitionkey`.
+//! The id is `Nats-Msg-Id`, and of events the attribute too.
 //!
 //! NATS's headers are lines of text, without an order between names. The application's own go as they are where that
 //! keeps them; else under `anybroker-header-<name>` with name and value percent-encoded. `anybroker-order` tells
@@ -47,7 +48,8 @@ pub(crate) fn headers(message: &Message) -> HeaderMap {
     message.attributes(|attribute, value| {
         let value = encode(value.as_bytes());
         match attribute {
-            Attribute::Id => map.insert(name(MESSAGE_ID), value.clone()),
+            Attribute::Id if message.is_event() => map.insert(name(MESSAGE_ID), value.clone()),
+            Attribute::Id => return map.insert(name(MESSAGE_ID), value),
             // After the key, if it has the key's name.
             Attribute::Extension(name) => return map.append(format!("{PREFIX}{name}").as_str(), value),
             _ => {}
@@ -91,7 +93,7 @@ fn put_headers(map: &mut HeaderMap, headers: &Headers) {
         headers.iter().map(|(name, _)| names.partition_point(|other| *other < name)).collect();
     if !order.is_sorted() {
         let order: Vec<String> = order.iter().map(usize::to_string).collect();
-        map.insert(ORDER, order.join(","));
+        map.insert(name(ORDER), order.join(","));
     }
 }
 
@@ -204,8 +206,8 @@ fn read_headers(map: &HeaderMap, writer: &mut RecordWriter<'_>) {
         })
         .collect();
     sorted.sort_unstable();
-    let order =
-        map.get(ORDER).map(|order| order.as_str().split(',').filter_map(|at| at.parse().ok()).collect());
+    let order = if sorted.len() > 1 { map.get(name(ORDER)) } else { None };
+    let order = order.map(|order| order.as_str().split(',').filter_map(|at| at.parse().ok()).collect());
     let order: Vec<usize> =
         order.filter(|order: &Vec<usize>| order.iter().all(|at| *at < sorted.len())).unwrap_or_default();
     let mut taken = vec![0; sorted.len()];

@@ -130,6 +130,12 @@ impl Message {
         self
     }
 
+    /// Whether it is a complete CloudEvent: one with a type. What is none need not have its id in an attribute, where the
+    /// protocol has a field of its own for it.
+    pub fn is_event(&self) -> bool {
+        self.event_type.is_some()
+    }
+
     /// Bytes that count towards windows and limits: payload, key, headers, extensions and a flat share for the other
     /// attributes.
     pub fn size(&self) -> usize {

@@ -65,6 +65,15 @@ fn other_programs_read_text_as_text() {
 }
 
 #[test]
+fn what_is_no_event_has_its_id_once() {
+    let message = Message::new("x").with_key("order-7").with_id("m-1").with_header("tenant", "acme");
+    let map = headers(&message);
+    assert_eq!(map.get("Nats-Msg-Id").map(|value| value.as_str()), Some("m-1"));
+    assert_eq!(map.get("ce-id"), None);
+    assert_eq!(through(&message), message);
+}
+
+#[test]
 fn what_other_programs_write_is_understood() {
     let mut map = HeaderMap::new();
     map.insert("Ce-Partitionkey", "k");

@@ -115,6 +115,9 @@ def attributes_of(message):
     attributes = {name[3:]: unquote_to_bytes(value) for name, value in headers.items() if name.startswith("ce-")}
     for other in ("partitionkey", "datacontenttype"):
         attributes.pop(other, None)
+    if "Nats-Msg-Id" in headers:
+        # What is no event has its id there alone.
+        attributes.setdefault("id", unquote_to_bytes(headers["Nats-Msg-Id"]))
     return {name: value.decode() for name, value in attributes.items()}
 
 
