@@ -41,10 +41,20 @@ pub enum Kind {
     Ours,
     /// The client library, in the code that everybody writes first.
     Naive,
-    /// The client library, in code tuned for it.
+    /// The client library, in code tuned for it, whatever that does without.
     Raw,
+    /// The client library, in tuned code that promises what anybroker does: ids that are said and looked at, an order that several
+    /// members can share.
+    Equal,
     /// Another library over several brokers.
     Peer,
+}
+
+impl Kind {
+    /// Whether it is tuned code by hand, which the others are compared with.
+    pub fn is_tuned_by_hand(self) -> bool {
+        matches!(self, Kind::Raw | Kind::Equal)
+    }
 }
 
 type Opening<T> = Pin<Box<dyn Future<Output = Result<Box<T>>> + Send>>;

@@ -27,7 +27,8 @@ pub(crate) struct BenchOptions {
     install_system: bool,
 }
 
-/// One run of the program: its name, the broker, operations, payload bytes, and messages of a round, some seconds' worth.
+/// One run of the program: its name, the broker, operations, payload bytes, and messages of a round, some seconds' worth. Of latency it
+/// is the rate that decides.
 struct Run {
     name: &'static str,
     broker: &'static str,
@@ -36,16 +37,28 @@ struct Run {
     messages: u32,
 }
 
-const RUNS: [Run; 9] = [
+/// Where no other library can be measured.
+const ALONE: &str = "pulsar";
+
+/// Seconds of a round where latency is measured.
+const SECONDS: &str = "5";
+
+const RUNS: [Run; 15] = [
     run("kafka", "kafka", "publish", 128, 1_000_000),
     run("kafka", "kafka", "consume", 128, 1_500_000),
     run("kafka", "kafka", "publish,consume", 1_024, 300_000),
+    run("kafka", "kafka", "latency", 1_024, 0),
     run("rabbitmq4", "rabbitmq4", "publish,consume", 1_024, 60_000),
+    run("rabbitmq4", "rabbitmq4", "latency", 1_024, 0),
     run("nats", "nats", "publish,consume", 1_024, 100_000),
+    run("nats", "nats", "latency", 1_024, 0),
     run("nats+core", "nats", "publish,through", 128, 1_000_000),
     run("nats+core", "nats", "publish,through", 1_024, 500_000),
+    run("nats+core", "nats", "latency", 1_024, 0),
     run("elasticmq", "elasticmq", "publish,consume", 1_024, 10_000),
+    run("elasticmq", "elasticmq", "latency", 1_024, 0),
     run("pulsar", "pulsar", "publish,consume", 1_024, 50_000),
+    run("pulsar", "pulsar", "latency", 1_024, 0),
 ];
 
 const fn run(
@@ -111,9 +124,13 @@ fn one(run: &Run, url: &str, rounds: u32) -> Result<PathBuf, String> {
     let path = folder.join(format!("{}-{}-{}.json", run.name, run.operations, run.size));
     let report = create_dir_all(&folder).and_then(|()| File::create(&path));
     let mut command = Command::new(target.join("release/anybroker-bench"));
-    command.args([url, "--peers", "--format", "json", "--operation", run.operations]);
-    command.args(["--size", &run.size.to_string(), "--messages", &run.messages.to_string()]);
-    command.args(["--rounds", &rounds.to_string()]);
+    command.args([url, "--format", "json", "--operation", run.operations]);
+    command.args((run.name != ALONE).then_some("--peers"));
+    command.args(["--size", &run.size.to_string(), "--rounds", &rounds.to_string()]);
+    match run.operations {
+        "latency" => command.args(["--seconds", SECONDS]),
+        _ => command.args(["--messages", &run.messages.to_string()]),
+    };
     let ended = report.and_then(|report| command.stdout(report).status());
     match ended.map(|status| status.code()) {
         // 1: something could not be measured, and its row says why.

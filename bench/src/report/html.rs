@@ -128,6 +128,7 @@ fn color(kind: Kind) -> &'static str {
     match kind {
         Kind::Ours => OURS,
         Kind::Raw => "#8a8a8a",
+        Kind::Equal => "#4a4a4a",
         Kind::Naive => "#d0d0d0",
         Kind::Peer => "#e0a030",
     }

@@ -133,7 +133,7 @@ impl Report {
     fn best(&self, row: usize) -> Option<usize> {
         let row = &self.rows[row];
         let rivals = self.rows.iter().enumerate().filter(|(_, it)| {
-            it.kind == Kind::Raw
+            it.kind.is_tuned_by_hand()
                 && (it.operation, it.size) == (row.operation, row.size)
                 && it.failure.is_none()
         });

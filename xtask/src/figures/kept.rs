@@ -5,8 +5,20 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 
 /// What is kept of a row.
-const OF_ROW: [&str; 9] =
-    ["operation", "size", "contender", "kind", "way", "messages", "per_second", "cpu", "allocations"];
+const OF_ROW: [&str; 12] = [
+    "operation",
+    "size",
+    "contender",
+    "kind",
+    "way",
+    "messages",
+    "per_second",
+    "cpu",
+    "allocations",
+    "p50",
+    "p99",
+    "p999",
+];
 
 /// One document for each broker, by the name of its file. Later reports win where several have measured the same.
 ///

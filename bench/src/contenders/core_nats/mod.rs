@@ -40,7 +40,7 @@ pub(super) const RAW: &[Contender] = &[
     },
     Contender {
         name: "echo each 1,000, ids",
-        kind: Kind::Raw,
+        kind: Kind::Equal,
         way: "the same, and each message says its id and key in headers, as anybroker's do, which are looked at",
         publish: Some(|task| {
             Box::pin(async move { Ok(Box::new(publishing::Publishing::open(&task, true).await?) as _) })

@@ -65,7 +65,7 @@ pub(super) const RAW: &[Contender] = &[
     },
     Contender {
         name: "ThreadedProducer / C batches, ids",
-        kind: Kind::Raw,
+        kind: Kind::Equal,
         way: "the same, with a header for each message's id, which is looked at",
         publish: Some(|task| {
             Box::pin(async move { Ok(Box::new(threaded_producer::Publishing::open(&task, true)?) as _) })

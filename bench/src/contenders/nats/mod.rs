@@ -47,7 +47,7 @@ pub(super) const RAW: &[Contender] = &[
     },
     Contender {
         name: "a consumer for each partition",
-        kind: Kind::Raw,
+        kind: Kind::Equal,
         way: "each message acknowledged; a pull consumer for each partition, as several members need that keep the order",
         publish: None,
         consume: Some(|task| {
@@ -72,7 +72,7 @@ pub(super) const RAW: &[Contender] = &[
     },
     Contender {
         name: "own inbox, with ids",
-        kind: Kind::Raw,
+        kind: Kind::Equal,
         way: "as own inbox, and each message says its id and the stream that must take it, as anybroker's do",
         publish: Some(|task| {
             Box::pin(async move { Ok(Box::new(own_inbox::Publishing::open(&task, true).await?) as _) })

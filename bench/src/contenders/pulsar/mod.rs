@@ -34,28 +34,28 @@ pub(super) const RAW: &[Contender] = &[
         }),
     },
     Contender {
-        name: "an entry each / ack each",
+        name: "an entry each",
         kind: Kind::Raw,
-        way: "send_non_blocking, receipts awaited in order; Key_Shared, each message acknowledged",
+        way: "send_non_blocking, receipts awaited in order",
         publish: Some(|task| {
             Box::pin(
                 async move { Ok(Box::new(publishing::Publishing::open(&task, Entries::EACH).await?) as _) },
             )
         }),
-        consume: Some(|task| {
-            Box::pin(async move { Ok(Box::new(consuming::Consuming::open(&task, Way::EACH).await?) as _) })
-        }),
+        consume: None,
     },
     Contender {
-        name: "an entry each, ids",
-        kind: Kind::Raw,
-        way: "the same, and each message says its id in a property, as anybroker's do",
+        name: "an entry each, ids / ack each",
+        kind: Kind::Equal,
+        way: "the same, and each message says its id in a property, as anybroker's do; Key_Shared, each message acknowledged",
         publish: Some(|task| {
             Box::pin(
                 async move { Ok(Box::new(publishing::Publishing::open(&task, Entries::IDS).await?) as _) },
             )
         }),
-        consume: None,
+        consume: Some(|task| {
+            Box::pin(async move { Ok(Box::new(consuming::Consuming::open(&task, Way::EACH).await?) as _) })
+        }),
     },
     Contender {
         name: "batched entries / ack all",

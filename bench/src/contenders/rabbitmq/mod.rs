@@ -62,7 +62,7 @@ pub(super) const RAW: &[Contender] = &[
     },
     Contender {
         name: "futures at once / ack multiple, ids",
-        kind: Kind::Raw,
+        kind: Kind::Equal,
         way: "the same, and each message says its id and key in headers, as anybroker's do, which are looked at",
         publish: Some(|task| {
             Box::pin(async move { Ok(Box::new(at_once::Publishing::open(&task, true).await?) as _) })

@@ -40,7 +40,7 @@ pub(super) const RAW: &[Contender] = &[
     },
     Contender {
         name: "batches of ten, ids",
-        kind: Kind::Raw,
+        kind: Kind::Equal,
         way: "the same, and each message says its id in an attribute, as anybroker's do, which is asked for and looked at",
         publish: Some(|task| {
             Box::pin(async move { Ok(Box::new(batches::publishing(&task, true).await?) as _) })
