@@ -121,7 +121,7 @@ fn micros(row: &Value) -> String {
 fn millis(row: &Value, percentile: &str) -> String {
     row[percentile]["median"]
         .as_f64()
-        .map_or("–".to_owned(), |seconds| format!("{:.1} ms", seconds * 1_000.0))
+        .map_or("–".to_owned(), |micros| format!("{:.1} ms", micros / 1_000.0))
 }
 
 const ABOUT_LATENCY: &str = "
@@ -167,7 +167,7 @@ mod tests {
     #[test]
     fn latency_is_told_in_milliseconds() {
         let row =
-            json!({"failure": null, "against_best": {"p99": {"median": 1.1}}, "p99": {"median": 0.0042}});
+            json!({"failure": null, "against_best": {"p99": {"median": 1.1}}, "p99": {"median": 4_230.0}});
         assert_eq!(LATENCY.cell(&row), "1.10, 4.2 ms");
     }
 }
