@@ -128,7 +128,7 @@ impl Intake {
     /// Names the source of messages that need one and name none.
     fn complete(&self, messages: &mut [Message]) {
         let Some(source) = &self.source else { return };
-        for message in messages.iter_mut().filter(|m| m.event_type.is_some() && m.source.is_none()) {
+        for message in messages.iter_mut().filter(|m| m.is_event() && m.source.is_none()) {
             message.source = Some(source.clone());
         }
     }

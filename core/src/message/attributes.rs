@@ -82,7 +82,7 @@ impl Message {
 
     /// Its source, which a complete CloudEvent always has.
     pub(super) fn written_source(&self) -> Option<&str> {
-        let default = self.event_type.is_some().then_some(DEFAULT_SOURCE);
+        let default = self.is_event().then_some(DEFAULT_SOURCE);
         self.source.as_deref().or(default)
     }
 }
