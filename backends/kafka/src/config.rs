@@ -283,12 +283,15 @@ impl KafkaConfig {
             (true, false) => "ssl",
             (true, true) => "sasl_ssl",
         };
+        let setup = (self.connect_timeout / 2).max(Duration::from_secs(1));
         config
             .set("bootstrap.servers", self.brokers.join(","))
             .set("client.id", "anybroker")
             .set("security.protocol", protocol)
             .set("allow.auto.create.topics", "false")
             .set("socket.keepalive.enable", "true")
+            // One attempt that hangs, as when the broker's backlog was full, leaves time for another.
+            .set("socket.connection.setup.timeout.ms", setup.as_millis().to_string())
             .set("reconnect.backoff.max.ms", "2000");
         if let (Some(user), Some(password)) = (&self.user, &self.password) {
             config

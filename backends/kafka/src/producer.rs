@@ -5,16 +5,22 @@ use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
 use anybroker_core::kit::Pending;
-use anybroker_core::{Error, Key, Result, Topic};
+use anybroker_core::{Error, Key, Kind, Result, Topic};
 use rdkafka::ClientConfig;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _, PurgeConfig};
 
-use crate::flush::flush;
+use crate::raw::Events;
 use crate::reports::{Reports, refusal};
 use crate::{error, record};
 
-/// How long one poll lasts; so long may stopping take.
-const POLL: Duration = Duration::from_millis(50);
+/// How long the thread rests if nothing wakes it.
+const REST: Duration = Duration::from_secs(1);
+
+/// Why a session is not served any more.
+enum Ended {
+    Stopped,
+    Fatal,
+}
 
 /// A producer session, and a new one whenever it has ended.
 pub(crate) struct Producer {
@@ -66,20 +72,45 @@ impl Producer {
         self.stop.store(true, Ordering::Release);
     }
 
-    /// Serves delivery reports until it is stopped.
+    /// Serves delivery reports until it is stopped; who stops it unparks the thread.
     pub(crate) fn run(&self) {
         while !self.stop.load(Ordering::Acquire) {
-            let session = self.session();
-            session.poll(POLL);
-            if let Some((code, reason)) = session.client().fatal_error() {
-                tracing::warn!(%code, reason, "the idempotent producer session ended; opening a new one");
-                drain(&session, Duration::ZERO);
-                drop(session);
-                self.renew();
+            let Some(events) = self.events() else { return };
+            match self.serve(&events) {
+                Ended::Stopped => {
+                    let waited = self.give_up.load(Ordering::Acquire);
+                    drain(&self.session(), &events, if waited { Duration::ZERO } else { self.close_timeout });
+                }
+                Ended::Fatal => {
+                    drain(&self.session(), &events, Duration::ZERO);
+                    drop(events);
+                    self.renew();
+                }
             }
         }
-        let waited = self.give_up.load(Ordering::Acquire);
-        drain(&self.session(), if waited { Duration::ZERO } else { self.close_timeout });
+    }
+
+    fn events(&self) -> Option<Events<Reports>> {
+        let events = Events::of(self.session());
+        if events.is_none() {
+            let text = "librdkafka gives no queue of events";
+            let _ = self.failed.set(Error::new(Kind::Unexpected, "publish", text));
+        }
+        events
+    }
+
+    fn serve(&self, events: &Events<Reports>) -> Ended {
+        loop {
+            events.serve();
+            if let Some((code, reason)) = self.session().client().fatal_error() {
+                tracing::warn!(%code, reason, "the idempotent producer session ended; opening a new one");
+                return Ended::Fatal;
+            }
+            if self.stop.load(Ordering::Acquire) {
+                return Ended::Stopped;
+            }
+            events.wait(REST);
+        }
     }
 
     /// What the old session had taken has failed as unknown by now, and its keys are held: nothing overtakes it.
@@ -117,10 +148,10 @@ pub(crate) fn send(session: &BaseProducer<Reports>, topic: &Topic, pending: Pend
 }
 
 /// Waits for what is in flight, then gives up on it.
-fn drain(session: &BaseProducer<Reports>, wait: Duration) {
-    if !flush(session, wait) {
+fn drain(session: &BaseProducer<Reports>, events: &Events<Reports>, wait: Duration) {
+    if !events.flush(wait) {
         session.purge(PurgeConfig::default().queue().inflight());
         // The purge's reports are local, so this ends at once.
-        let _ = flush(session, Duration::from_secs(1));
+        let _ = events.flush(Duration::from_secs(1));
     }
 }

@@ -76,6 +76,7 @@ impl Producers {
         }
         let last = open.swap_remove(index);
         last.producer.stop(waited);
+        last.thread.unpark();
         Some(last.thread)
     }
 }
