@@ -9,7 +9,7 @@ use anybroker_core::{Error, Key, Kind, Result, Topic};
 use rdkafka::ClientConfig;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _, PurgeConfig};
 
-use crate::raw::Events;
+use crate::raw::{Events, tell_addresses};
 use crate::reports::{Reports, refusal};
 use crate::{error, record};
 
@@ -63,6 +63,14 @@ impl Producer {
     /// Whether a connection was lost since the last call.
     pub(crate) fn take_disturbed(&self) -> bool {
         self.session().context().observer.take_disturbed()
+    }
+
+    /// If all brokers were gone for it, tells it where they are.
+    pub(crate) fn remind(&self, brokers: &[String]) {
+        let session = self.session();
+        if session.context().observer.take_deserted() {
+            tell_addresses(session.client(), brokers);
+        }
     }
 
     /// Ends the thread, which flushes what is on its way before, within the deadline of closing; not if that has been

@@ -117,6 +117,10 @@ impl Supervised for KafkaPublisher {
         self.producer.take_disturbed()
     }
 
+    fn remind(&self, brokers: &[String]) {
+        self.producer.remind(brokers);
+    }
+
     fn topic(&self) -> &Topic {
         self.intake.topic()
     }

@@ -16,13 +16,16 @@ use tokio::sync::oneshot;
 
 use crate::enlist::Enlisted;
 use crate::observer::Observer;
-use crate::raw::Events;
+use crate::raw::{Events, tell_addresses};
 use crate::{error, record};
 
 /// How long one look at what the client's background has to say is put off.
 const POLL: Duration = Duration::from_millis(50);
 /// How long to wait for room in the client, or before a call that may be repeated is.
 const MOMENT: Duration = Duration::from_millis(10);
+
+/// By then librdkafka has forgotten the brokers that it forgets, and those may be told to it that it knew.
+const WHILE: Duration = Duration::from_secs(1);
 
 /// What the thread is told.
 pub(crate) enum Order {
@@ -41,6 +44,7 @@ pub(crate) enum Order {
 /// How a transactional producer is opened.
 pub(crate) struct Setup {
     pub(crate) native: ClientConfig,
+    pub(crate) brokers: Vec<String>,
     pub(crate) request_timeout: Duration,
     /// How long a transaction may take.
     pub(crate) timeout: Duration,
@@ -56,6 +60,10 @@ pub(crate) struct Transactor {
     open: Option<Instant>,
     /// Why nothing can be done any more.
     ended: Option<Error>,
+    /// Where the cluster is.
+    brokers: Vec<String>,
+    /// When all brokers were gone.
+    deserted: Option<Instant>,
 }
 
 /// Remembers the first message of a transaction that was not stored.
@@ -117,6 +125,8 @@ impl Transactor {
             timeout: setup.timeout,
             open: None,
             ended: None,
+            brokers: setup.brokers,
+            deserted: None,
         })
     }
 
@@ -149,6 +159,17 @@ impl Transactor {
                 }
             }
             self.events.serve();
+            self.remind();
+        }
+    }
+
+    /// If all brokers were gone a while ago, tells the client where they are.
+    fn remind(&mut self) {
+        if self.producer.context().observer.take_deserted() {
+            self.deserted = Some(Instant::now());
+        }
+        if self.deserted.take_if(|since| since.elapsed() >= WHILE).is_some() {
+            tell_addresses(self.producer.client(), &self.brokers);
         }
     }
 
