@@ -130,6 +130,7 @@ impl Work {
     }
 
     async fn treat(&mut self, batch: Vec<Delivery>) {
+        self.let_go(&batch).await;
         let mut settlements = Vec::with_capacity(batch.len());
         for delivery in batch {
             if let Some(verdict) = self.verdict() {
@@ -150,6 +151,16 @@ impl Work {
             }
         }
         self.settle(settlements).await;
+    }
+
+    /// What is held and comes again is not held any more by the delivery before: acknowledged long after, it would seem to have been.
+    async fn let_go(&mut self, batch: &[Delivery]) {
+        let again = |held: &Delivery| batch.iter().any(|delivery| delivery.id() == held.id());
+        let (gone, held) =
+            std::mem::take(&mut self.held).into_iter().partition(|(_, delivery)| again(delivery));
+        self.held = held;
+        let gone: BTreeMap<_, Delivery> = gone;
+        self.settle(gone.into_values().map(Settlement::ack).collect()).await;
     }
 
     /// What becomes of a delivery; none if it is held or released.
