@@ -20,7 +20,7 @@ use crate::observer::Observer;
 use crate::raw::tell_addresses;
 
 /// A topic that every cluster knows or not; asking for it alone keeps the answer small.
-const PROBE: &str = "__consumer_offsets";
+pub(crate) const PROBE: &str = "__consumer_offsets";
 
 /// How long one metadata request waits before what the background says is looked at.
 const SLICE: Duration = Duration::from_millis(500);

@@ -15,7 +15,7 @@ use tokio::sync::oneshot;
 use crate::blocking::Owned;
 use crate::cluster::Cluster;
 use crate::enlist::{Enlist, Thaw};
-use crate::raw::tell_addresses;
+use crate::raw::remind;
 use crate::rebalance::Member;
 use crate::supervise::Supervised;
 use crate::turns::Turns;
@@ -199,7 +199,7 @@ impl Supervised for LoopLink {
         if let Some(consumer) = self.consumer.upgrade()
             && self.member.observer.take_deserted()
         {
-            tell_addresses(consumer.client(), brokers);
+            remind(consumer.client(), self.subscription.topic.as_str(), brokers);
         }
     }
 

@@ -9,7 +9,7 @@ use anybroker_core::{Error, Key, Kind, Result, Topic};
 use rdkafka::ClientConfig;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _, PurgeConfig};
 
-use crate::raw::{Events, tell_addresses};
+use crate::raw::{Events, remind};
 use crate::reports::{Reports, refusal};
 use crate::{error, record};
 
@@ -65,11 +65,11 @@ impl Producer {
         self.session().context().observer.take_disturbed()
     }
 
-    /// If all brokers were gone for it, tells it where they are.
-    pub(crate) fn remind(&self, brokers: &[String]) {
+    /// If all brokers were gone for it, and it finds none, tells it where they are.
+    pub(crate) fn remind(&self, topic: &Topic, brokers: &[String]) {
         let session = self.session();
         if session.context().observer.take_deserted() {
-            tell_addresses(session.client(), brokers);
+            remind(session.client(), topic.as_str(), brokers);
         }
     }
 

@@ -118,7 +118,7 @@ impl Supervised for KafkaPublisher {
     }
 
     fn remind(&self, brokers: &[String]) {
-        self.producer.remind(brokers);
+        self.producer.remind(self.intake.topic(), brokers);
     }
 
     fn topic(&self) -> &Topic {

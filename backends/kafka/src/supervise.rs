@@ -25,7 +25,7 @@ const TRUSTED: Duration = Duration::from_secs(30);
 pub(crate) trait Supervised: Send + Sync {
     /// Whether it met something since the last call after which the guarantees may have changed.
     fn take_disturbed(&self) -> bool;
-    /// If all brokers were gone for its client, tells it where they are.
+    /// If all brokers were gone for its client, and it finds none, tells it where they are.
     fn remind(&self, brokers: &[String]);
     /// Its topic.
     fn topic(&self) -> &Topic;

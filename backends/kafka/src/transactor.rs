@@ -14,9 +14,10 @@ use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer, Prod
 use rdkafka::{ClientConfig, ClientContext};
 use tokio::sync::oneshot;
 
+use crate::cluster::PROBE;
 use crate::enlist::Enlisted;
 use crate::observer::Observer;
-use crate::raw::{Events, tell_addresses};
+use crate::raw::{Events, remind};
 use crate::{error, record};
 
 /// How long one look at what the client's background has to say is put off.
@@ -163,13 +164,13 @@ impl Transactor {
         }
     }
 
-    /// If all brokers were gone a while ago, tells the client where they are.
+    /// If all brokers were gone a while ago, and the client finds none, tells it where they are.
     fn remind(&mut self) {
         if self.producer.context().observer.take_deserted() {
             self.deserted = Some(Instant::now());
         }
         if self.deserted.take_if(|since| since.elapsed() >= WHILE).is_some() {
-            tell_addresses(self.producer.client(), &self.brokers);
+            remind(self.producer.client(), PROBE, &self.brokers);
         }
     }
 
