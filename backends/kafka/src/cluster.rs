@@ -20,7 +20,7 @@ use crate::observer::Observer;
 use crate::raw::tell_addresses;
 
 /// A topic that every cluster knows or not; asking for it alone keeps the answer small.
-pub(crate) const PROBE: &str = "__consumer_offsets";
+const PROBE: &str = "__consumer_offsets";
 
 /// How long one metadata request waits before what the background says is looked at.
 const SLICE: Duration = Duration::from_millis(500);
@@ -99,7 +99,6 @@ impl Cluster {
             self.serve(left.min(SLICE / 10));
             if self.client.context().take_deserted() {
                 tell_addresses(self.client.client(), &self.config.brokers);
-                tell_addresses(self.admin.inner(), &self.config.brokers);
             }
             if let Some(error) = self.client.context().hopeless(operation).filter(|_| fail_fast) {
                 return Err(error);

@@ -9,13 +9,11 @@ use std::time::Duration;
 use anybroker_core::kit::{Link, Session, within};
 use anybroker_core::{Error, Kind, Requirements, Result, Subscription, Topic};
 use async_trait::async_trait;
-use rdkafka::consumer::{BaseConsumer, Consumer};
 use tokio::sync::oneshot;
 
 use crate::blocking::Owned;
 use crate::cluster::Cluster;
 use crate::enlist::{Enlist, Thaw};
-use crate::raw::remind;
 use crate::rebalance::Member;
 use crate::supervise::Supervised;
 use crate::turns::Turns;
@@ -76,8 +74,6 @@ pub(crate) struct LoopLink {
     /// Weak, because the session owns the link.
     session: Weak<Session>,
     subscription: Subscription,
-    /// Weak, because the loop closes it by dropping it.
-    consumer: Weak<BaseConsumer<Member>>,
     member: Arc<Member>,
     wake: Arc<Wake>,
     commands: Sender<Command>,
@@ -93,15 +89,14 @@ impl LoopLink {
     pub(crate) fn new(
         cluster: &Arc<Cluster>,
         session: &Arc<Session>,
-        consumer: &Arc<BaseConsumer<Member>>,
+        member: Arc<Member>,
         wake: Arc<Wake>,
     ) -> (Arc<Self>, Receiver<Command>) {
         let (commands, receiver) = channel();
         let link = LoopLink {
             session: Arc::downgrade(session),
             subscription: session.subscription().clone(),
-            consumer: Arc::downgrade(consumer),
-            member: consumer.context().clone(),
+            member,
             wake,
             commands,
             thread: Mutex::new(None),
@@ -193,14 +188,6 @@ impl Link for LoopLink {
 impl Supervised for LoopLink {
     fn take_disturbed(&self) -> bool {
         self.member.observer.take_disturbed()
-    }
-
-    fn remind(&self, brokers: &[String]) {
-        if let Some(consumer) = self.consumer.upgrade()
-            && self.member.observer.take_deserted()
-        {
-            remind(consumer.client(), self.subscription.topic.as_str(), brokers);
-        }
     }
 
     fn topic(&self) -> &Topic {

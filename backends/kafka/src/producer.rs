@@ -9,7 +9,7 @@ use anybroker_core::{Error, Key, Kind, Result, Topic};
 use rdkafka::ClientConfig;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _, PurgeConfig};
 
-use crate::raw::{Events, remind};
+use crate::raw::Events;
 use crate::reports::{Reports, refusal};
 use crate::{error, record};
 
@@ -63,14 +63,6 @@ impl Producer {
     /// Whether a connection was lost since the last call.
     pub(crate) fn take_disturbed(&self) -> bool {
         self.session().context().observer.take_disturbed()
-    }
-
-    /// If all brokers were gone for it, and it finds none, tells it where they are.
-    pub(crate) fn remind(&self, topic: &Topic, brokers: &[String]) {
-        let session = self.session();
-        if session.context().observer.take_deserted() {
-            remind(session.client(), topic.as_str(), brokers);
-        }
     }
 
     /// Ends the thread, which flushes what is on its way before, within the deadline of closing; not if that has been

@@ -117,10 +117,6 @@ impl Supervised for KafkaPublisher {
         self.producer.take_disturbed()
     }
 
-    fn remind(&self, brokers: &[String]) {
-        self.producer.remind(self.intake.topic(), brokers);
-    }
-
     fn topic(&self) -> &Topic {
         self.intake.topic()
     }

@@ -25,8 +25,6 @@ const TRUSTED: Duration = Duration::from_secs(30);
 pub(crate) trait Supervised: Send + Sync {
     /// Whether it met something since the last call after which the guarantees may have changed.
     fn take_disturbed(&self) -> bool;
-    /// If all brokers were gone for its client, and it finds none, tells it where they are.
-    fn remind(&self, brokers: &[String]);
     /// Its topic.
     fn topic(&self) -> &Topic;
     /// What the application needs of it.
@@ -95,7 +93,6 @@ impl Supervisor {
             return Ok(());
         }
         cluster.ping("verify", RETRY)?;
-        handles.iter().for_each(|handle| handle.remind(&cluster.config.brokers));
         let before = std::mem::take(missed);
         for handle in handles {
             let topic = handle.topic();

@@ -88,7 +88,6 @@ impl KafkaTransactions {
         }
         let setup = Setup {
             native: settings(&cluster.config, &id, timeout).map_err(|error| error.on(place.clone()))?,
-            brokers: cluster.config.brokers.clone(),
             request_timeout: cluster.config.request_timeout,
             timeout,
         };

@@ -14,19 +14,15 @@ use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer, Prod
 use rdkafka::{ClientConfig, ClientContext};
 use tokio::sync::oneshot;
 
-use crate::cluster::PROBE;
 use crate::enlist::Enlisted;
 use crate::observer::Observer;
-use crate::raw::{Events, remind};
+use crate::raw::Events;
 use crate::{error, record};
 
 /// How long one look at what the client's background has to say is put off.
 const POLL: Duration = Duration::from_millis(50);
 /// How long to wait for room in the client, or before a call that may be repeated is.
 const MOMENT: Duration = Duration::from_millis(10);
-
-/// By then librdkafka has forgotten the brokers that it forgets, and those may be told to it that it knew.
-const WHILE: Duration = Duration::from_secs(1);
 
 /// What the thread is told.
 pub(crate) enum Order {
@@ -45,7 +41,6 @@ pub(crate) enum Order {
 /// How a transactional producer is opened.
 pub(crate) struct Setup {
     pub(crate) native: ClientConfig,
-    pub(crate) brokers: Vec<String>,
     pub(crate) request_timeout: Duration,
     /// How long a transaction may take.
     pub(crate) timeout: Duration,
@@ -61,10 +56,6 @@ pub(crate) struct Transactor {
     open: Option<Instant>,
     /// Why nothing can be done any more.
     ended: Option<Error>,
-    /// Where the cluster is.
-    brokers: Vec<String>,
-    /// When all brokers were gone.
-    deserted: Option<Instant>,
 }
 
 /// Remembers the first message of a transaction that was not stored.
@@ -126,8 +117,6 @@ impl Transactor {
             timeout: setup.timeout,
             open: None,
             ended: None,
-            brokers: setup.brokers,
-            deserted: None,
         })
     }
 
@@ -160,17 +149,6 @@ impl Transactor {
                 }
             }
             self.events.serve();
-            self.remind();
-        }
-    }
-
-    /// If all brokers were gone a while ago, and the client finds none, tells it where they are.
-    fn remind(&mut self) {
-        if self.producer.context().observer.take_deserted() {
-            self.deserted = Some(Instant::now());
-        }
-        if self.deserted.take_if(|since| since.elapsed() >= WHILE).is_some() {
-            remind(self.producer.client(), PROBE, &self.brokers);
         }
     }
 

@@ -7,6 +7,6 @@ mod addresses;
 mod events;
 mod records;
 
-pub(crate) use addresses::{remind, tell_addresses};
+pub(crate) use addresses::tell_addresses;
 pub(crate) use events::Events;
 pub(crate) use records::{Fields, Queue};

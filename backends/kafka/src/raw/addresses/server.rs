@@ -3,7 +3,7 @@
 use std::io::{Read, Result, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 const METADATA: u16 = 3;
@@ -18,18 +18,13 @@ const PARTITIONS: u32 = 10_000;
 pub(super) struct Server {
     port: u16,
     fenced: Arc<AtomicBool>,
-    answered: Arc<AtomicU64>,
 }
 
 impl Server {
     /// It has a broker.
     pub(super) fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let server = Server {
-            port: listener.local_addr().unwrap().port(),
-            fenced: Arc::default(),
-            answered: Arc::default(),
-        };
+        let server = Server { port: listener.local_addr().unwrap().port(), fenced: Arc::default() };
         let serving = server.clone();
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
@@ -43,11 +38,6 @@ impl Server {
     /// Whether it says that it has none.
     pub(super) fn fence(&self, fenced: bool) {
         self.fenced.store(fenced, Ordering::Release);
-    }
-
-    /// How often it was asked for its brokers, and has answered.
-    pub(super) fn answered(&self) -> u64 {
-        self.answered.load(Ordering::Acquire)
     }
 
     /// Where it is.
@@ -69,9 +59,6 @@ impl Server {
             });
             stream.write_all(&(response.len() as u32).to_be_bytes())?;
             stream.write_all(&response)?;
-            if number(0) == METADATA {
-                self.answered.fetch_add(1, Ordering::AcqRel);
-            }
         }
     }
 
