@@ -31,8 +31,8 @@ const DRAIN: Duration = Duration::from_secs(30);
 /// What a process is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Role {
-    /// It receives and acknowledges.
-    Member,
+    /// It receives and acknowledges, and holds so many messages at most.
+    Member(usize),
     /// It runs a worker.
     Worker(HandlerWork),
     /// It runs a worker that handles exactly once, the so manieth.
@@ -79,7 +79,7 @@ pub async fn run_member(broker: Broker, orders: &str) -> Result<()> {
             handle_exactly_once(&recorder, broker, subscription, work, (place, orders.name), orders.seed)
                 .await
         }
-        Role::Member => receive(&recorded, subscription, orders.seed).await,
+        Role::Member(_) => receive(&recorded, subscription, orders.seed).await,
     }
 }
 
@@ -160,7 +160,9 @@ impl MemberProcess {
         progress: &Arc<Progress>,
     ) -> std::io::Result<Self> {
         let prefetch = match role {
-            Role::Member | Role::Publisher(_) => 50,
+            Role::Member(prefetch) => prefetch,
+            // It receives nothing.
+            Role::Publisher(_) => 1,
             // Of many keys, so that there is always one that is free.
             Role::Worker(work) => 64 * work.handlers,
             Role::ExactlyOnce(work, _) => 8 * work.handlers,
@@ -265,7 +267,7 @@ impl MemberProcess {
     /// Kills it with SIGKILL, in the middle of what it does.
     pub(super) async fn kill(mut self, stage: &Stage) -> std::result::Result<(), Failure> {
         match self.role {
-            Role::Member | Role::Worker(_) | Role::ExactlyOnce(..) => {
+            Role::Member(_) | Role::Worker(_) | Role::ExactlyOnce(..) => {
                 // What others get because of its death must not be recorded before what it did.
                 self.stop().await?;
                 stream::in_flight(stage, "member_kill", &self.name).await?;

@@ -50,7 +50,7 @@ pub(super) async fn member_paused(context: Context) -> CaseResult {
     let progress = Arc::new(Progress::default());
     let mut chance = Chance::new(context.seed);
     let pause = async {
-        let who = ("process", Role::Member);
+        let who = ("process", Role::Member(stream::WORK.manners.prefetch));
         let mut process = MemberProcess::start(&spawn, &stage, who, context.seed, &progress)?;
         process.works(50 + chance.below(100) as usize).await?;
         let other =
@@ -105,7 +105,7 @@ pub(super) async fn member_killed(context: Context) -> CaseResult {
         let mut stayed = Vec::new();
         for number in 0..KILLS {
             let name = format!("process-{number}");
-            let who = (name.as_str(), Role::Member);
+            let who = (name.as_str(), Role::Member(stream::WORK.manners.prefetch));
             let mut process = MemberProcess::start(&spawn, &stage, who, context.seed, &progress)?;
             let count = 50 + chance.below(150) as usize;
             if number == 0 {

@@ -33,7 +33,7 @@ pub(super) fn work(stage: &Stage) -> Work {
     if stage.one_at_a_time() { Work { at_most: Duration::ZERO, ..WORK } } else { WORK }
 }
 
-const WORK: Work =
+pub(super) const WORK: Work =
     Work { manners: Manners { nack: 3, release: 2, prefetch: 50 }, at_most: Duration::from_millis(10) };
 
 /// What a stream that was disturbed must have exercised.

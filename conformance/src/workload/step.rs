@@ -89,9 +89,13 @@ pub struct Manners {
 }
 
 impl Manners {
+    /// How much a member holds at most that no step lets join, and every one where all must hold the same
+    /// ([`Possible::windows`](super::Possible::windows)).
+    pub const WINDOW: u32 = 100;
+
     /// Acknowledges everything.
     pub const POLITE: Manners = Manners {
-        prefetch: 200,
+        prefetch: Self::WINDOW,
         take: 50,
         nack: 0,
         delay_ms: 0,

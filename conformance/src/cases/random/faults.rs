@@ -10,7 +10,7 @@ use super::super::member::{MemberProcess, Role};
 use super::super::stream::soon_in_flight;
 use super::super::{Connect, Context, Failure, Stage};
 use crate::proxy::Proxy;
-use crate::workload::{FaultKind, Step, Workload};
+use crate::workload::{FaultKind, Manners, Step, Workload};
 
 /// What can be broken in a run.
 pub(super) struct Breaker<'a> {
@@ -111,8 +111,8 @@ impl<'a> Breaker<'a> {
             return Ok(());
         };
         let name = format!("process-{number}");
-        let mut process =
-            MemberProcess::start(spawn, stage, (&name, Role::Member), self.context.seed, progress)?;
+        let who = (name.as_str(), Role::Member(Manners::WINDOW as usize));
+        let mut process = MemberProcess::start(spawn, stage, who, self.context.seed, progress)?;
         // It may only wait, where one member at a time is active.
         let _ = timeout(WORKED, process.acknowledged(20)).await;
         Ok(process.kill_amid(stage, burst).await?)
