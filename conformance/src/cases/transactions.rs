@@ -67,8 +67,8 @@ impl Pipe {
     ) -> Result<(), Failure> {
         let output = |delivery: &Delivery| {
             let (id, key) = (id(delivery), delivery.to_key());
-            ["x", "y"].map(|name| {
-                let message = Message::new(id.clone()).with_id(format!("{name}-{id}-{round}"));
+            outputs_of(delivery, round).map(|name| {
+                let message = Message::new(id.clone()).with_id(name);
                 Message { key: key.clone(), ..message }
             })
         };
@@ -147,6 +147,11 @@ async fn committed(transaction: Box<dyn Transaction + '_>) -> Result<bool, Failu
         Err(error) if error.kind() == Kind::Fenced && error.fate() == Fate::NotApplied => Ok(false),
         Err(error) => Err(error.into()),
     }
+}
+
+/// The ids of what a transaction publishes for a delivery.
+fn outputs_of(delivery: &Delivery, round: usize) -> [String; 2] {
+    ["x", "y"].map(|name| format!("{name}-{}-{round}", id(delivery)))
 }
 
 async fn acknowledge(settler: &dyn Settler, batch: Vec<Delivery>) -> Result<(), Failure> {

@@ -17,8 +17,11 @@ const KILLS: usize = 2;
 /// So long may a transaction take.
 const LIMIT: Duration = Duration::from_secs(10);
 
-/// The broker is killed and comes up again, at a moment of a transaction. What it did not answer is ended as the contract
-/// says: the publisher is opened again, and then the consumer.
+/// The broker is killed and comes up again, at a moment of a transaction: while it is open, and while the broker is asked to
+/// commit it. What it did not answer is ended as the contract says: the publisher is opened again, and then the consumer.
+///
+/// Between its decision and its end a transaction is safe from a broker's death only where others have the partition too
+/// (the row `transactions`); so the one before has ended when the broker is killed, and it has not read that it is to commit.
 pub(in crate::cases) async fn transactions_broker_killed(context: Context) -> CaseResult {
     if let Some(reason) = context.volatile {
         return Ok(Finding::NotApplicable(reason.into()));
@@ -50,6 +53,11 @@ struct Breaker {
 }
 
 impl Breaker {
+    async fn pause(&self) -> Result<(), Failure> {
+        self.recorder.fault("pause", &self.target);
+        Ok(self.faults.pause().await?)
+    }
+
     async fn kill(&self) -> Result<(), Failure> {
         self.recorder.fault("kill", &self.target);
         Ok(self.faults.kill().await?)
@@ -72,6 +80,8 @@ struct Line {
     reader: Box<dyn Consumer>,
     round: usize,
     unknown: usize,
+    /// The outputs that have come.
+    seen: BTreeSet<String>,
     /// How long a commit takes that nothing disturbs.
     commit: Duration,
 }
@@ -82,22 +92,39 @@ impl Line {
             (pipe.holder_within(LIMIT).await?, open(&pipe.stage).await?, pipe.reader().await?);
         let breaker = Breaker { faults, recorder: pipe.stage.recorder.clone(), target: context.name.clone() };
         let chance = Chance::new(context.seed);
-        let commit = Duration::ZERO;
-        Ok(Line { pipe, breaker, chance, holder, members, reader, round: 0, unknown: 0, commit })
+        let (seen, commit) = (BTreeSet::new(), Duration::ZERO);
+        Ok(Line { pipe, breaker, chance, holder, members, reader, round: 0, unknown: 0, seen, commit })
     }
 
     /// Takes a batch through a transaction, in which the broker may be killed for the first, second, … time; whatever becomes
     /// of it.
     async fn pass(&mut self, batch: Vec<Delivery>, kill: usize) -> Result<(), Failure> {
         self.round += 1;
+        let outputs = batch.iter().flat_map(|delivery| outputs_of(delivery, self.round)).collect();
         let fate = match self.attempt(batch, kill).await? {
-            Ok(()) => return Ok(()),
+            Ok(()) => return self.ended(outputs).await,
             Err(error) => error.fate(),
         };
         self.unknown += usize::from(fate == Fate::Unknown);
         self.holder = self.pipe.holder_within(LIMIT).await?;
         self.members = open(&self.pipe.stage).await?;
         Ok(())
+    }
+
+    /// A commit is answered when it is decided; what it published is seen when it has ended.
+    async fn ended(&mut self, outputs: BTreeSet<String>) -> Result<(), Failure> {
+        while !outputs.is_subset(&self.seen) {
+            let come = tokio::time::timeout(2 * STEP, self.reader.receive(100)).await;
+            let come =
+                come.map_err(|_| format!("what was committed has not come within {:?}", 2 * STEP))??;
+            self.read(come).await?;
+        }
+        Ok(())
+    }
+
+    async fn read(&mut self, outputs: Vec<Delivery>) -> Result<(), Failure> {
+        self.seen.extend(outputs.iter().map(id));
+        acknowledge(&*self.reader.settler(), outputs).await
     }
 
     async fn attempt(
@@ -117,6 +144,9 @@ impl Line {
             breaker.kill().await?;
             breaker.restart().await?;
         }
+        if kill == 2 {
+            breaker.pause().await?;
+        }
         let commit = tokio::time::timeout(2 * STEP, transaction.commit());
         if kill < 2 {
             let committed = commit.await?;
@@ -124,8 +154,7 @@ impl Line {
             return Ok(committed);
         }
         let restarted_at_once = self.chance.below(2) == 0;
-        // In its second half it is the commit itself that the broker is asked for.
-        let moment = self.commit.mul_f64(0.5 + self.chance.below(50) as f64 / 100.0);
+        let moment = self.commit.mul_f64(self.chance.below(100) as f64 / 100.0);
         let crash = async {
             tokio::time::sleep(moment).await;
             breaker.kill().await?;
@@ -142,18 +171,13 @@ impl Line {
 
     /// Until both outputs of each input have come.
     async fn finish(&mut self, quiet: Duration) -> Result<(), Failure> {
-        let mut seen = BTreeSet::new();
-        while seen.len() < 2 * INPUTS {
+        while self.seen.len() < 2 * INPUTS {
             tokio::select! {
                 batch = self.members.receive(5) => self.pass(batch?, 0).await?,
-                outputs = self.reader.receive(100) => {
-                    let outputs = outputs?;
-                    seen.extend(outputs.iter().map(id));
-                    acknowledge(&*self.reader.settler(), outputs).await?;
-                }
+                outputs = self.reader.receive(100) => self.read(outputs?).await?,
                 () = tokio::time::sleep(quiet) => {
                     self.pipe.drained()?;
-                    return failed(format!("{} of {} outputs have come, and nothing moves", seen.len(), 2 * INPUTS));
+                    return failed(format!("{} of {} outputs have come, and nothing moves", self.seen.len(), 2 * INPUTS));
                 }
             }
         }
