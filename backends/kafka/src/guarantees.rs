@@ -131,12 +131,7 @@ pub(crate) fn of(facts: &Facts) -> Guarantees {
             .because("heartbeats and polling go on in the background while the application works"),
         delay: Row::new(Delay::Redelivery, Basis::Client, ADAPTER)
             .because("kept by the client; ends early if the partition moves"),
-        transactions: Row::new(Transactions::ReadProcessWrite, Basis::Documented, TRANSACTIONS).because(
-            "between topics and groups of one cluster, for consumers with isolation.level=read_committed, as this \
-             adapter's are. librdkafka 2.12 does not speak KIP-890's protocol (TV2), which clients of Kafka 4.0 speak \
-             with brokers from 4.0 on: with any broker, a request that is delayed until its transaction has ended may \
-             become part of the next one of the same id, or end it",
-        ),
+        transactions: transactions(facts),
         limits: Limits {
             message_bytes: facts.max_message_bytes().map(record::largest),
             batch: None,
@@ -174,6 +169,27 @@ fn unsubscribed(facts: &Facts) -> Row<Unsubscribed> {
     }
     Row::new(Unsubscribed::Kept, Basis::Probed, TOPICS)
         .because("the log keeps it for its retention, and a new group starts with the earliest message")
+}
+
+/// What is written or acknowledged in one, is so for readers of what is committed alone.
+fn transactions(facts: &Facts) -> Row<Transactions> {
+    let row = |single: &str| {
+        Row::new(Transactions::ReadProcessWrite, Basis::Documented, TRANSACTIONS).because(format!(
+            "between topics and groups of one cluster, for consumers with isolation.level=read_committed, as this \
+             adapter's are. librdkafka 2.12 does not speak KIP-890's protocol (TV2), which clients of Kafka 4.0 speak \
+             with brokers from 4.0 on: with any broker, a request that is delayed until its transaction has ended may \
+             become part of the next one of the same id, or end it{single}"
+        ))
+    };
+    match &facts.topic {
+        Some((view, _)) if view.replicas < 2 => row(
+            ". With one replica, a broker that is killed within milliseconds of a commit's answer may come back without \
+             having ended the transaction: its messages stay unseen and what it acknowledged pending, until the next \
+             transaction of the same id there decides for them too (met on 4.4.0)",
+        )
+        .raise("topics with 2 replicas or more, also for __consumer_offsets (offsets.topic.replication.factor)"),
+        _ => row(""),
+    }
 }
 
 /// A confirmed message is on every in-sync replica, of which there are at least `min.insync.replicas`; whether it is

@@ -1,0 +1,44 @@
+use std::time::{Duration, Instant};
+
+use rdkafka::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+
+use super::server::Server;
+use super::*;
+use crate::observer::Observer;
+
+/// Whether it holds within the time.
+fn soon(within: Duration, mut holds: impl FnMut() -> bool) -> bool {
+    let until = Instant::now() + within;
+    while !holds() {
+        if Instant::now() > until {
+            return false;
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    true
+}
+
+/// Without being told, two of three clients never come back.
+#[test]
+fn a_client_that_was_told_of_no_broker_comes_back() {
+    for _ in 0..10 {
+        let server = Server::start();
+        let mut config = ClientConfig::new();
+        config.set("bootstrap.servers", server.address());
+        let client: BaseConsumer<Observer> = config.create_with_context(Observer::default()).unwrap();
+        let answers = || client.fetch_metadata(Some("t"), Duration::from_millis(200)).is_ok();
+        assert!(soon(Duration::from_secs(10), answers), "it is there");
+        server.fence(true);
+        let _ = client.fetch_metadata(Some("t"), Duration::from_secs(1));
+        server.fence(false);
+        let answers_again = || {
+            client.poll(Duration::ZERO);
+            if client.context().take_deserted() {
+                tell_addresses(client.client(), &[server.address()]);
+            }
+            answers()
+        };
+        assert!(soon(Duration::from_secs(10), answers_again), "it has forgotten where the cluster is");
+    }
+}
