@@ -10,7 +10,7 @@ use anybroker_core::kit::Incoming;
 use anybroker_core::{Attribute, Error, Kind, Message, RecordBuffer};
 use rdkafka::message::{Header, OwnedHeaders};
 
-use crate::raw::Fields;
+use crate::batch::Fields;
 
 const PREFIX: &str = "ce_";
 /// Stands for a header whose name cannot be read.

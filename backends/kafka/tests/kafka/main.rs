@@ -14,6 +14,5 @@ mod groups;
 mod mistakes;
 mod poison;
 mod publish;
-mod sharing;
 mod topics;
 mod transactions;
