@@ -171,7 +171,7 @@ fn unsubscribed(facts: &Facts) -> Row<Unsubscribed> {
         .because("the log keeps it for its retention, and a new group starts with the earliest message")
 }
 
-/// What is written or acknowledged in one, is so for readers of what is committed alone.
+/// All of a transaction or nothing, for whoever reads what is committed; where a partition has one replica, not through every crash.
 fn transactions(facts: &Facts) -> Row<Transactions> {
     let row = |single: &str| {
         Row::new(Transactions::ReadProcessWrite, Basis::Documented, TRANSACTIONS).because(format!(
@@ -272,5 +272,18 @@ mod tests {
     fn a_compacted_topic_does_not_deliver_everything() {
         let given = of(&facts(1, &[("cleanup.policy", "compact,delete")]));
         assert_eq!(given.delivery.value, DeliveryLevel::AtMostOnce);
+    }
+
+    #[test]
+    fn what_one_replica_risks_is_said_where_there_is_one() {
+        for (replicas, said) in [(1, true), (2, false), (3, false)] {
+            let row = transactions(&facts(replicas, &[]));
+            assert_eq!(row.value, Transactions::ReadProcessWrite);
+            assert_eq!(
+                (row.because.contains("one replica"), row.raise.is_some()),
+                (said, said),
+                "{replicas}"
+            );
+        }
     }
 }
