@@ -12,10 +12,10 @@ use rdkafka::topic_partition_list::TopicPartitionListElem;
 use rdkafka::{Offset, TopicPartitionList};
 
 use crate::attempts::{Mark, Owner};
-use crate::batch::Queue;
 use crate::error;
 use crate::fetch::Loop;
 use crate::past::Past;
+use crate::raw::Queue;
 use crate::rebalance;
 use crate::slot::Slot;
 

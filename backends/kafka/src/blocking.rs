@@ -58,6 +58,11 @@ pub(crate) fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<
 }
 
 impl Owned {
+    /// Wakes it where it is parked.
+    pub(crate) fn unpark(&self) {
+        self.thread.thread().unpark();
+    }
+
     /// Waits for the thread to end, or to be so near its end that nothing of it is left to wait for.
     ///
     /// # Cancel safety

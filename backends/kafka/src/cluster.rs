@@ -17,6 +17,7 @@ use crate::blocking::wait;
 use crate::config::KafkaConfig;
 use crate::error;
 use crate::observer::Observer;
+use crate::raw::tell_addresses;
 
 /// A topic that every cluster knows or not; asking for it alone keeps the answer small.
 const PROBE: &str = "__consumer_offsets";
@@ -96,6 +97,9 @@ impl Cluster {
                 Err(error) => error,
             };
             self.serve(left.min(SLICE / 10));
+            if self.client.context().take_deserted() {
+                tell_addresses(self.client.client(), &self.config.brokers);
+            }
             if let Some(error) = self.client.context().hopeless(operation).filter(|_| fail_fast) {
                 return Err(error);
             }

@@ -15,6 +15,9 @@ use crate::fetch::Loop;
 /// How long to wait after a commit that failed.
 const PAUSE: Duration = Duration::from_millis(100);
 
+/// How long to rest where a commit is awaited.
+const SOON: Duration = Duration::from_millis(1);
+
 /// The commit under way, and who waits for one.
 pub(crate) struct Commits {
     committer: Committer,
@@ -79,6 +82,17 @@ pub(crate) fn list(topic: &Topic, marks: &[(u32, Mark)]) -> TopicPartitionList {
     list
 }
 
+/// When to look for something to commit: an interval after the last commit, and where there was nothing by then, an
+/// interval from now on. Soon where somebody waits for it.
+fn due(now: Instant, last: Instant, interval: Duration, urgent: bool) -> Instant {
+    let due = last + interval;
+    match (urgent, due > now) {
+        (true, _) => now + SOON,
+        (false, true) => due.max(now + SOON),
+        (false, false) => now + interval.max(SOON),
+    }
+}
+
 impl Loop {
     fn dirty(&self) -> Vec<(u32, Mark)> {
         let slots = self.assignment.slots.iter().filter(|slot| !slot.is_frozen());
@@ -99,14 +113,13 @@ impl Loop {
         urgent || awaited || self.commits.hurry || !self.commits.flushes.is_empty()
     }
 
-    /// When the next commit may be sent.
+    /// When to look next whether there is something to commit.
     pub(crate) fn commit_due(&self, now: Instant) -> Option<Instant> {
         if self.commits.flying.is_some() {
             return None;
         }
-        let last = self.commits.last?;
-        let due = if self.is_urgent() { last } else { last + self.config.commit_interval };
-        Some(due.max(self.commits.pause.unwrap_or(due)).max(now + Duration::from_millis(1)))
+        let due = due(now, self.commits.last?, self.config.commit_interval, self.is_urgent());
+        Some(self.commits.pause.map_or(due, |pause| due.max(pause)))
     }
 
     /// Sends a commit if one is due and there is something to commit.
@@ -191,5 +204,20 @@ impl Loop {
             let text = "the consumer was closed before its acknowledgements were committed";
             let _ = flush.answer.send(Err(Error::new(Kind::Closed, "settle: flush", text)));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_consumer_with_nothing_to_commit_rests_for_an_interval() {
+        let (last, millis) = (Instant::now(), Duration::from_millis);
+        let rest =
+            |after, urgent| due(last + millis(after), last, millis(100), urgent) - (last + millis(after));
+        assert_eq!([rest(30, false), rest(100, false), rest(5_000, false)], [70, 100, 100].map(millis));
+        assert_eq!([rest(30, true), rest(5_000, true)], [SOON; 2]);
+        assert_eq!(due(last, last, Duration::ZERO, false) - last, SOON, "it never spins");
     }
 }

@@ -7,7 +7,7 @@ use anybroker_core::{BrokerUrl, Error, Kind, Result, Secret, TlsFiles, TopologyM
 use rdkafka::ClientConfig;
 use rdkafka::config::RDKafkaLogLevel;
 
-use crate::SCHEMES;
+use crate::{SCHEMES, native};
 
 /// How to reach a Kafka cluster, and how publishers and consumers behave. `docs.rs` of each field says the URL's
 /// parameter.
@@ -61,37 +61,6 @@ impl std::str::FromStr for GroupProtocol {
         }
     }
 }
-
-/// Settings that the guarantees rest on, and which therefore cannot be passed through.
-const OWNED: [&str; 27] = [
-    "acks",
-    "allow.auto.create.topics",
-    "auto.offset.reset",
-    "bootstrap.servers",
-    "enable.auto.commit",
-    "enable.auto.offset.store",
-    "enable.gapless.guarantee",
-    "enable.idempotence",
-    "enable.partition.eof",
-    "enable.ssl.certificate.verification",
-    "group.id",
-    "group.protocol",
-    "isolation.level",
-    "max.in.flight",
-    "max.in.flight.requests.per.connection",
-    "max.poll.interval.ms",
-    "message.max.bytes",
-    "message.send.max.retries",
-    "metadata.broker.list",
-    "partitioner",
-    "request.required.acks",
-    "retries",
-    "ssl.endpoint.identification.algorithm",
-    "statistics.interval.ms",
-    "transaction.timeout.ms",
-    "transactional.id",
-    "delivery.report.only.error",
-];
 
 /// The ways to log in with a user and a password.
 const MECHANISMS: [&str; 3] = ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"];
@@ -206,11 +175,8 @@ impl KafkaConfig {
             return invalid(format!("sasl is one of {}", MECHANISMS.join(", ")));
         }
         self.tls_files.need_encryption(self.tls, "kafka+ssl://")?;
-        for (name, _) in &self.native {
-            if OWNED.contains(&name.as_str()) {
-                let text = format!("x.{name} is set by this adapter, because its guarantees rest on it");
-                return invalid(text);
-            }
+        if let Some(text) = self.native.iter().find_map(|(name, _)| native::refusal(name)) {
+            return invalid(text);
         }
         self.base().create_native_config().map(|_| ()).map_err(|error| crate::error::of("connect", error))
     }
@@ -317,12 +283,15 @@ impl KafkaConfig {
             (true, false) => "ssl",
             (true, true) => "sasl_ssl",
         };
+        let setup = (self.connect_timeout / 2).max(Duration::from_secs(1));
         config
             .set("bootstrap.servers", self.brokers.join(","))
             .set("client.id", "anybroker")
             .set("security.protocol", protocol)
             .set("allow.auto.create.topics", "false")
             .set("socket.keepalive.enable", "true")
+            // One attempt that hangs, as when the broker's backlog was full, leaves time for another.
+            .set("socket.connection.setup.timeout.ms", setup.as_millis().to_string())
             .set("reconnect.backoff.max.ms", "2000");
         if let (Some(user), Some(password)) = (&self.user, &self.password) {
             config
@@ -401,6 +370,7 @@ mod tests {
             ("kafka://h?partitions=0", "at least 1"),
             ("kafka://h/path", "no path"),
             ("kafka://h?x.acks=1", "x.acks"),
+            ("kafka://h?x.linger.ms=5", "linger="),
             ("kafka://h?x.nonsense=1", "nonsense"),
             ("kafka://user@h", "password"),
             ("kafka://h?password_env=HOME", "user"),

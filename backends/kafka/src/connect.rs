@@ -10,6 +10,7 @@ use anybroker_core::{
     Requirements, Result, Subscription, Topic, TopologyMode, TransactionOptions, TransactionalPublisher,
 };
 use async_trait::async_trait;
+use futures::future::join_all;
 
 use crate::admin::KafkaAdmin;
 use crate::blocking::{self, Owned};
@@ -17,6 +18,7 @@ use crate::cluster::Cluster;
 use crate::config::KafkaConfig;
 use crate::guarantees::{self, Facts};
 use crate::link::LoopLink;
+use crate::producers::Producers;
 use crate::publisher::KafkaPublisher;
 use crate::supervise::Supervisor;
 use crate::transaction::{KafkaTransactions, Orders};
@@ -51,6 +53,7 @@ pub async fn connect_with(config: KafkaConfig) -> Result<Broker> {
     let thread = blocking::spawn("kafka-supervise", move || watching.run(&watched))?;
     Ok(Arc::new(Kafka {
         admin: KafkaAdmin::new(cluster.clone()),
+        producers: Arc::new(Producers::new(cluster.config.clone())),
         cluster,
         supervisor,
         thread: Mutex::new(Some(thread)),
@@ -64,6 +67,7 @@ pub async fn connect_with(config: KafkaConfig) -> Result<Broker> {
 struct Kafka {
     cluster: Arc<Cluster>,
     admin: KafkaAdmin,
+    producers: Arc<Producers>,
     supervisor: Arc<Supervisor>,
     thread: Mutex<Option<Owned>>,
     publishers: Mutex<Vec<Weak<KafkaPublisher>>>,
@@ -84,6 +88,11 @@ fn open<T>(all: &Mutex<Vec<Weak<T>>>) -> Vec<Arc<T>> {
     all.iter().filter_map(Weak::upgrade).collect()
 }
 
+/// Closes all at once, since each may wait for as long as the broker is away; the first error of them.
+async fn all(closing: impl Iterator<Item = impl Future<Output = Result<()>>>) -> Result<()> {
+    join_all(closing).await.into_iter().collect()
+}
+
 impl Kafka {
     fn check_open(&self, operation: &'static str) -> Result<()> {
         match self.closed.load(Ordering::Acquire) {
@@ -97,7 +106,7 @@ impl Kafka {
         self.check_open(operation)?;
         let facts = prepare(&self.cluster, operation, &options.topic, &options.requirements).await?;
         let largest = facts.max_message_bytes().unwrap_or(guarantees::DEFAULT_MAX_MESSAGE_BYTES);
-        let publisher = KafkaPublisher::open(&self.cluster.config, &options, largest)?;
+        let publisher = KafkaPublisher::open(self.producers.clone(), &options, largest)?;
         remember(&self.publishers, &publisher);
         let weak = Arc::downgrade(&publisher);
         self.supervisor.watch(weak);
@@ -204,17 +213,14 @@ impl Backend for Kafka {
 
     async fn close(&self) -> Result<()> {
         self.closed.store(true, Ordering::Release);
-        let mut result = Ok(());
+        let transactions = open(&self.transactions);
+        let consumers = open(&self.consumers);
+        let publishers = open(&self.publishers);
         // Before the consumers, which keep what a transaction has in hand.
-        for orders in open(&self.transactions) {
-            result = result.and(orders.close().await);
-        }
-        for consumer in open(&self.consumers) {
-            result = result.and(consumer.shut_down().await);
-        }
-        for publisher in open(&self.publishers) {
-            result = result.and(publisher.close().await);
-        }
+        let result = all(transactions.iter().map(|orders| orders.close())).await;
+        let result = result.and(all(consumers.iter().map(|consumer| consumer.shut_down())).await);
+        // Last, because consumers publish dead letters.
+        let result = result.and(all(publishers.iter().map(|publisher| publisher.close())).await);
         self.supervisor.stop();
         let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
         match thread {

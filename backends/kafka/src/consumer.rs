@@ -36,9 +36,10 @@ pub(crate) fn open(
     consumer.set_nonempty_callback(move || waker.wake());
     consumer.subscribe(&[subscription.topic.as_str()]).map_err(|e| error::of("open", e))?;
 
+    let consumer = Arc::new(consumer);
     let session = Session::new(subscription, None, dead_letters);
-    let (link, commands) = LoopLink::new(cluster, &session, consumer.context().clone(), wake.clone());
-    let looping = Loop::new(Arc::new(consumer), session.clone(), wake, config, commands, start)?;
+    let (link, commands) = LoopLink::new(cluster, &session, &consumer, wake.clone());
+    let looping = Loop::new(consumer, session.clone(), wake, config, commands, start)?;
     let turns = Turns::new(looping);
     let run = turns.clone();
     link.own(turns, blocking::spawn("kafka-consumer", move || run.run())?);

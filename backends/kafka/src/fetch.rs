@@ -12,12 +12,12 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use tokio::sync::oneshot;
 
 use crate::assignment::{Assignment, Pending, Stage, Start};
-use crate::batch::Fields;
 use crate::commit::Commits;
 use crate::committer::Committer;
 use crate::config::KafkaConfig;
 use crate::error;
 use crate::link::{Command, Wake};
+use crate::raw::Fields;
 use crate::rebalance::{Event, Member};
 use crate::turns::Rest;
 

@@ -6,6 +6,8 @@
 //! # What becomes of the contract on Kafka
 //! - A topic is a topic, a group is a consumer group, a key is the record's key, hashed as Java clients do (murmur2).
 //! - Publishing is idempotent with `acks=all`; each message's confirmation is librdkafka's delivery report.
+//! - The publishers of a connection share up to four producers. What is unconfirmed when `close` gives up on it may still
+//!   be stored until `message_timeout` has passed.
 //! - Acknowledgements are committed every `commit_interval`: the first offset that is not done, for each partition.
 //!   Behind a negative acknowledgement the offset stays, while other keys go on.
 //! - A partition that is lost, as when the broker dies, makes what the application holds of it void. If it comes back
@@ -28,7 +30,6 @@
 mod admin;
 mod assignment;
 mod attempts;
-mod batch;
 mod blocking;
 mod cluster;
 mod commit;
@@ -40,15 +41,18 @@ mod diagnosis;
 mod enlist;
 mod error;
 mod fetch;
-mod flush;
 mod groups;
 mod guarantees;
 mod lag;
 mod link;
+mod native;
 mod observer;
 mod past;
 mod permission;
+mod producer;
+mod producers;
 mod publisher;
+mod raw;
 mod rebalance;
 mod record;
 mod reports;

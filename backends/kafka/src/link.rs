@@ -9,11 +9,13 @@ use std::time::Duration;
 use anybroker_core::kit::{Link, Session, within};
 use anybroker_core::{Error, Kind, Requirements, Result, Subscription, Topic};
 use async_trait::async_trait;
+use rdkafka::consumer::{BaseConsumer, Consumer};
 use tokio::sync::oneshot;
 
 use crate::blocking::Owned;
 use crate::cluster::Cluster;
 use crate::enlist::{Enlist, Thaw};
+use crate::raw::remind;
 use crate::rebalance::Member;
 use crate::supervise::Supervised;
 use crate::turns::Turns;
@@ -75,6 +77,8 @@ pub(crate) struct LoopLink {
     session: Weak<Session>,
     subscription: Subscription,
     member: Arc<Member>,
+    /// Weak, because the loop closes it.
+    consumer: Weak<BaseConsumer<Member>>,
     wake: Arc<Wake>,
     commands: Sender<Command>,
     thread: Mutex<Option<Owned>>,
@@ -89,14 +93,15 @@ impl LoopLink {
     pub(crate) fn new(
         cluster: &Arc<Cluster>,
         session: &Arc<Session>,
-        member: Arc<Member>,
+        consumer: &Arc<BaseConsumer<Member>>,
         wake: Arc<Wake>,
     ) -> (Arc<Self>, Receiver<Command>) {
         let (commands, receiver) = channel();
         let link = LoopLink {
             session: Arc::downgrade(session),
             subscription: session.subscription().clone(),
-            member,
+            member: consumer.context().clone(),
+            consumer: Arc::downgrade(consumer),
             wake,
             commands,
             thread: Mutex::new(None),
@@ -201,6 +206,12 @@ impl Supervised for LoopLink {
     fn fail(&self, error: Error) {
         if let Some(session) = self.session.upgrade() {
             session.fail(error);
+        }
+    }
+
+    fn remind(&self, brokers: &[String]) {
+        if let Some(consumer) = self.consumer.upgrade() {
+            remind(consumer.client(), &self.member.observer, self.topic(), brokers);
         }
     }
 }

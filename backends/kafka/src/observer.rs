@@ -18,6 +18,7 @@ use crate::error;
 pub(crate) struct Observer {
     served: AtomicU64,
     disturbed: AtomicBool,
+    deserted: AtomicBool,
     last: Mutex<Option<Report>>,
 }
 
@@ -44,6 +45,11 @@ impl Observer {
     /// Whether a connection was lost since the last call.
     pub(crate) fn take_disturbed(&self) -> bool {
         self.disturbed.swap(false, Ordering::AcqRel)
+    }
+
+    /// Whether all brokers were gone since the last call: the client may have forgotten them for good (decision 41).
+    pub(crate) fn take_deserted(&self) -> bool {
+        self.deserted.swap(false, Ordering::AcqRel)
     }
 
     /// Something happened after which the guarantees are looked at again.
@@ -100,6 +106,9 @@ impl ClientContext for Observer {
         self.count();
         tracing::debug!(target: "librdkafka", %error, "{reason}");
         let Some(code) = error.rdkafka_error_code() else { return };
+        if code == RDKafkaErrorCode::AllBrokersDown {
+            self.deserted.store(true, Ordering::Release);
+        }
         if error::kind(code) == Kind::Disconnected {
             self.disturb();
         }

@@ -10,7 +10,7 @@ use anybroker_core::kit::Incoming;
 use anybroker_core::{Attribute, Error, Kind, Message, RecordBuffer};
 use rdkafka::message::{Header, OwnedHeaders};
 
-use crate::batch::Fields;
+use crate::raw::Fields;
 
 const PREFIX: &str = "ce_";
 /// Stands for a header whose name cannot be read.

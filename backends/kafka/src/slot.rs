@@ -7,9 +7,9 @@ use anybroker_core::kit::{Incoming, Returned, Session};
 use rdkafka::error::KafkaError;
 
 use crate::attempts::{Mark, Owner};
-use crate::batch::{Fields, Queue};
 use crate::enlist::Place;
 use crate::past::Past;
+use crate::raw::{Fields, Queue};
 use crate::rebalance::Member;
 use crate::record;
 

@@ -31,6 +31,8 @@ pub(crate) trait Supervised: Send + Sync {
     fn requirements(&self) -> &Requirements;
     /// Ends it.
     fn fail(&self, error: Error);
+    /// Helps its client to find the cluster, which answers others, if it has lost all brokers (decision 41). Blocks for a moment.
+    fn remind(&self, brokers: &[String]);
 }
 
 /// The open handles.
@@ -112,6 +114,7 @@ impl Supervisor {
                 tracing::warn!(%error, "the broker gives less than before");
                 handle.fail(error);
             }
+            handle.remind(&cluster.config.brokers);
         }
         Ok(())
     }

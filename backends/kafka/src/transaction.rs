@@ -88,6 +88,7 @@ impl KafkaTransactions {
         }
         let setup = Setup {
             native: settings(&cluster.config, &id, timeout).map_err(|error| error.on(place.clone()))?,
+            brokers: cluster.config.brokers.clone(),
             request_timeout: cluster.config.request_timeout,
             timeout,
         };

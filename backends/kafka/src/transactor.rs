@@ -1,7 +1,9 @@
 //! The thread of a transactional publisher: it alone calls librdkafka's transactional producer, whose calls wait.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use anybroker_core::kit::Inputs;
@@ -13,8 +15,8 @@ use rdkafka::{ClientConfig, ClientContext};
 use tokio::sync::oneshot;
 
 use crate::enlist::Enlisted;
-use crate::flush::{LOOK, flush};
 use crate::observer::Observer;
+use crate::raw::{Events, remind};
 use crate::{error, record};
 
 /// How long one look at what the client's background has to say is put off.
@@ -39,6 +41,8 @@ pub(crate) enum Order {
 /// How a transactional producer is opened.
 pub(crate) struct Setup {
     pub(crate) native: ClientConfig,
+    /// Where the cluster is.
+    pub(crate) brokers: Vec<String>,
     pub(crate) request_timeout: Duration,
     /// How long a transaction may take.
     pub(crate) timeout: Duration,
@@ -46,7 +50,9 @@ pub(crate) struct Setup {
 
 /// What the thread owns.
 pub(crate) struct Transactor {
-    producer: BaseProducer<Tally>,
+    producer: Arc<BaseProducer<Tally>>,
+    events: Events<Tally>,
+    brokers: Vec<String>,
     request_timeout: Duration,
     timeout: Duration,
     /// The deadline of the transaction that is open.
@@ -104,8 +110,13 @@ impl Transactor {
             setup.native.create_with_context(Tally::default()).map_err(|e| error::of(operation, e))?;
         let until = Instant::now() + setup.request_timeout * 2;
         repeat(until, &producer, |left| producer.init_transactions(left)).map_err(|e| of(operation, e))?;
+        let producer = Arc::new(producer);
+        let events = Events::of(producer.clone())
+            .ok_or_else(|| Error::new(Kind::Unexpected, operation, "librdkafka gives no queue of events"))?;
         Ok(Transactor {
             producer,
+            events,
+            brokers: setup.brokers,
             request_timeout: setup.request_timeout,
             timeout: setup.timeout,
             open: None,
@@ -141,7 +152,7 @@ impl Transactor {
                     return;
                 }
             }
-            self.producer.poll(Duration::ZERO);
+            self.events.serve();
         }
     }
 
@@ -160,6 +171,8 @@ impl Transactor {
 
     fn publish(&mut self, topic: &Topic, largest: usize, batch: &[Message]) -> Result<()> {
         self.check()?;
+        // Whoever publishes has asked the cluster for its topic once more since.
+        remind(self.producer.client(), &self.producer.context().observer, topic, &self.brokers);
         for message in batch {
             message.validate()?;
             if let Some(error) = record::refusal(message, largest) {
@@ -229,7 +242,7 @@ impl Transactor {
     fn prepare(&mut self, inputs: &Inputs, enlisted: &mut Enlisted) -> Result<()> {
         let sure = |error: Error| error.with_fate(Fate::NotApplied);
         self.check().map_err(sure)?;
-        let flushed = flush(&self.producer, self.left());
+        let flushed = self.events.flush(self.left());
         if let Some(error) = self.fatal("commit") {
             return Err(sure(error));
         }
@@ -279,8 +292,8 @@ impl Transactor {
             return Err(error);
         }
         let (until, producer) = (Instant::now() + self.request_timeout, &self.producer);
-        repeat(until, producer, |left| while_reporting(producer, || producer.abort_transaction(left)))
-            .map_err(|e| self.failed(operation, e))?;
+        let abort = |left| while_reporting(&self.events, || producer.abort_transaction(left));
+        repeat(until, producer, abort).map_err(|e| self.failed(operation, e))?;
         self.open = None;
         Ok(())
     }
@@ -323,11 +336,18 @@ fn repeat(
 
 /// librdkafka throws away what is on its way, so that its sequence has no gap, and waits until each of these messages has been
 /// reported: meanwhile, by us. To throw them away before its call leaves a gap, and all that follows is stuck.
-fn while_reporting<T: Send>(producer: &BaseProducer<Tally>, call: impl FnOnce() -> T + Send) -> T {
-    std::thread::scope(|scope| {
-        let call = scope.spawn(call);
-        while !call.is_finished() {
-            producer.poll(LOOK);
+fn while_reporting<T: Send>(events: &Events<Tally>, call: impl FnOnce() -> T + Send) -> T {
+    let (reporting, ended) = (thread::current(), AtomicBool::new(false));
+    thread::scope(|scope| {
+        let call = scope.spawn(|| {
+            let result = call();
+            ended.store(true, Ordering::Release);
+            reporting.unpark();
+            result
+        });
+        while !ended.load(Ordering::Acquire) && !call.is_finished() {
+            events.serve();
+            events.wait(MOMENT);
         }
         call.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     })

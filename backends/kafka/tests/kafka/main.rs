@@ -14,5 +14,6 @@ mod groups;
 mod mistakes;
 mod poison;
 mod publish;
+mod sharing;
 mod topics;
 mod transactions;

@@ -1,7 +1,4 @@
-//! librdkafka's batch call, which the `rdkafka` crate does not wrap: many records of a partition are taken at once. All
-//! unsafe code of the crate is here, and decision 29 says what it is for.
-
-#![allow(unsafe_code, reason = "librdkafka's C interface; each use says why it is sound")]
+//! librdkafka's batch call: many records of a partition are taken at once (decision 29).
 
 use std::ffi::{CStr, CString, c_void};
 use std::ptr::{NonNull, null};
