@@ -45,10 +45,13 @@ impl Session {
             let mut taken = self.take(max.max(1));
             // Before the adapter is asked: what comes from then on, it hands on by itself.
             let waits = matches!(taken, Taken::Nothing(_)).then(|| Waits::begin(&self.waiting));
-            if waits.is_some() && self.refill().await {
+            let filled = waits.is_some() && self.refill().await;
+            if filled {
                 taken = self.take(max.max(1));
             }
             match taken {
+                // Of what came, nothing may be handed out yet; behind it there may be something that may.
+                Taken::Nothing(_) if filled => {}
                 Taken::Batch(batch) => return Ok(batch),
                 Taken::Nothing(None) => arrived.await,
                 Taken::Nothing(Some(due)) => {

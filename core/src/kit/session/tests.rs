@@ -473,20 +473,24 @@ async fn what_is_let_go_while_the_partition_may_be_anothers_comes_again_if_it_is
 struct OnDemand {
     session: std::sync::Weak<Session>,
     generation: u32,
-    left: Mutex<u64>,
+    left: Mutex<Vec<Incoming>>,
+}
+
+impl OnDemand {
+    fn connect(session: &Arc<Session>, mut left: Vec<Incoming>) -> SessionConsumer {
+        left.reverse();
+        let (weak, generation) = (Arc::downgrade(session), session.assign(0));
+        session.connect(Arc::new(OnDemand { session: weak, generation, left: Mutex::new(left) }))
+    }
 }
 
 #[async_trait]
 impl Link for OnDemand {
     fn refill(&self) -> usize {
-        let mut left = self.left.lock().unwrap();
         let Some(session) = self.session.upgrade() else { return 0 };
         assert!(session.is_awaited(), "else a record that comes now would be nobody's");
-        if *left == 0 {
-            return 0;
-        }
-        session.push_unannounced(0, self.generation, [incoming(10 - *left, "a")]);
-        *left -= 1;
+        let Some(next) = self.left.lock().unwrap().pop() else { return 0 };
+        session.push_unannounced(0, self.generation, [next]);
         1
     }
     async fn flush(&self) -> Result<()> {
@@ -500,9 +504,7 @@ impl Link for OnDemand {
 #[tokio::test(start_paused = true)]
 async fn an_adapter_that_can_fills_the_session_when_it_is_asked() {
     let session = Session::new(subscription(), None, None);
-    let generation = session.assign(0);
-    let link = OnDemand { session: Arc::downgrade(&session), generation, left: Mutex::new(2) };
-    let mut consumer = session.connect(Arc::new(link));
+    let mut consumer = OnDemand::connect(&session, vec![incoming(8, "a"), incoming(9, "a")]);
     let (first, second) = (consumer.receive(9).await.unwrap(), consumer.receive(9).await.unwrap());
     assert_eq!((payloads(&first), payloads(&second)), (vec![&b"8"[..]], vec![&b"9"[..]]));
     assert!(!session.is_awaited());
@@ -512,6 +514,18 @@ async fn an_adapter_that_can_fills_the_session_when_it_is_asked() {
     let mut receiving = Box::pin(consumer.receive(9));
     assert!(futures::poll!(&mut receiving).is_pending());
     assert!(session.is_awaited());
+}
+
+#[tokio::test(start_paused = true)]
+async fn behind_what_may_not_be_handed_out_yet_the_adapter_is_asked_for_more() {
+    let session = Session::new(subscription(), None, None);
+    let left = vec![incoming(0, "a"), incoming(1, "a"), incoming(2, "b")];
+    let mut consumer = OnDemand::connect(&session, left);
+    let failed = consumer.receive(9).await.unwrap().pop().unwrap();
+    failed.nack(Duration::from_secs(60)).await.unwrap();
+    let started = Instant::now();
+    assert_eq!(payloads(&consumer.receive(9).await.unwrap()), [b"2"]);
+    assert!(started.elapsed() < Duration::from_secs(1), "the key of `1` waits, and that of `2` does not");
 }
 
 #[tokio::test(start_paused = true)]
