@@ -161,16 +161,17 @@ impl Loop {
             let offset = Offset::Offset(mark.offset as i64);
             let listed = assigned.add_partition_offset(topic.as_str(), number as i32, offset);
             listed.map_err(|e| error::of("consume", e))?;
+            // An old one of the number takes its callback back.
+            self.assignment.slots.retain(|slot| slot.number != number);
             let Some(queue) = Queue::split(&self.consumer, topic.as_str(), number) else { continue };
             let mut slot = Slot::new(number, queue, mark, past, self.assignment.owner, &self.session);
-            let (wake, session) = (self.wake.clone(), Arc::downgrade(&self.session));
+            let session = Arc::downgrade(&self.session);
             slot.wake_by(move || {
-                // Who begins to wait after this looks by itself.
-                if session.upgrade().is_some_and(|session| session.is_awaited()) {
-                    wake.wake();
+                // Who begins to wait after this looks by itself; who waits takes the records out, without the loop.
+                if let Some(session) = session.upgrade().filter(|session| session.is_awaited()) {
+                    session.announce();
                 }
             });
-            self.assignment.slots.retain(|slot| slot.number != number);
             self.assignment.slots.push(slot);
         }
         if partitions.count() > 0 {
@@ -223,9 +224,10 @@ impl Loop {
             self.forget(&partitions, &numbers);
             return None;
         }
+        let session = self.session.clone();
         match stage {
             Stage::New => {
-                numbers.iter().for_each(|number| self.session.drain(*number));
+                self.assignment.of(&numbers).for_each(|slot| slot.drain(&session));
                 let until = now + self.session.subscription().drain;
                 self.let_go(partitions, Stage::Draining(until))
             }
@@ -235,7 +237,6 @@ impl Loop {
                 if self.is_frozen(&numbers) || (!drained && now < until) {
                     return Some(Pending::Revoke(partitions, stage));
                 }
-                let session = self.session.clone();
                 self.assignment.of(&numbers).for_each(|slot| slot.end(&session));
                 self.let_go(partitions, Stage::Committing(now + LAST_COMMIT))
             }

@@ -160,10 +160,16 @@ impl Loop {
             self.commits.pause = Some(Instant::now() + PAUSE);
             return;
         }
+        let mut begun = false;
         for (number, mark) in marks {
             if let Some(slot) = self.assignment.slots.iter_mut().find(|slot| slot.number == number) {
+                begun |= slot.confirmed.is_none();
                 slot.confirmed = Some(mark);
             }
+        }
+        if begun {
+            // What came before is taken in the next turn, at once: of it no callback tells.
+            self.wake.wake();
         }
         self.answer_flushes();
     }

@@ -38,7 +38,7 @@ pub(crate) fn open(
 
     let consumer = Arc::new(consumer);
     let session = Session::new(subscription, None, dead_letters);
-    let (link, commands) = LoopLink::new(cluster, &session, &consumer, wake.clone());
+    let (link, commands) = LoopLink::new(cluster, &session, consumer.context().clone(), wake.clone());
     let looping = Loop::new(consumer, session.clone(), wake, config, commands, start)?;
     let turns = Turns::new(looping);
     let run = turns.clone();

@@ -17,7 +17,7 @@ use crate::committer::Committer;
 use crate::config::KafkaConfig;
 use crate::error;
 use crate::link::{Command, Wake};
-use crate::raw::Fields;
+use crate::raw::{Fields, remind};
 use crate::rebalance::{Event, Member};
 use crate::turns::Rest;
 
@@ -140,6 +140,7 @@ impl Loop {
                 Ok(Command::Flush(answer)) => self.flush(answer),
                 Ok(Command::Enlist(enlist)) => self.commits.enlisting.push(enlist),
                 Ok(Command::Thaw(thaws)) => self.thaw(thaws),
+                Ok(Command::Remind) => self.remind(),
                 Ok(Command::Close(answer)) => self.close(Some(answer), self.config.close_timeout / 2),
                 Err(TryRecvError::Empty) => break,
                 // Nobody can ask for anything any more.
@@ -153,6 +154,12 @@ impl Loop {
         if self.closing.is_none() && self.session.ended().is_some() {
             self.abandon();
         }
+    }
+
+    fn remind(&self) {
+        let topic = &self.session.subscription().topic;
+        let observer = &self.consumer.context().observer;
+        remind(self.consumer.client(), observer, topic, &self.config.brokers);
     }
 
     /// Hands everything back in good order.
@@ -198,10 +205,11 @@ impl Loop {
         self.answer_pending();
         // The queues go before the consumer that they belong to. Dropping that closes it, which may take a while.
         self.assignment.slots.clear();
-        let Loop { consumer, closing, commits, .. } = self;
+        let Loop { consumer, session, closing, commits, .. } = self;
         consumer.unsubscribe();
         commits.stop(LAST_COMMIT);
         drop(consumer);
+        session.fail(Error::new(Kind::Closed, "receive", "the consumer is closed"));
         let Some(answer) = closing.and_then(|closing| closing.answer) else { return };
         let _ = answer.send(if committed {
             Ok(())
@@ -224,8 +232,12 @@ impl Loop {
     pub(crate) fn refill(&mut self) -> Option<usize> {
         let (records, _) = self.fill();
         let nothing = records == 0 && !self.is_full();
-        let commits_first = || self.assignment.slots.iter().any(|slot| slot.is_urgent());
-        (!nothing || !commits_first()).then_some(records)
+        let urgent = self.assignment.slots.iter().any(|slot| slot.is_urgent());
+        if urgent && !nothing {
+            // A message of one partition waits for a commit, and those of another do not.
+            self.wake.wake();
+        }
+        (!nothing || !urgent).then_some(records)
     }
 
     /// Moves records into the session, partition by partition; says how many, and whether there may be more.

@@ -9,13 +9,11 @@ use std::time::Duration;
 use anybroker_core::kit::{Link, Session, within};
 use anybroker_core::{Error, Kind, Requirements, Result, Subscription, Topic};
 use async_trait::async_trait;
-use rdkafka::consumer::{BaseConsumer, Consumer};
 use tokio::sync::oneshot;
 
 use crate::blocking::Owned;
 use crate::cluster::Cluster;
 use crate::enlist::{Enlist, Thaw};
-use crate::raw::remind;
 use crate::rebalance::Member;
 use crate::supervise::Supervised;
 use crate::turns::Turns;
@@ -30,6 +28,8 @@ pub(crate) enum Command {
     Enlist(Enlist),
     /// The transaction has ended: commit them as before.
     Thaw(Vec<Thaw>),
+    /// Find the cluster again, which answers others.
+    Remind,
 }
 
 /// Wakes the loop when there is something to do.
@@ -77,8 +77,6 @@ pub(crate) struct LoopLink {
     session: Weak<Session>,
     subscription: Subscription,
     member: Arc<Member>,
-    /// Weak, because the loop closes it.
-    consumer: Weak<BaseConsumer<Member>>,
     wake: Arc<Wake>,
     commands: Sender<Command>,
     thread: Mutex<Option<Owned>>,
@@ -93,15 +91,14 @@ impl LoopLink {
     pub(crate) fn new(
         cluster: &Arc<Cluster>,
         session: &Arc<Session>,
-        consumer: &Arc<BaseConsumer<Member>>,
+        member: Arc<Member>,
         wake: Arc<Wake>,
     ) -> (Arc<Self>, Receiver<Command>) {
         let (commands, receiver) = channel();
         let link = LoopLink {
             session: Arc::downgrade(session),
             subscription: session.subscription().clone(),
-            member: consumer.context().clone(),
-            consumer: Arc::downgrade(consumer),
+            member,
             wake,
             commands,
             thread: Mutex::new(None),
@@ -209,9 +206,9 @@ impl Supervised for LoopLink {
         }
     }
 
-    fn remind(&self, brokers: &[String]) {
-        if let Some(consumer) = self.consumer.upgrade() {
-            remind(consumer.client(), &self.member.observer, self.topic(), brokers);
+    fn remind(&self) {
+        if self.member.observer.is_deserted() {
+            self.command(Command::Remind);
         }
     }
 }

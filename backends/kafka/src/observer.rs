@@ -52,6 +52,11 @@ impl Observer {
         self.deserted.swap(false, Ordering::AcqRel)
     }
 
+    /// The same, for who does not act on it himself.
+    pub(crate) fn is_deserted(&self) -> bool {
+        self.deserted.load(Ordering::Acquire)
+    }
+
     /// Something happened after which the guarantees are looked at again.
     pub(crate) fn disturb(&self) {
         self.disturbed.store(true, Ordering::Release);

@@ -55,6 +55,11 @@ impl Producers {
         Ok(producer)
     }
 
+    /// Where the cluster is.
+    pub(crate) fn brokers(&self) -> &[String] {
+        &self.config.brokers
+    }
+
     /// How long closing may take.
     pub(crate) fn close_timeout(&self) -> Duration {
         self.config.close_timeout

@@ -131,9 +131,10 @@ impl Supervised for KafkaPublisher {
         let _ = self.failed.set(error);
     }
 
-    fn remind(&self, brokers: &[String]) {
+    fn remind(&self) {
         let session = self.producer.session();
-        remind(session.client(), &session.context().observer, self.intake.topic(), brokers);
+        let (observer, brokers) = (&session.context().observer, self.producers.brokers());
+        remind(session.client(), observer, self.intake.topic(), brokers);
     }
 }
 

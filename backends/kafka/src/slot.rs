@@ -46,6 +46,8 @@ pub(crate) struct Slot {
     pub(crate) confirmed: Option<Mark>,
     /// A transaction commits it, and nobody else may.
     frozen: bool,
+    /// It is about to be taken away: what comes now would take the room of the others.
+    draining: bool,
 }
 
 impl Slot {
@@ -77,6 +79,7 @@ impl Slot {
             last: None,
             confirmed: None,
             frozen: false,
+            draining: false,
         }
     }
 
@@ -157,7 +160,7 @@ impl Slot {
         batch: &mut Vec<Incoming>,
         room: usize,
     ) -> Result<(usize, bool), KafkaError> {
-        if self.confirmed.is_none() || self.last.is_some() {
+        if self.confirmed.is_none() || self.last.is_some() || self.draining {
             return Ok((0, false));
         }
         if self.cautious > 0 {
@@ -265,6 +268,12 @@ impl Slot {
         self.stray.push_back(stray);
     }
 
+    /// Hands out nothing more, since it is about to be taken away.
+    pub(crate) fn drain(&mut self, session: &Session) {
+        self.draining = true;
+        session.drain(self.number);
+    }
+
     /// Takes the partition out of the session: from now on its deliveries are void, and what is not settled goes
     /// back. What is left is to commit that it ended in good order.
     pub(crate) fn end(&mut self, session: &Session) {
@@ -305,7 +314,7 @@ impl Slot {
         self.last.is_some() && self.confirmed == self.last
     }
 
-    /// Wakes the consumer's loop when a record arrives.
+    /// Calls `wake` when a record arrives in its empty queue; under a lock of librdkafka's, so that it must not wait.
     pub(crate) fn wake_by(&mut self, wake: impl Fn() + Send + Sync + 'static) {
         self.queue.wake_by(wake);
     }

@@ -32,7 +32,7 @@ pub(crate) trait Supervised: Send + Sync {
     /// Ends it.
     fn fail(&self, error: Error);
     /// Helps its client to find the cluster, which answers others, if it has lost all brokers (decision 41). Blocks for a moment.
-    fn remind(&self, brokers: &[String]);
+    fn remind(&self);
 }
 
 /// The open handles.
@@ -95,6 +95,7 @@ impl Supervisor {
             return Ok(());
         }
         cluster.ping("verify", RETRY)?;
+        handles.iter().for_each(|handle| handle.remind());
         let before = std::mem::take(missed);
         for handle in handles {
             let topic = handle.topic();
@@ -114,7 +115,6 @@ impl Supervisor {
                 tracing::warn!(%error, "the broker gives less than before");
                 handle.fail(error);
             }
-            handle.remind(&cluster.config.brokers);
         }
         Ok(())
     }

@@ -53,6 +53,8 @@ pub(crate) struct Transactor {
     producer: Arc<BaseProducer<Tally>>,
     events: Events<Tally>,
     brokers: Vec<String>,
+    /// One that it has published to.
+    topic: Option<Topic>,
     request_timeout: Duration,
     timeout: Duration,
     /// The deadline of the transaction that is open.
@@ -117,6 +119,7 @@ impl Transactor {
             producer,
             events,
             brokers: setup.brokers,
+            topic: None,
             request_timeout: setup.request_timeout,
             timeout: setup.timeout,
             open: None,
@@ -156,6 +159,14 @@ impl Transactor {
         }
     }
 
+    /// Helps it to find the cluster again, where it has lost all brokers (decision 41).
+    fn remind(&self) {
+        let observer = &self.producer.context().observer;
+        if let Some(topic) = &self.topic {
+            remind(self.producer.client(), observer, topic, &self.brokers);
+        }
+    }
+
     fn check(&self) -> Result<()> {
         self.ended.as_ref().map_or(Ok(()), |error| Err(error.duplicate()))
     }
@@ -171,8 +182,8 @@ impl Transactor {
 
     fn publish(&mut self, topic: &Topic, largest: usize, batch: &[Message]) -> Result<()> {
         self.check()?;
-        // Whoever publishes has asked the cluster for its topic once more since.
-        remind(self.producer.client(), &self.producer.context().observer, topic, &self.brokers);
+        self.topic.get_or_insert_with(|| topic.clone());
+        self.remind();
         for message in batch {
             message.validate()?;
             if let Some(error) = record::refusal(message, largest) {
@@ -291,6 +302,7 @@ impl Transactor {
             self.open = None;
             return Err(error);
         }
+        self.remind();
         let (until, producer) = (Instant::now() + self.request_timeout, &self.producer);
         let abort = |left| while_reporting(&self.events, || producer.abort_transaction(left));
         repeat(until, producer, abort).map_err(|e| self.failed(operation, e))?;
