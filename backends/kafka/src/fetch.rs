@@ -209,7 +209,8 @@ impl Loop {
         consumer.unsubscribe();
         commits.stop(LAST_COMMIT);
         drop(consumer);
-        session.fail(Error::new(Kind::Closed, "receive", "the consumer is closed"));
+        // Whoever closed it may have given that up; who waits for messages must not wait for him.
+        session.fail(Error::new(Kind::Closed, "receive", "the consumer, or its broker handle, is closed"));
         let Some(answer) = closing.and_then(|closing| closing.answer) else { return };
         let _ = answer.send(if committed {
             Ok(())
