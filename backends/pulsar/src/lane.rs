@@ -29,6 +29,8 @@ const BEGINS: Duration = Duration::from_secs(2);
 const OWES: Duration = Duration::from_millis(500);
 /// What it owes may have been acknowledged by another member: then nothing comes, however often it is asked.
 const MOST_PATIENT: Duration = Duration::from_secs(60);
+/// How many acknowledged entries are remembered: ten of the broker's reads.
+const RECENT: usize = 1_000;
 
 /// What a subscription is made with.
 pub(crate) struct Asked {
@@ -55,8 +57,10 @@ pub(crate) struct Lane {
     buffer: RecordBuffer,
     /// The place of each message that the session has, by the number that the session knows it by.
     places: BTreeMap<u64, Place>,
-    /// How many messages of an entry are not acknowledged: the entry is, with the last of them.
+    /// How many messages of an entry are not acknowledged: the entry is, with the last of them. It is known for a while longer.
     left: HashMap<Place, u32>,
+    /// The last entries of which none is left.
+    recent: VecDeque<Place>,
     /// Of a subscription whose partitions have one member at a time: the last place that came. The broker begins again with
     /// what is unacknowledged whenever it has chosen the active member, also when it has chosen the same one.
     rising: bool,
@@ -132,6 +136,7 @@ impl Lane {
             buffer: RecordBuffer::new(),
             places: BTreeMap::new(),
             left: HashMap::new(),
+            recent: VecDeque::new(),
             rising: asked.kind != SubscriptionType::KeyShared,
             last: None,
             early: None,
@@ -183,6 +188,7 @@ impl Lane {
             session.revoke(self.partition);
             self.places.clear();
             self.left.clear();
+            self.recent.clear();
             self.last = None;
             self.used += self.arrived.drain(..).map(|(_, payload)| count(&payload.metadata)).sum::<u32>();
         }
@@ -190,6 +196,10 @@ impl Lane {
 
     /// A message has arrived; it waits until the session has room. What the session has, or has acknowledged, and what is
     /// another member's is let go.
+    ///
+    /// Nothing was given back, so that what comes again comes without a cause. The dispatcher of a shared subscription goes
+    /// back to what is unacknowledged when a first member joins, also while it reads some of that for the members before
+    /// (<https://github.com/apache/pulsar/pull/18227>).
     ///
     /// False if the broker skips messages. Between choosing the active member of a failover subscription and going back to
     /// what is unacknowledged, it reads on for that member when what it wrote to the old one has gone out
@@ -201,15 +211,22 @@ impl Lane {
         if self.is_ours() && self.early.take().is_some_and(|early| place > early) {
             return false;
         }
-        let known = self.rising && self.last.is_some_and(|last| place <= last);
-        if known || !self.is_ours() {
+        if self.knows(&place) || !self.is_ours() {
             self.early = self.early.or((!self.is_ours()).then_some(place));
             self.used += count(&payload.metadata);
             return true;
         }
         self.last = Some(place);
+        self.left.insert(place, count(&payload.metadata));
         self.arrived.push_back((message, payload));
         true
+    }
+
+    fn knows(&self, place: &Place) -> bool {
+        match self.rising {
+            true => self.last.is_some_and(|last| *place <= last),
+            false => self.left.contains_key(place),
+        }
     }
 
     pub(crate) fn has_arrived(&self) -> bool {
@@ -305,22 +322,30 @@ impl Lane {
             let later = self.places.split_off(&(upto + 1));
             places.extend(std::mem::replace(&mut self.places, later).into_values());
         }
-        let done = places.into_iter().filter(|place| match self.left.get_mut(place) {
-            Some(left) if *left > 1 => {
+        places.retain(|place| {
+            let left = self.left.get_mut(place);
+            left.is_some_and(|left| {
                 *left -= 1;
-                false
-            }
-            _ => self.left.remove(place).is_some(),
+                *left == 0
+            })
         });
+        self.remember(&places);
         let id = |(ledger_id, entry_id)| MessageIdData {
             ledger_id,
             entry_id,
             partition: Some(self.partition as i32),
             ..Default::default()
         };
-        // The map is borrowed by the filter until here.
-        let done: Vec<Place> = done.collect();
-        done.into_iter().map(id).collect()
+        places.into_iter().map(id).collect()
+    }
+
+    /// Forgets what was acknowledged long ago.
+    fn remember(&mut self, done: &[Place]) {
+        self.recent.extend(done);
+        let many = self.recent.len().saturating_sub(RECENT);
+        for place in self.recent.drain(..many) {
+            self.left.remove(&place);
+        }
     }
 
     /// Tells the broker what the session has acknowledged; with `confirmed`, waits for its answer.

@@ -4,4 +4,5 @@
 mod errors;
 mod groups;
 mod other_clients;
+mod sent_twice;
 mod support;
