@@ -88,7 +88,10 @@ fn main() -> ExitCode {
     let args = Args::parse();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let done = runtime.map_err(Into::into).and_then(|runtime| {
-        let done = runtime.block_on(async { if args.child { child().await } else { parent(args).await } });
+        let done = runtime.block_on(async {
+            // In a task, as an application's work is: what `block_on` runs itself is woken from another thread each time.
+            if args.child { tokio::spawn(child()).await? } else { parent(args).await }
+        });
         // What a contender left running is no reason to wait.
         runtime.shutdown_background();
         done

@@ -46,7 +46,7 @@ const SECONDS: &str = "5";
 const RUNS: [Run; 15] = [
     run("kafka", "kafka", "publish", 128, 1_000_000),
     run("kafka", "kafka", "consume", 128, 1_500_000),
-    run("kafka", "kafka", "publish,consume", 1_024, 300_000),
+    run("kafka", "kafka", "publish,consume", 1_024, 600_000),
     run("kafka", "kafka", "latency", 1_024, 0),
     run("rabbitmq4", "rabbitmq4", "publish,consume", 1_024, 60_000),
     run("rabbitmq4", "rabbitmq4", "latency", 1_024, 0),

@@ -126,7 +126,7 @@ async fn through(task: &Arc<Task>, contender: Contender, broker: &BrokerCpu) -> 
 }
 
 async fn declare(task: &Task) -> Result<()> {
-    each(task, async |broker, task| {
+    each(task, |broker, task| async move {
         let mut topology = Topology::new(task.topic()?).group(task.group()?);
         if field(&task.url)?.partitioned {
             topology = topology.partitions(task.partitions);
@@ -138,7 +138,7 @@ async fn declare(task: &Task) -> Result<()> {
 
 /// Fills the topic with what is consumed: the same for all, with the ids that anybroker gives to messages.
 async fn fill(task: &Task) -> Result<()> {
-    each(task, async |broker, task| {
+    each(task, |broker, task| async move {
         let publisher = broker.publisher(PublisherOptions::new(task.topic()?)).await?;
         let load = task.load();
         let messages = (0..filled(&task)?).map(|number| Message::from(load.item(number)));
@@ -156,12 +156,12 @@ fn filled(task: &Task) -> Result<u64> {
 }
 
 async fn delete(task: &Task) -> Result<()> {
-    each(task, async |broker, task| Ok(broker.admin().delete(&task.topic()?).await?)).await
+    each(task, |broker, task| async move { Ok(broker.admin().delete(&task.topic()?).await?) }).await
 }
 
 /// Does it for each of the task's topics, over one connection.
-async fn each(task: &Task, act: impl AsyncFn(&Broker, Task) -> Result<()>) -> Result<()> {
+async fn each<F: Future<Output = Result<()>>>(task: &Task, act: impl Fn(Broker, Task) -> F) -> Result<()> {
     let broker = anybroker::connect(&task.url).await?;
-    let all = stream::iter(task.each()).map(|task| act(&broker, task));
+    let all = stream::iter(task.each()).map(|task| act(broker.clone(), task));
     all.buffer_unordered(AT_ONCE).try_collect().await
 }
