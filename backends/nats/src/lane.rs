@@ -1,6 +1,6 @@
 //! One partition that we have: its pulls, and what the server counts as held by us.
 
-use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use anybroker_core::RecordBuffer;
@@ -61,6 +61,8 @@ struct Open {
 #[derive(Debug)]
 pub(crate) struct Held {
     open: BTreeMap<u64, Open>,
+    /// The greatest number that came: what is greater was not acknowledged.
+    greatest: u64,
     /// The last ones that were acknowledged. A server that crashes may forget acknowledgements of its last moments, and
     /// deliver their messages again: it writes them to the disk ten times a second.
     acknowledged: Recent,
@@ -68,26 +70,19 @@ pub(crate) struct Held {
     pub(crate) until: Instant,
 }
 
-/// The last numbers of many.
+/// The last numbers of many. One is looked for only where a message comes again.
 #[derive(Debug, Default)]
-struct Recent {
-    order: VecDeque<u64>,
-    all: HashSet<u64>,
-}
+struct Recent(VecDeque<u64>);
 
 /// How many: what a busy partition acknowledges in some hundred milliseconds.
 const RECENT: usize = 16_384;
 
 impl Recent {
     fn insert(&mut self, number: u64) {
-        if self.all.insert(number) {
-            self.order.push_back(number);
+        if self.0.len() == RECENT {
+            self.0.pop_front();
         }
-        if self.order.len() > RECENT
-            && let Some(oldest) = self.order.pop_front()
-        {
-            self.all.remove(&oldest);
-        }
+        self.0.push_back(number);
     }
 }
 
@@ -104,7 +99,7 @@ pub(crate) enum Arrival {
 
 impl Held {
     fn new(until: Instant) -> Self {
-        Held { open: BTreeMap::new(), acknowledged: Recent::default(), until }
+        Held { open: BTreeMap::new(), greatest: 0, acknowledged: Recent::default(), until }
     }
 
     /// Decides about a message. `told` came with it.
@@ -113,9 +108,10 @@ impl Held {
             (open.reply, open.delivered) = (reply.clone(), told.delivered.max(open.delivered));
             return if std::mem::replace(&mut open.here, true) { Arrival::Known } else { Arrival::Take };
         }
-        if self.acknowledged.all.contains(&told.sequence) {
+        if told.sequence <= self.greatest && self.acknowledged.0.contains(&told.sequence) {
             return Arrival::Acknowledge;
         }
+        self.greatest = self.greatest.max(told.sequence);
         self.open.insert(told.sequence, Open { reply: reply.clone(), delivered: told.delivered, here: true });
         Arrival::Take
     }
