@@ -246,7 +246,7 @@ impl Lane<'_> {
 }
 
 /// What async-nats refuses before it sends anything.
-fn unsent(error: async_nats::PublishError) -> Error {
+pub(crate) fn unsent(error: async_nats::PublishError) -> Error {
     let error = match error.kind() {
         PublishErrorKind::MaxPayloadExceeded => too_large("publish").with_source(error),
         _ => Error::new(Kind::Disconnected, "publish", "the message was not sent").with_source(error),

@@ -61,6 +61,8 @@ pub(crate) struct Lane {
     left: HashMap<Place, u32>,
     /// The last entries of which none is left.
     recent: VecDeque<Place>,
+    /// Those of them that came again: the broker may count them as held by us once more.
+    again: Vec<Place>,
     /// Of a subscription whose partitions have one member at a time: the last place that came. The broker begins again with
     /// what is unacknowledged whenever it has chosen the active member, also when it has chosen the same one.
     rising: bool,
@@ -137,6 +139,7 @@ impl Lane {
             places: BTreeMap::new(),
             left: HashMap::new(),
             recent: VecDeque::new(),
+            again: Vec::new(),
             rising: asked.kind != SubscriptionType::KeyShared,
             last: None,
             early: None,
@@ -189,6 +192,7 @@ impl Lane {
             self.places.clear();
             self.left.clear();
             self.recent.clear();
+            self.again.clear();
             self.last = None;
             self.used += self.arrived.drain(..).map(|(_, payload)| count(&payload.metadata)).sum::<u32>();
         }
@@ -199,7 +203,7 @@ impl Lane {
     ///
     /// Nothing was given back, so that what comes again comes without a cause. The dispatcher of a shared subscription goes
     /// back to what is unacknowledged when a first member joins, also while it reads some of that for the members before
-    /// (<https://github.com/apache/pulsar/pull/18227>).
+    /// (<https://github.com/apache/pulsar/pull/18227>). What was acknowledged by then is acknowledged again.
     ///
     /// False if the broker skips messages. Between choosing the active member of a failover subscription and going back to
     /// what is unacknowledged, it reads on for that member when what it wrote to the old one has gone out
@@ -213,6 +217,7 @@ impl Lane {
         }
         if self.knows(&place) || !self.is_ours() {
             self.early = self.early.or((!self.is_ours()).then_some(place));
+            self.again.extend((self.left.get(&place) == Some(&0)).then_some(place));
             self.used += count(&payload.metadata);
             return true;
         }
@@ -227,6 +232,11 @@ impl Lane {
             true => self.last.is_some_and(|last| *place <= last),
             false => self.left.contains_key(place),
         }
+    }
+
+    /// Whether something is to be acknowledged that nobody settles.
+    pub(crate) fn acknowledges_again(&self) -> bool {
+        !self.again.is_empty()
     }
 
     pub(crate) fn has_arrived(&self) -> bool {
@@ -330,6 +340,7 @@ impl Lane {
             })
         });
         self.remember(&places);
+        places.append(&mut self.again);
         let id = |(ledger_id, entry_id)| MessageIdData {
             ledger_id,
             entry_id,

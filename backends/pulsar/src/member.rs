@@ -165,6 +165,9 @@ impl Place {
                         if !joined.take(self, partition, event) {
                             return End::Lost;
                         }
+                        if joined.lanes.iter().any(Lane::acknowledges_again) {
+                            acks_at.get_or_insert_with(|| Instant::now() + GATHER);
+                        }
                         Ok(())
                     }
                     None => return End::Lost,

@@ -56,11 +56,7 @@ impl Backend for CoreNats {
         Names::new(&options.topic)?;
         let guarantees = guarantees::guarantees(&self.link.server()?);
         options.requirements.verify(&guarantees, &self.place(&options.topic))?;
-        Ok(Arc::new(publisher::CorePublisher::start(
-            self.link.clone(),
-            &options,
-            self.config.publish_deadline,
-        )?))
+        Ok(Arc::new(publisher::CorePublisher::start(self.link.clone(), &options, &self.config)?))
     }
 
     async fn consumer(&self, subscription: Subscription) -> Result<Box<dyn Consumer>> {
