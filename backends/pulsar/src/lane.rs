@@ -273,7 +273,6 @@ impl Lane {
         let (attempts, stored) = (message.redelivery_count(), payload.metadata.publish_time as i64);
         let batched = payload.metadata.num_messages_in_batch.is_some();
         let records = messages(&mut self.buffer, payload)?;
-        self.left.insert(place, records.len() as u32);
         for record in records {
             let native = self.next;
             self.next += 1;
