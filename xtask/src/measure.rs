@@ -92,7 +92,7 @@ pub(crate) fn bench(options: &BenchOptions) -> ExitCode {
             only: None,
             keep: false,
         };
-        with_brokers(brokers, &tests, &mut summary, |running, summary| {
+        with_brokers(brokers, true, &tests, &mut summary, |running, summary| {
             measure(&runs, options.rounds, running, summary);
         });
     }

@@ -52,7 +52,7 @@ pub(crate) fn soak(options: &SoakOptions) -> ExitCode {
             only: None,
             keep: options.keep,
         };
-        with_brokers(only_brokers(), &brokers, &mut summary, |running, summary| {
+        with_brokers(only_brokers(), true, &brokers, &mut summary, |running, summary| {
             let arguments = format!("run -p anybroker-conformance --example soak -- {}", arguments(options));
             summary.step("soak", || cargo(&arguments, &running.environment));
         });

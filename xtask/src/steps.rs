@@ -70,7 +70,11 @@ pub(crate) fn test(options: &TestOptions) -> ExitCode {
     msrv(&mut summary);
     instructions::step(options.install_system, &mut summary);
     summary.step("orders, embedded", || cargo("run -p orders", &none));
-    with_brokers(Brokers::names(), options, &mut summary, tests);
+    let on_each = Brokers::names().into_iter().map(orders_on);
+    let steps: Vec<String> =
+        [UNIT_TESTS, DOC_TESTS, EXACTLY_ONCE].map(str::to_owned).into_iter().chain(on_each).collect();
+    let wanted = steps.iter().any(|step| summary.wants(step));
+    with_brokers(Brokers::names(), wanted, options, &mut summary, tests);
     end(&summary)
 }
 
@@ -98,15 +102,15 @@ pub(crate) fn docs() -> ExitCode {
 pub(crate) fn conform(options: &TestOptions) -> ExitCode {
     let mut summary = Summary::new(options.only.clone());
     if summary.step("system packages", || system::ready(options.install_system)) {
-        with_brokers(only_brokers(), options, &mut summary, |running, summary| {
+        let wanted = summary.wants(CONFORMANCE);
+        with_brokers(only_brokers(), wanted, options, &mut summary, |running, summary| {
             let mut environment = running.environment.clone();
             let reports = conform::reports();
             environment.insert(REPORTS.to_owned(), reports.display().to_string());
             // Reports of an earlier run are not this one's.
             let _ = std::fs::remove_dir_all(reports);
-            summary.step("conformance", || {
-                cargo("test -p anybroker-conformance --test behaviour", &environment)
-            });
+            summary
+                .step(CONFORMANCE, || cargo("test -p anybroker-conformance --test behaviour", &environment));
             summary.step("reports", conform::keep);
         });
     }
@@ -128,9 +132,11 @@ impl Running {
     }
 }
 
-/// Starts the brokers of these names that are not left out, does `steps` with them, and stops them.
+/// Starts the brokers of these names that are not left out, does `steps` with them, and stops them. Where none of those steps is
+/// `wanted`, none is started.
 pub(crate) fn with_brokers(
     names: Vec<&'static str>,
+    wanted: bool,
     options: &TestOptions,
     summary: &mut Summary,
     steps: impl FnOnce(&Running, &mut Summary),
@@ -150,7 +156,7 @@ pub(crate) fn with_brokers(
         summary.not_run(&format!("everything on {name}"), "left out by --exclude");
     }
     let mut statuses = Vec::new();
-    summary.step("brokers up", || {
+    summary.step_if(wanted, "brokers up", || {
         statuses = brokers.up()?;
         statuses.iter().for_each(|status| tell(&mut environment, status));
         Ok(statuses
@@ -164,36 +170,46 @@ pub(crate) fn with_brokers(
     if options.keep {
         summary.not_run("brokers down", "--keep");
     } else {
-        summary.step("brokers down", || running.brokers.down().map(|()| String::new()));
+        summary.step_if(wanted, "brokers down", || running.brokers.down().map(|()| String::new()));
     }
+}
+
+/// The steps that need brokers.
+const UNIT_TESTS: &str = "unit and adapter tests";
+const DOC_TESTS: &str = "doc tests";
+const EXACTLY_ONCE: &str = "exactly once on kafka, workers killed";
+const CONFORMANCE: &str = "conformance";
+
+fn orders_on(name: &str) -> String {
+    format!("orders on {name}")
 }
 
 /// All tests, and the examples on each broker.
 fn tests(running: &Running, summary: &mut Summary) {
     let Running { brokers, statuses, environment } = running;
     // A broker that could not be had fails the tests that need it, each by its name.
-    summary.step("unit and adapter tests", || {
+    summary.step(UNIT_TESTS, || {
         let targets = "--workspace --lib --bins --examples --tests";
         let trip =
             |url: &str| cargo(&format!("run -q -p anybroker-cli -- doctor --round-trip {url}"), environment);
         let mend = || brokers.mend(|url| trip(url).map(|_| ()));
         again::test(targets, |command| heard(command, environment), mend)
     });
-    summary.step("doc tests", || cargo("test --workspace --doc", environment));
+    summary.step(DOC_TESTS, || cargo("test --workspace --doc", environment));
     for status in statuses {
         let variable = match status.name.as_str() {
             name if Brokers::is_broker(name) => "ANYBROKER_URL",
             "postgres" => "DATABASE_URL",
             _ => continue,
         };
-        summary.step(&format!("orders on {}", status.name), || {
+        summary.step(&orders_on(&status.name), || {
             let mut environment = environment.clone();
             environment.insert(variable.to_owned(), status.url.clone().unwrap_or_default());
             cargo("run -p orders --features kafka,nats,pulsar,rabbitmq,sqs", &environment)
         });
     }
     for kafka in statuses.iter().filter(|status| status.name == "kafka") {
-        summary.step("exactly once on kafka, workers killed", || {
+        summary.step(EXACTLY_ONCE, || {
             let mut environment = environment.clone();
             let url = kafka.url.clone().unwrap_or_default();
             // The shortest that a broker allows: so long do the partitions of a killed worker wait.

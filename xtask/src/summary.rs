@@ -19,9 +19,25 @@ impl Summary {
         Summary { only, lines: Vec::new() }
     }
 
+    /// Whether a step of this name is to be run.
+    pub(crate) fn wants(&self, name: &str) -> bool {
+        self.only.as_ref().is_none_or(|only| name.contains(only.as_str()))
+    }
+
     /// Runs a step and notes how it ended; says whether it passed or was left out.
     pub(crate) fn step(&mut self, name: &str, run: impl FnOnce() -> Result<String, String>) -> bool {
-        if let Some(only) = self.only.as_ref().filter(|only| !name.contains(only.as_str())) {
+        self.step_if(false, name, run)
+    }
+
+    /// The same of a step that is also run where others need it.
+    pub(crate) fn step_if(
+        &mut self,
+        needed: bool,
+        name: &str,
+        run: impl FnOnce() -> Result<String, String>,
+    ) -> bool {
+        if !needed && !self.wants(name) {
+            let only = self.only.as_deref().unwrap_or_default();
             self.not_run(name, format!("left out by --only {only}"));
             return true;
         }
