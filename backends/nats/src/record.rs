@@ -7,6 +7,7 @@
 //! the order of several names.
 
 use std::borrow::Cow;
+use std::str;
 
 use anybroker_core::{Attribute, Headers, Message, Record, RecordBuffer, RecordWriter};
 use async_nats::{HeaderMap, HeaderName};
@@ -31,7 +32,16 @@ const ENCODED: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'%');
 const IN_NAMES: &AsciiSet = &ENCODED.add(b':');
 
 fn encode(bytes: &[u8]) -> String {
-    Cow::from(percent_encode(bytes, ENCODED)).into_owned()
+    // Most values are plain, which is seen sooner than what is to be encoded is looked for.
+    match str::from_utf8(bytes) {
+        Ok(text) if bytes.iter().all(|byte| is_kept(*byte)) => text.to_owned(),
+        _ => Cow::from(percent_encode(bytes, ENCODED)).into_owned(),
+    }
+}
+
+/// Whether a byte is not one of [`ENCODED`].
+fn is_kept(byte: u8) -> bool {
+    byte.is_ascii_graphic() && !matches!(byte, b'"' | b'%')
 }
 
 /// A name that is not copied for every message.
