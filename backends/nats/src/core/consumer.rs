@@ -1,7 +1,9 @@
 //! Consuming at most once. The server sends as fast as messages come; what the client cannot hold for a slow application
 //! it drops, and `receive` says so.
 
-use std::sync::Arc;
+use std::pin::pin;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::task::{Context, Poll, Wake, Waker};
 
 use anybroker_core::kit::{self, Incoming, Session, SessionConsumer};
 use anybroker_core::{
@@ -10,9 +12,11 @@ use anybroker_core::{
 use async_nats::Subscriber;
 use futures::StreamExt;
 use tokio::sync::watch;
+use tokio::task::unconstrained;
 
 use crate::link::Link;
 use crate::member::closed;
+use crate::permission::Action;
 use crate::record::record;
 
 /// What is taken over at once.
@@ -28,7 +32,7 @@ pub(super) async fn open(
     let client = link.client("receive")?;
     let dropped = link.dropped();
     let (topic, group) = (subscription.topic.to_string(), subscription.group.to_string());
-    let forbidden = link.forbidden("receive", &topic);
+    let forbidden = link.forbidden("receive", Action::Subscribe, |named| named == topic);
     let subscriber = async {
         let subscriber = client.queue_subscribe(topic.clone(), group).await.map_err(|error| {
             Error::new(Kind::Disconnected, "receive", "the subscription failed").with_source(error)
@@ -44,51 +48,109 @@ pub(super) async fn open(
     })
     .await?;
     let session = Session::new(subscription, None, dead_letters);
+    let reading = Reading::start(&session, subscriber);
     // It ends with the session.
-    tokio::spawn(fill(session.clone(), subscriber, closing));
-    let inner = session.connect(Arc::new(NoLink));
+    tokio::spawn(end(session.clone(), reading.clone(), closing));
+    let inner = session.connect(reading);
     let told = *dropped.borrow();
     Ok(Box::new(CoreConsumer { inner: Box::new(inner), dropped, told }))
 }
 
-/// Fills the session, as far as it has room.
-async fn fill(session: Arc<Session>, subscriber: Subscriber, mut closing: watch::Receiver<bool>) {
-    let generation = session.assign(0);
-    let mut buffer = RecordBuffer::new();
-    let mut number = 0;
-    let ended = session.wait_until(|session| session.ended().map(|_| ()));
-    let filling = async {
-        let mut subscriber = subscriber;
-        loop {
-            let room = session.wait_for_room().await.messages.min(CHUNK);
-            let Some(chunk) = subscriber.by_ref().ready_chunks(room).next().await else { return };
-            let incoming = chunk.into_iter().map(|message| {
-                number += 1;
-                Incoming {
-                    record: record(&mut buffer, message),
-                    native: number,
-                    offset: None,
-                    stored: 0,
-                    attempts: 0,
-                    redelivered: false,
-                }
-            });
-            session.push_all(0, generation, incoming);
-        }
-    };
+/// Ends the session when the broker handle is closed, and the subscription with the session.
+async fn end(session: Arc<Session>, reading: Arc<Reading>, mut closing: watch::Receiver<bool>) {
     tokio::select! {
-        () = ended => {}
-        () = filling => {}
-        () = closed(&mut closing) => {}
+        () = session.end() => {}
+        () = closed(&mut closing) => session.fail(is_closed()),
     }
-    session.fail(Error::new(Kind::Closed, "receive", "the consumer is closed"));
+    reading.reader.lock().unwrap_or_else(PoisonError::into_inner).take();
+}
+
+fn is_closed() -> Error {
+    Error::new(Kind::Closed, "receive", "the consumer is closed")
+}
+
+/// The subscription, which is read by whoever waits for messages: no task stands between the client's and the application's.
+struct Reading {
+    session: Weak<Session>,
+    /// None once the session has ended.
+    reader: Mutex<Option<Reader>>,
+    /// What the client wakes when a message comes.
+    waker: Waker,
+}
+
+struct Reader {
+    subscriber: Subscriber,
+    buffer: RecordBuffer,
+    generation: u32,
+    /// That of the last message.
+    number: u64,
+}
+
+/// Wakes who waits for messages.
+struct Announce(Weak<Session>);
+
+impl Wake for Announce {
+    fn wake(self: Arc<Self>) {
+        if let Some(session) = self.0.upgrade() {
+            session.announce();
+        }
+    }
+}
+
+impl Reading {
+    fn start(session: &Arc<Session>, subscriber: Subscriber) -> Arc<Self> {
+        let generation = session.assign(0);
+        let reader = Reader { subscriber, buffer: RecordBuffer::new(), generation, number: 0 };
+        let session = Arc::downgrade(session);
+        let waker = Arc::new(Announce(session.clone())).into();
+        Arc::new(Reading { session, reader: Mutex::new(Some(reader)), waker })
+    }
+}
+
+impl Reader {
+    /// Takes over what has come, at most so many; says how many. Where that is fewer, what comes next wakes.
+    fn read(&mut self, session: &Session, most: usize, waker: &Waker) -> usize {
+        let mut chunks = self.subscriber.by_ref().ready_chunks(most);
+        // The session counts what is taken towards the application's turn.
+        let chunk = pin!(unconstrained(chunks.next())).poll(&mut Context::from_waker(waker));
+        let chunk = match chunk {
+            Poll::Ready(Some(chunk)) => chunk,
+            Poll::Ready(None) => {
+                session.fail(is_closed());
+                return 0;
+            }
+            Poll::Pending => return 0,
+        };
+        let (count, number) = (chunk.len(), &mut self.number);
+        let incoming = chunk.into_iter().map(|message| {
+            *number += 1;
+            Incoming {
+                record: record(&mut self.buffer, message),
+                native: *number,
+                offset: None,
+                stored: 0,
+                attempts: 0,
+                redelivered: false,
+            }
+        });
+        session.push_unannounced(0, self.generation, incoming);
+        count
+    }
 }
 
 /// Nothing is acknowledged: the server has forgotten what it sent.
-struct NoLink;
-
 #[async_trait]
-impl kit::Link for NoLink {
+impl kit::Link for Reading {
+    fn refill(&self) -> usize {
+        let mut reader = self.reader.lock().unwrap_or_else(PoisonError::into_inner);
+        let (Some(session), Some(reader)) = (self.session.upgrade(), reader.as_mut()) else { return 0 };
+        match session.room().messages.min(CHUNK) {
+            // What is settled wakes.
+            0 => 0,
+            most => reader.read(&session, most, &self.waker),
+        }
+    }
+
     async fn flush(&self) -> Result<()> {
         Ok(())
     }
