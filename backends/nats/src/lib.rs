@@ -22,6 +22,7 @@ mod lanes;
 mod link;
 mod member;
 mod names;
+mod permission;
 mod publisher;
 mod pulls;
 mod record;

@@ -14,6 +14,7 @@ use tokio::sync::watch;
 
 use crate::config::{Login, NatsConfig};
 use crate::error::{connecting, no_jetstream, refused, requesting};
+use crate::permission::{self, Action};
 
 /// How the connection stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,9 +52,7 @@ impl Signals {
                 });
             }
             Event::SlowConsumer(_) => self.dropped.send_modify(|count| *count += 1),
-            Event::ServerError(ServerError::Other(text))
-                if text.to_lowercase().contains("permissions violation") =>
-            {
+            Event::ServerError(ServerError::Other(text)) if permission::is_violation(&text) => {
                 tracing::warn!(text, "the server refused");
                 self.violation.send_replace(text);
             }
@@ -126,21 +125,22 @@ impl Link {
         let _ = state.wait_for(|state| *state != State::Up(epoch)).await;
     }
 
-    /// Waits until the server says that `subject` may not be used; it listens from the call on.
-    pub(crate) fn forbidden(
+    /// Waits until the server says that this may not be done with a subject that `concerns` us; it listens from the call on.
+    pub(crate) fn forbidden<F: Fn(&str) -> bool>(
         &self,
         operation: &'static str,
-        subject: &str,
-    ) -> impl Future<Output = Error> + use<> {
+        action: Action,
+        concerns: F,
+    ) -> impl Future<Output = Error> + use<F> {
         let mut violation = self.signals.violation.subscribe();
-        let subject = subject.to_owned();
         async move {
             loop {
                 if violation.changed().await.is_err() {
                     std::future::pending::<()>().await;
                 }
                 let text = violation.borrow().clone();
-                if text.contains(&subject) {
+                let ours = permission::forbidden(&text);
+                if ours.is_some_and(|(forbidden, subject)| forbidden == action && concerns(subject)) {
                     return Error::new(Kind::PermissionDenied, operation, text)
                         .advice("give the user the permission, or log in as another");
                 }
@@ -168,7 +168,7 @@ impl Link {
             if let Some(headers) = headers {
                 request = request.headers(headers);
             }
-            let forbidden = self.forbidden(operation, &subject);
+            let forbidden = self.forbidden(operation, Action::Publish, |named| named == subject);
             tokio::select! {
                 answer = client.send_request(subject.clone(), request) => {
                     answer.map_err(|e| requesting(operation, e))

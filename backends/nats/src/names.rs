@@ -34,6 +34,14 @@ impl Names {
         format!("{}.{partition}", self.topic)
     }
 
+    /// Whether a subject is one of the topic's.
+    pub(crate) fn is_subject(&self, subject: &str) -> bool {
+        let rest = subject.strip_prefix(self.topic.as_str());
+        rest.is_some_and(|rest| {
+            rest.is_empty() || rest.strip_prefix('.').is_some_and(|n| n.parse::<u32>().is_ok())
+        })
+    }
+
     /// Every subject of the stream.
     pub(crate) fn subjects(&self, partitions: u32) -> Vec<String> {
         std::iter::once(self.topic.to_string()).chain((0..partitions).map(|p| self.subject(p))).collect()
@@ -112,6 +120,15 @@ mod tests {
         assert_eq!(names.partitions(&names.subjects(6)), Some(6));
         for other in [&["t".to_owned()][..], &["t".to_owned(), "t.>".to_owned()], &["u".to_owned()]] {
             assert_eq!(names.partitions(other), None);
+        }
+    }
+
+    #[test]
+    fn a_longer_name_is_another_topics() {
+        let names = names("orders");
+        assert!(names.is_subject("orders") && names.is_subject("orders.12"));
+        for other in ["order", "orders2", "orders.eu", "orders.eu.1", "orders."] {
+            assert!(!names.is_subject(other), "{other}");
         }
     }
 

@@ -19,6 +19,7 @@ use crate::error::{no_responders, refused, too_large};
 use crate::link::Link;
 use crate::member::Verify;
 use crate::names::{Names, partition};
+use crate::permission::Action;
 use crate::publisher::refuse;
 use crate::record::{EXPECTED_STREAM, headers, name};
 
@@ -156,7 +157,8 @@ impl Lane<'_> {
         abandon: &Notify,
     ) {
         let (link, patience) = (&self.sender.link, self.sender.patience);
-        let mut forbidden = std::pin::pin!(link.forbidden("publish", self.sender.names.topic.as_str()));
+        let concerns = |named: &str| self.sender.names.is_subject(named);
+        let mut forbidden = std::pin::pin!(link.forbidden("publish", Action::Publish, concerns));
         let mut lost = std::pin::pin!(link.lost(self.epoch));
         let mut answers = match self.client.subscribe(format!("{}.*", self.inbox)).await {
             Ok(answers) => answers.ready_chunks(PORTION),
@@ -187,7 +189,10 @@ impl Lane<'_> {
                     None => open = false,
                 },
                 () = abandon.notified() => return,
-                () = tokio::time::sleep_until(progress + patience), if flying => return,
+                () = tokio::time::sleep_until(progress + patience), if flying => {
+                    let flying = flights.all.drain(..).flatten().map(|flight| flight.pending);
+                    return unanswered(flying, patience);
+                }
             }
         }
     }
@@ -243,6 +248,13 @@ impl Lane<'_> {
             Err(error) => pending.fail(error),
         }
     }
+}
+
+/// Fails what was sent, and the server says nothing of while the connection stands.
+pub(crate) fn unanswered(sent: impl IntoIterator<Item = Pending>, patience: Duration) {
+    let text = format!("the server did not answer within {patience:?}");
+    let error = Error::new(Kind::TimedOut, "publish", text).with_fate(Fate::Unknown);
+    sent.into_iter().for_each(|pending| pending.fail(error.duplicate()));
 }
 
 /// What async-nats refuses before it sends anything.

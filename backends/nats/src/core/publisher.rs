@@ -18,9 +18,10 @@ use tokio::time::{Instant, sleep_until, timeout};
 use crate::config::NatsConfig;
 use crate::guarantees::message_bytes;
 use crate::link::Link;
+use crate::permission::Action;
 use crate::publisher::refuse;
 use crate::record::headers;
-use crate::sending::unsent;
+use crate::sending::{unanswered, unsent};
 
 /// So many batches are on their way before the server must have read the first.
 const ON_THE_WAY: usize = 8;
@@ -88,7 +89,8 @@ impl Sender {
         first: Vec<Pending>,
         batches: &mut mpsc::UnboundedReceiver<Vec<Pending>>,
     ) {
-        let forbidden = self.link.forbidden("publish", &self.subject);
+        let concerns = |named: &str| named == self.subject.as_str();
+        let forbidden = self.link.forbidden("publish", Action::Publish, concerns);
         let mut sent = VecDeque::new();
         tokio::select! {
             biased;
@@ -123,7 +125,7 @@ impl Sender {
                 sent.push_back(Sent { number, until, batch });
                 let Some(last) = sent.back_mut() else { return };
                 if timeout(self.patience, echo.send(&self.subject, last)).await.is_err() {
-                    return;
+                    return self.give_up(sent);
                 }
             }
             let until = sent.front().map(|first| first.until);
@@ -139,9 +141,16 @@ impl Sender {
                     open = batch.is_some();
                     next = batch;
                 }
-                () = sleep_until(until.unwrap_or_else(Instant::now)), if until.is_some() => return,
+                () = sleep_until(until.unwrap_or_else(Instant::now)), if until.is_some() => {
+                    return self.give_up(sent);
+                }
             }
         }
+    }
+
+    /// The server has been silent for too long.
+    fn give_up(&self, sent: &mut VecDeque<Sent>) {
+        unanswered(sent.drain(..).flat_map(|it| it.batch), self.patience);
     }
 }
 

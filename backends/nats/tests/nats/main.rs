@@ -4,4 +4,5 @@
 mod core;
 mod errors;
 mod jetstream;
+mod made_up;
 mod support;
