@@ -13,8 +13,9 @@ use lapin::{Channel, Connection, ConnectionProperties, Event};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 
+use crate::asking::Asking;
 use crate::config::{Auth, RabbitConfig};
-use crate::error::typed;
+use crate::error::{is_of_a_channel, typed};
 use crate::server::{self, Server};
 use crate::stream::Encryption;
 
@@ -26,19 +27,30 @@ pub(crate) struct Live {
     /// Grows with every reconnect.
     pub(crate) epoch: u64,
     pub(crate) deadline: Duration,
+    /// For requests that a refusal may answer.
+    pub(crate) asking: Arc<Asking>,
 }
 
 impl Live {
     /// Opens a channel.
     pub(crate) async fn channel(&self, operation: &'static str) -> Result<Channel> {
-        within(self.deadline, operation, async {
-            self.connection.create_channel().await.map_err(|e| typed(operation, e))
-        })
-        .await
+        within(self.deadline, operation, fresh(&self.connection, operation)).await
     }
 
     pub(crate) fn is_connected(&self) -> bool {
         self.connection.status().connected()
+    }
+}
+
+/// Opens a channel that carries nothing over from an earlier one of its number: see [`asking`](crate::asking). lapin does not give
+/// such a number again, so that this comes to an end.
+pub(crate) async fn fresh(connection: &Connection, operation: &'static str) -> Result<Channel> {
+    loop {
+        match connection.create_channel().await {
+            // What a server refuses to open it refuses with other codes.
+            Err(error) if is_of_a_channel(&error) => {}
+            opened => return opened.map_err(|e| typed(operation, e)),
+        }
     }
 }
 
@@ -62,7 +74,8 @@ pub(crate) struct Link {
 impl Link {
     /// Connects, and keeps connecting from then on.
     pub(crate) async fn open(config: Arc<RabbitConfig>, purpose: &'static str) -> Result<Arc<Self>> {
-        let live = connect(&config, purpose, 0).await?;
+        let asking = Arc::new(Asking::new(config.clone()));
+        let live = connect(&config, purpose, 0, &asking).await?;
         let (sender, state) = watch::channel(State::Up(live.clone()));
         let (suspect, closing) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
         let deadline = config.deadline;
@@ -70,7 +83,7 @@ impl Link {
         let ended = closing.clone();
         let task = tokio::spawn(async move {
             tokio::select! {
-                () = keeper.run(live) => {}
+                () = keeper.run(live, asking) => {}
                 () = ended.notified() => keeper.close().await,
             }
         });
@@ -139,12 +152,12 @@ struct Keeper {
 }
 
 impl Keeper {
-    async fn run(&self, mut live: Live) {
+    async fn run(&self, mut live: Live, asking: Arc<Asking>) {
         loop {
             let why = self.end_of(&live).await;
             tracing::warn!(place = self.config.place(), purpose = self.purpose, %why, "the connection is lost");
             self.state.send_replace(State::Down(Arc::new(why)));
-            live = self.reconnect(live.epoch + 1).await;
+            live = self.reconnect(live.epoch + 1, &asking).await;
             tracing::info!(place = self.config.place(), purpose = self.purpose, "connected again");
             self.state.send_replace(State::Up(live.clone()));
         }
@@ -166,11 +179,12 @@ impl Keeper {
         }
     }
 
-    async fn reconnect(&self, epoch: u64) -> Live {
+    async fn reconnect(&self, epoch: u64, asking: &Arc<Asking>) -> Live {
         let mut waits = Supervision::new();
+        asking.renew();
         loop {
             tokio::time::sleep(waits.next_wait()).await;
-            match connect(&self.config, self.purpose, epoch).await {
+            match connect(&self.config, self.purpose, epoch, asking).await {
                 Ok(live) => return live,
                 Err(error) => {
                     tracing::debug!(%error, "reconnecting failed; trying again");
@@ -200,20 +214,31 @@ async fn next_error(events: &mut (impl Stream<Item = Event> + Unpin)) -> Error {
     }
 }
 
+async fn connect(
+    config: &RabbitConfig,
+    purpose: &'static str,
+    epoch: u64,
+    asking: &Arc<Asking>,
+) -> Result<Live> {
+    let (connection, server) = dial(config, purpose).await?;
+    let (connection, server) = (Arc::new(connection), Arc::new(server));
+    Ok(Live { connection, server, epoch, deadline: config.deadline, asking: asking.clone() })
+}
+
 /// Tries every host in turn.
-async fn connect(config: &RabbitConfig, purpose: &'static str, epoch: u64) -> Result<Live> {
+pub(crate) async fn dial(config: &RabbitConfig, purpose: &'static str) -> Result<(Connection, Server)> {
     let mut last = Error::new(Kind::InvalidConfiguration, "connect", "there is no host to connect to");
     for at in 0..config.hosts.len() {
         let uri = uri(config, at);
-        match within(config.deadline, "connect", connect_one(config, purpose, uri, epoch)).await {
-            Ok(live) => return Ok(live),
+        match within(config.deadline, "connect", dial_one(config, purpose, uri)).await {
+            Ok(dialled) => return Ok(dialled),
             Err(error) => last = error,
         }
     }
     Err(last.on(config.place()))
 }
 
-async fn connect_one(config: &RabbitConfig, purpose: &str, uri: AMQPUri, epoch: u64) -> Result<Live> {
+async fn dial_one(config: &RabbitConfig, purpose: &str, uri: AMQPUri) -> Result<(Connection, Server)> {
     let encryption = Encryption::of(config).await?;
     let server = server::ask(&uri, &encryption).await?;
     let name = format!("{} ({purpose})", config.name);
@@ -224,7 +249,7 @@ async fn connect_one(config: &RabbitConfig, purpose: &str, uri: AMQPUri, epoch: 
     };
     let connection =
         Connection::connector(uri, runtime, open, properties).await.map_err(|e| typed("connect", e))?;
-    Ok(Live { connection: Arc::new(connection), server: Arc::new(server), epoch, deadline: config.deadline })
+    Ok((connection, server))
 }
 
 fn uri(config: &RabbitConfig, at: usize) -> AMQPUri {

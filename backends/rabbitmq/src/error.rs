@@ -24,6 +24,11 @@ pub(crate) fn code(error: &lapin::Error) -> u16 {
     reply(error).map_or(0, |(code, _)| code)
 }
 
+/// Whether the broker refused something on a channel, which ends that and no more.
+pub(crate) fn is_of_a_channel(error: &lapin::Error) -> bool {
+    matches!(code(error), ACCESS_REFUSED | NOT_FOUND | RESOURCE_LOCKED | PRECONDITION_FAILED)
+}
+
 /// What the error means to a caller that was doing `operation`.
 pub(crate) fn typed(operation: &'static str, error: lapin::Error) -> Error {
     let Some((code, text)) = reply(&error) else {

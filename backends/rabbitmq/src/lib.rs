@@ -9,6 +9,7 @@
 //! takes no more into its session, but up to `prefetch` messages may wait in the connection's buffer besides.
 
 mod admin;
+mod asking;
 mod backend;
 mod census;
 mod config;

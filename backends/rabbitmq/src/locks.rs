@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anybroker_core::Result;
 use anybroker_core::kit::within;
-use lapin::options::QueueDeclareOptions;
+use lapin::options::{QueueDeclareOptions, QueueDeleteOptions};
 use lapin::types::FieldTable;
 
 use crate::connect::Live;
@@ -34,6 +34,10 @@ impl Locks {
             return Ok(None);
         }
         let lock = Lock { queue, taken: self.clone() };
+        // Asked elsewhere first: a refusal here would use up a channel of the connection that is to have it.
+        if !Wire::new(live, "receive").is_free(&lock.queue).await? {
+            return Ok(None);
+        }
         let channel = live.channel("receive").await?;
         within(live.deadline, "receive", async {
             let exclusive = QueueDeclareOptions { exclusive: true, ..Default::default() };
@@ -56,10 +60,20 @@ impl Lock {
     /// Lets everybody else have it. Where the connection is gone, the broker has done so already.
     pub(crate) async fn release(self, live: &Live) {
         if live.is_connected()
-            && let Err(error) = Wire::new(live, "close").delete_queue(&self.queue).await
+            && let Err(error) = self.delete(live).await
         {
             tracing::debug!(%error, queue = self.queue, "a lock could not be released; it goes with the connection");
         }
+    }
+
+    /// On the connection that has it: nobody else may.
+    async fn delete(&self, live: &Live) -> Result<()> {
+        let channel = live.channel("close").await?;
+        within(live.deadline, "close", async {
+            let deleted = channel.queue_delete(self.queue.as_str().into(), QueueDeleteOptions::default());
+            deleted.await.map(drop).map_err(|e| typed("close", e))
+        })
+        .await
     }
 }
 

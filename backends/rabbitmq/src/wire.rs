@@ -11,7 +11,7 @@ use lapin::types::{FieldTable, ShortString};
 use lapin::{Channel, ExchangeKind};
 
 use crate::connect::Live;
-use crate::error::{NOT_FOUND, code, typed};
+use crate::error::{NOT_FOUND, RESOURCE_LOCKED, code, typed};
 
 /// What a passive declaration of a queue tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,7 +39,7 @@ impl<'a> Wire<'a> {
         &self,
         request: impl AsyncFnOnce(&Channel) -> lapin::Result<T>,
     ) -> Result<Reply<T>> {
-        let channel = self.live.channel(self.operation).await?;
+        let channel = self.live.asking.channel(self.operation).await?;
         within(self.live.deadline, self.operation, async {
             let reply = request(&channel).await;
             if reply.is_ok() {
@@ -88,6 +88,18 @@ impl<'a> Wire<'a> {
 
     pub(crate) async fn look(&self, queue: &str) -> Result<Option<Seen>> {
         self.find(async |channel| look(channel, queue).await).await
+    }
+
+    /// Whether nobody has the exclusive queue of this name.
+    pub(crate) async fn is_free(&self, queue: &str) -> Result<bool> {
+        match self.on_channel(async |channel| look(channel, queue).await).await? {
+            Ok(_) => Ok(false),
+            Err(error) => match code(&error) {
+                NOT_FOUND => Ok(true),
+                RESOURCE_LOCKED => Ok(false),
+                _ => Err(self.refused(error)),
+            },
+        }
     }
 
     /// Declares a queue; the reply to a difference is the caller's to explain.

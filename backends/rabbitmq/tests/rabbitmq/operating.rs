@@ -1,3 +1,5 @@
+use futures::{StreamExt, future, stream};
+
 use anybroker_core::{Diagnosis, Finding, Group, GroupInfo, Kind, Subscription, Topology};
 
 use crate::support::*;
@@ -55,6 +57,21 @@ async fn a_diagnosis_says_what_is_permitted_and_what_to_change() {
         broker.admin().declare(&Topology::new(topic.clone())).await.unwrap();
         let all = broker.admin().diagnose(Some(&topic)).await.unwrap();
         assert!(found(&all, "groups").text.contains("no group"), "{all:?}");
+        clean(&broker, &topic).await;
+    })
+    .await;
+}
+
+/// lapin keeps a refusal by the number of its channel, for the next channel of that number.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_refused_thousands_of_channels_ago_is_nobodys() {
+    on_servers("", async |broker, _| {
+        let topic = declared(&broker, "refused", Some(1)).await;
+        let (admin, asked, group) = (broker.admin(), &topic, group("g"));
+        // Each looks for two queues that there are, and for two that there are not: more channels than have numbers.
+        let asked = stream::iter(0..800).map(|_| admin.backlog(asked, &group)).buffer_unordered(8);
+        asked.for_each(|backlog| future::ready(assert_eq!(backlog.unwrap(), 0))).await;
+        consumer(&broker, &topic).await.close().await.unwrap();
         clean(&broker, &topic).await;
     })
     .await;
