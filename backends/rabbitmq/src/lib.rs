@@ -37,6 +37,7 @@ mod topology;
 mod wire;
 
 use anybroker_core::{Broker, BrokerUrl, Result};
+use futures::FutureExt;
 
 pub use backend::NativeConnection;
 pub use config::{Auth, QueueType, RabbitConfig};
@@ -73,5 +74,6 @@ pub async fn connect(url: &BrokerUrl) -> Result<Broker> {
 /// Cancel safe.
 pub async fn open(config: RabbitConfig) -> Result<Broker> {
     config.validate()?;
-    backend::Rabbit::open(config).await
+    // Its type is deeper than the compiler looks into by itself, where a program awaits this in tasks within tasks.
+    backend::Rabbit::open(config).boxed().await
 }
