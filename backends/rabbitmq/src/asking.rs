@@ -15,7 +15,7 @@ use tokio::sync::OnceCell;
 use crate::config::RabbitConfig;
 use crate::connect::{dial, fresh};
 
-/// So many channels are opened on one connection; a server allows 2,047, unless it is told otherwise.
+/// So many channels are opened on one connection, or half of what the server allows: 2,047, unless it is told otherwise.
 const CHANNELS: usize = 1_000;
 
 /// The connection, opened when it is needed.
@@ -35,8 +35,12 @@ struct Used {
 impl Used {
     /// Whether it has another channel.
     fn serves(&self) -> bool {
-        let stands = self.connection.get().is_none_or(|connection| connection.status().connected());
-        stands && self.channels.fetch_add(1, Ordering::Relaxed) < CHANNELS
+        let Some(connection) = self.connection.get() else { return true };
+        let most = match connection.configuration().channel_max() {
+            0 => CHANNELS,
+            allowed => CHANNELS.min(usize::from(allowed) / 2),
+        };
+        connection.status().connected() && self.channels.fetch_add(1, Ordering::Relaxed) < most
     }
 }
 
@@ -49,11 +53,16 @@ impl Asking {
     pub(crate) async fn channel(&self, operation: &'static str) -> Result<Channel> {
         let used = self.current();
         let connect = async || dial(&self.config, "ask").await.map(|(connection, _)| connection);
-        let connection = used.connection.get_or_try_init(connect).await?;
-        within(self.config.deadline, operation, fresh(connection, operation)).await
+        let open = async {
+            let connection = used.connection.get_or_try_init(connect).await?;
+            fresh(connection, operation).await
+        };
+        // Each host has its time, and then the channel; others may be connecting already.
+        let hosts = u32::try_from(self.config.hosts.len()).unwrap_or(1);
+        within(self.config.deadline * (hosts + 1), operation, open).await
     }
 
-    /// The server was lost: what is asked from now on is asked on a new connection.
+    /// The server was lost, or did not answer: what is asked from now on is asked on a new connection.
     pub(crate) fn renew(&self) {
         *self.current.lock().unwrap_or_else(PoisonError::into_inner) = Arc::default();
     }
@@ -62,7 +71,6 @@ impl Asking {
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
         if !current.serves() {
             *current = Arc::default();
-            current.serves();
         }
         current.clone()
     }

@@ -9,6 +9,48 @@ use lapin::types::FieldTable;
 use lapin::{Channel, Consumer};
 use tokio::runtime::Handle;
 
+/// A channel that is closed in the background, unless it is kept: who is cancelled while he begins to consume must not leave a
+/// consumer behind, which the server may have by then, and lapin forgets.
+struct Begun(Option<Channel>);
+
+impl Begun {
+    fn keep(mut self) -> Option<Channel> {
+        self.0.take()
+    }
+}
+
+impl Drop for Begun {
+    fn drop(&mut self) {
+        if let Some(channel) = self.0.take() {
+            close_behind(channel, None);
+        }
+    }
+}
+
+/// Closes a channel, and drops its consumer after that.
+fn close_behind(channel: Channel, consumer: Option<Consumer>) {
+    // Without a runtime the connection has ended.
+    if let Ok(runtime) = Handle::try_current() {
+        runtime.spawn(async move {
+            // One that is closed already says so.
+            let _ = channel.close(200, "".into()).await;
+            drop(consumer);
+        });
+    }
+}
+
+/// Begins to consume from a queue.
+///
+/// # Cancel safety
+/// Cancel safe: the channel is closed.
+pub(crate) async fn consume(channel: &Channel, queue: &str) -> lapin::Result<Consumer> {
+    let begun = Begun(Some(channel.clone()));
+    let (options, none) = (BasicConsumeOptions::default(), FieldTable::default());
+    let consumer = channel.basic_consume(queue.into(), "".into(), options, none).await?;
+    begun.keep();
+    Ok(consumer)
+}
+
 /// A consumer of one queue, on a channel of its own. Dropped, it closes the channel in the background.
 #[derive(Debug)]
 pub(crate) struct Consuming {
@@ -20,8 +62,7 @@ pub(crate) struct Consuming {
 impl Consuming {
     /// Begins to consume.
     pub(crate) async fn begin(channel: Channel, queue: &str) -> lapin::Result<Self> {
-        let (options, none) = (BasicConsumeOptions::default(), FieldTable::default());
-        let consumer = channel.basic_consume(queue.into(), "".into(), options, none).await?;
+        let consumer = consume(&channel, queue).await?;
         Ok(Consuming { channel, consumer: Some(consumer) })
     }
 
@@ -46,16 +87,8 @@ impl Consuming {
 
 impl Drop for Consuming {
     fn drop(&mut self) {
-        let (channel, consumer) = (self.channel.clone(), self.consumer.take());
-        // Without a runtime the connection has ended.
-        if consumer.is_some()
-            && let Ok(runtime) = Handle::try_current()
-        {
-            runtime.spawn(async move {
-                // One that is closed already says so.
-                let _ = channel.close(200, "".into()).await;
-                drop(consumer);
-            });
+        if let Some(consumer) = self.consumer.take() {
+            close_behind(self.channel.clone(), Some(consumer));
         }
     }
 }

@@ -12,12 +12,12 @@ use anybroker_core::{RecordBuffer, Result};
 use futures::stream::{self, SelectAll};
 use futures::{Stream, StreamExt, future};
 use lapin::message::Delivery;
-use lapin::options::{BasicAckOptions, BasicConsumeOptions, BasicQosOptions};
-use lapin::types::FieldTable;
+use lapin::options::{BasicAckOptions, BasicQosOptions};
 use lapin::{Channel, Consumer};
 use tokio::time::Instant;
 
 use crate::connect::Live;
+use crate::consuming::consume;
 use crate::error::typed;
 use crate::locks::Lock;
 use crate::names::Layout;
@@ -81,9 +81,7 @@ impl Lanes {
         let consumer = within(self.live.deadline, "receive", async {
             let prefetch = channel.basic_qos(self.prefetch, BasicQosOptions::default()).await;
             prefetch.map_err(|e| typed("receive", e))?;
-            let (options, none) = (BasicConsumeOptions::default(), FieldTable::default());
-            let consumer = channel.basic_consume(queue.into(), "".into(), options, none).await;
-            consumer.map_err(|e| typed("receive", e))
+            consume(&channel, &queue).await.map_err(|e| typed("receive", e))
         })
         .await?;
         let generation = self.session.assign(partition);

@@ -49,7 +49,8 @@ pub(crate) async fn run(
 }
 
 async fn move_all(live: &Live, names: &Names, session: &Session, publisher: &RabbitPublisher) -> Result<()> {
-    let channel = live.channel("dead-letter").await?;
+    // Of a queue that may be refused, again and again.
+    let channel = live.asking.channel("dead-letter").await?;
     let failed = |e| typed("dead-letter", e);
     let mut caught = within(live.deadline, "dead-letter", async {
         channel.basic_qos(1, BasicQosOptions::default()).await.map_err(failed)?;

@@ -49,6 +49,7 @@ impl<'a> Wire<'a> {
             Ok(reply)
         })
         .await
+        .inspect_err(|_| self.live.asking.renew())
     }
 
     async fn request<T>(&self, request: impl AsyncFnOnce(&Channel) -> lapin::Result<T>) -> Result<T> {

@@ -12,6 +12,7 @@ use anybroker_core::{
 use async_nats::Subscriber;
 use futures::StreamExt;
 use tokio::sync::watch;
+use tokio::task::coop::consume_budget;
 use tokio::task::unconstrained;
 
 use crate::link::Link;
@@ -51,9 +52,9 @@ pub(super) async fn open(
     let reading = Reading::start(&session, subscriber);
     // It ends with the session.
     tokio::spawn(end(session.clone(), reading.clone(), closing));
-    let inner = session.connect(reading);
+    let inner = session.connect(reading.clone());
     let told = *dropped.borrow();
-    Ok(Box::new(CoreConsumer { inner: Box::new(inner), dropped, told }))
+    Ok(Box::new(CoreConsumer { inner: Box::new(inner), reading, dropped, told }))
 }
 
 /// Ends the session when the broker handle is closed, and the subscription with the session.
@@ -70,6 +71,7 @@ fn is_closed() -> Error {
 }
 
 /// The subscription, which is read by whoever waits for messages: no task stands between the client's and the application's.
+#[derive(Debug)]
 struct Reading {
     session: Weak<Session>,
     /// None once the session has ended.
@@ -78,6 +80,7 @@ struct Reading {
     waker: Waker,
 }
 
+#[derive(Debug)]
 struct Reader {
     subscriber: Subscriber,
     buffer: RecordBuffer,
@@ -164,6 +167,7 @@ impl kit::Link for Reading {
 #[derive(Debug)]
 struct CoreConsumer {
     inner: Box<SessionConsumer>,
+    reading: Arc<Reading>,
     /// How many messages the client has dropped on this connection.
     dropped: watch::Receiver<u64>,
     /// How many of them have been told.
@@ -174,6 +178,10 @@ struct CoreConsumer {
 impl Consumer for CoreConsumer {
     /// Fails once with `Throttled` when messages were dropped because the application was too slow, and goes on.
     async fn receive(&mut self, max: usize) -> Result<Vec<Delivery>> {
+        // Also while there is something to be delivered again: nobody else takes what comes meanwhile.
+        if kit::Link::refill(&*self.reading) > 0 {
+            consume_budget().await;
+        }
         let told = self.told;
         let dropped = tokio::select! {
             biased;

@@ -43,3 +43,31 @@ async fn what_was_dropped_is_told_once_and_then_it_goes_on() {
     assert_eq!(texts(&receive(&mut consumer, 1).await), ["after"]);
     consumer.close().await.unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_comes_is_received_while_another_is_given_back_again_and_again() {
+    let broker = open(&server().replace("nats://", "nats+core://")).await;
+    let topic = unique("again");
+    let mut consumer = broker.consumer(subscription(&topic)).await.unwrap();
+    let publisher = publisher(&broker, &topic).await;
+    publisher.publish(Message::new("bad").with_key("bad")).await.unwrap();
+    let bad = receive(&mut consumer, 1).await.remove(0);
+    bad.nack(Duration::ZERO).await.unwrap();
+    let others = (0..50).map(|n| Message::new(n.to_string()).with_key("good")).collect();
+    for outcome in publisher.publish_batch(others).await {
+        outcome.unwrap();
+    }
+    let mut left = 50;
+    for _ in 0..200 {
+        for delivery in consumer.receive(100).await.unwrap() {
+            if delivery.payload() == "bad" {
+                delivery.nack(Duration::ZERO).await.unwrap();
+            } else {
+                delivery.ack().await.unwrap();
+                left -= 1;
+            }
+        }
+    }
+    assert_eq!(left, 0);
+    consumer.close().await.unwrap();
+}

@@ -196,3 +196,22 @@ async fn other_programs_messages_reach_a_group_with_partitions() {
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_gives_up_opening_keeps_no_partition() {
+    on_servers("", async |broker, _| {
+        let topic = declared(&broker, "gave-up", Some(4)).await;
+        let publisher = publisher(&broker, &topic).await;
+        publish(&publisher, (0..40).map(|n| (format!("key-{n}"), n.to_string()))).await;
+        for patience in (0..80).step_by(4).map(Duration::from_millis) {
+            // Some are cancelled in the middle, and the last ones open and are dropped.
+            let _ = tokio::time::timeout(patience, broker.consumer(subscription(&topic))).await;
+        }
+        let mut consumer = consumer(&broker, &topic).await;
+        let all: BTreeSet<_> = receive(&mut consumer, 40).await.iter().map(text).collect();
+        assert_eq!(all.len(), 40);
+        consumer.close().await.unwrap();
+        clean(&broker, &topic).await;
+    })
+    .await;
+}
