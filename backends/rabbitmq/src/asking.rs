@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use anybroker_core::Result;
 use anybroker_core::kit::within;
+use futures::FutureExt;
 use lapin::{Channel, Connection};
 use tokio::sync::OnceCell;
 
@@ -53,10 +54,12 @@ impl Asking {
     pub(crate) async fn channel(&self, operation: &'static str) -> Result<Channel> {
         let used = self.current();
         let connect = async || dial(&self.config, "ask").await.map(|(connection, _)| connection);
+        // On the heap: connecting is large, and asked from deep within other futures.
         let open = async {
             let connection = used.connection.get_or_try_init(connect).await?;
             fresh(connection, operation).await
-        };
+        }
+        .boxed();
         // Each host has its time, and then the channel; others may be connecting already.
         let hosts = u32::try_from(self.config.hosts.len()).unwrap_or(1);
         within(self.config.deadline * (hosts + 1), operation, open).await
